@@ -1,0 +1,121 @@
+# engine: build, try, test, measure. `make help` prints this file's targets.
+
+BUILD    ?= build
+CC       ?= gcc
+MODE     ?= release
+SANITIZE ?=
+PKGS     := lua5.4 libuv sqlite3 libzstd jansson
+# Compiled against, loaded on first use (engine/core/lazy.h): curl, pq, archive, microhttpd, crypto, readline.
+PKGS_LAZY := libcurl libpq libarchive libmicrohttpd libcrypto readline
+
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
+CFLAGS   := -std=c11 -D_GNU_SOURCE -DCURL_DISABLE_TYPECHECK $(WARN) -Iengine -I$(BUILD) -include base/banned.h -MMD -MP -g -pthread \
+            $(shell pkg-config --cflags $(PKGS) $(PKGS_LAZY) 2>/dev/null)
+ifeq ($(MODE),release)
+CFLAGS   += -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+endif
+ifeq ($(MODE),debug)
+CFLAGS   += -O0
+endif
+ifeq ($(MODE),coverage)
+CFLAGS   += -O0 --coverage
+LDFLAGS  += --coverage
+endif
+ifneq ($(SANITIZE),)
+CFLAGS   += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS  += -fsanitize=$(SANITIZE)
+endif
+LDFLAGS  += -pthread -Wl,--as-needed -Wl,-z,relro
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -ldl
+CORE_LIBS := $(shell pkg-config --libs $(filter-out lua5.4,$(PKGS)) 2>/dev/null) -lm -ldl
+
+Q := $(if $(V),,@)
+say = @$(if $(V),true,printf '  %-7s %s\n' $(1) $(2))
+
+obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
+BASE_SRC := $(wildcard engine/base/*.c)
+CORE_SRC := $(wildcard engine/core/*.c)
+BIND_SRC := $(wildcard engine/bind/*.c)
+HOST_SRC := $(wildcard engine/host/*.c)
+BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
+UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+
+.PHONY: all help deps demo test bench asan format format-check hdr-check docs coverage clean
+.DEFAULT_GOAL := all
+
+all: $(BUILD)/engine  ## build the engine (build/engine)
+
+help:  ## this list
+	@echo "usage: make TARGET [V=1] [CC=clang] [MODE=release|debug|coverage] [SANITIZE=address,undefined]"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
+
+deps:  ## install what is needed from Debian 12 packages (asks for root only when something is missing)
+	$(Q)vendor/install.sh
+
+$(BUILD)/engine: $(call obj,engine/main.c) $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(BUILD)/baked.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(call obj,engine/main.c) $(BUILD)/baked.o $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(LIBS)
+
+$(BUILD)/libbase.a: $(call obj,$(BASE_SRC))
+$(BUILD)/libcore.a: $(call obj,$(CORE_SRC))
+$(BUILD)/libbind.a: $(call obj,$(BIND_SRC))
+$(BUILD)/libhost.a: $(call obj,$(HOST_SRC))
+$(BUILD)/%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+# The Lua library and the stock playbooks, baked into the binary.
+$(BUILD)/baked.c: tools/bake.lua $(BAKED)
+	$(call say,BAKE,$@)
+	@mkdir -p $(@D)
+	$(Q)lua5.4 tools/bake.lua $(BAKED) > $@.tmp && mv $@.tmp $@
+$(BUILD)/baked.o: $(BUILD)/baked.c
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+# Unit tests link base and core only: if core needed Lua, this would not link.
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libcore.a $(BUILD)/libbase.a
+	$(call say,TEST,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -Itests/unit -o $@ $< $(LDFLAGS) $(BUILD)/libcore.a $(BUILD)/libbase.a $(CORE_LIBS)
+
+unit: $(UNIT)
+.PHONY: unit
+
+test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
+	$(Q)tests/run.sh
+
+demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|dependency, POSTGRES=1)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(BUILD)/engine playbooks/demo.lua $(if $(FAULT),--fault $(FAULT)) $(if $(POSTGRES),--postgres)
+
+bench: deps all  ## speed and memory as ratios against a peer in the same run
+	$(Q)tests/bench/run.sh
+
+asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
+	$(Q)tests/run.sh asan
+
+coverage:  ## line coverage of the C code by the unit, Lua and end-to-end tests
+	$(Q)tests/run.sh coverage
+
+format:  ## rewrite the C files in the house style
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+
+format-check:  ## fail if a C file is not in the house style
+	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+
+hdr-check:  ## every header compiles alone
+	$(Q)for h in $$(git ls-files 'engine/*.h' | grep -v lazy_define.h); do \
+	  $(CC) $(filter-out -MMD -MP,$(CFLAGS)) -x c -fsyntax-only $$h || exit 1; done
+
+docs: all  ## generate docs/reference from the annotated library
+	$(Q)$(BUILD)/engine tools/reference.lua
+
+clean:  ## remove what was built
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,40 @@
+/* lazy_crypto: OpenSSL's libcrypto, loaded on first use (see lazy.h). */
+#ifndef ENGINE_CORE_LAZY_CRYPTO_H
+#define ENGINE_CORE_LAZY_CRYPTO_H
+
+#include "core/lazy.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+int lazy_crypto(struct err *e); /* 0, or -ERR_NOT_FOUND */
+
+#define LAZY_CRYPTO_LIST(X)                                                                                            \
+    X(EVP_MD_CTX_new)                                                                                                  \
+    X(EVP_MD_CTX_free)                                                                                                 \
+    X(EVP_MD_CTX_copy_ex)                                                                                              \
+    X(EVP_DigestInit_ex)                                                                                               \
+    X(EVP_DigestUpdate)                                                                                                \
+    X(EVP_DigestFinal_ex)                                                                                              \
+    X(EVP_sha256)                                                                                                      \
+    X(HMAC)                                                                                                            \
+    X(RAND_bytes)
+
+#define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);
+LAZY_CRYPTO_LIST(X)
+#undef X
+
+#ifndef LAZY_DEFINING
+#define EVP_MD_CTX_new     lazy_EVP_MD_CTX_new
+#define EVP_MD_CTX_free    lazy_EVP_MD_CTX_free
+#define EVP_MD_CTX_copy_ex lazy_EVP_MD_CTX_copy_ex
+#define EVP_DigestInit_ex  lazy_EVP_DigestInit_ex
+#define EVP_DigestUpdate   lazy_EVP_DigestUpdate
+#define EVP_DigestFinal_ex lazy_EVP_DigestFinal_ex
+#define EVP_sha256         lazy_EVP_sha256
+#define HMAC               lazy_HMAC
+#define RAND_bytes         lazy_RAND_bytes
+#endif
+
+#endif
