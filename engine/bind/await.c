@@ -1,0 +1,409 @@
+#include "bind/await.h"
+
+#include "bind/b_err.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#define TASK_META "engine.task"
+
+enum task_state { TASK_NEW, TASK_RUNNING, TASK_WAITING, TASK_CLOSING, TASK_ENDED };
+
+/* Lives in a userdata. User value 1: the coroutine. User value 2: the reason of a cancellation.
+ * While it has not ended, the registry holds it under its own address. */
+struct task {
+    struct runtime *rt;
+    lua_State *co;
+    struct task *parent, *children, *prev, *next; /* prev, next: among siblings */
+    enum task_state state;
+    int flags;
+    bool canceled, ok;
+    int nresults; /* on top of co's stack */
+    struct op *waiting;
+    struct join *joins; /* who waits for the end */
+    struct timer deadline;
+    int64_t deadline_us;
+    char name[64];
+    struct post first_run;
+};
+
+struct join {
+    struct op op;
+    struct task *target;
+    struct join *next;
+};
+
+struct runtime *runtime_of(lua_State *L)
+{
+    return *(struct runtime **)lua_getextraspace(L);
+}
+
+void runtime_attach(lua_State *L, struct runtime *rt)
+{
+    *(struct runtime **)lua_getextraspace(L) = rt;
+}
+
+static void push_task(lua_State *L, struct task *t)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, t);
+}
+
+static void body_ended(struct task *t);
+
+static void run(struct task *t, int nargs)
+{
+    struct runtime *rt = t->rt;
+    struct task *before = rt->current;
+    rt->current = t;
+    t->state = TASK_RUNNING;
+    int nresults = 0;
+    int status = lua_resume(t->co, rt->L, nargs, &nresults);
+    if (status == LUA_YIELD && t->waiting == NULL) {
+        /* Only await() may yield a task. */
+        lua_pop(t->co, nresults);
+        lua_pushliteral(t->co, "coroutine.yield was called outside a coroutine");
+        status = LUA_ERRRUN;
+    }
+    rt->current = before;
+    if (status == LUA_YIELD) {
+        t->state = TASK_WAITING;
+        return;
+    }
+    t->ok = status == LUA_OK;
+    if (t->ok) {
+        t->nresults = nresults;
+    } else {
+        err_adopt(t->co, t->co);
+        lua_resetthread(t->co); /* closes its to-be-closed variables; the error stays on top */
+        t->nresults = 1;
+    }
+    body_ended(t);
+}
+
+static void unlink_child(struct task *t)
+{
+    if (t->parent == NULL) return;
+    if (t->prev != NULL) t->prev->next = t->next;
+    else t->parent->children = t->next;
+    if (t->next != NULL) t->next->prev = t->prev;
+}
+
+static void finish(struct task *t)
+{
+    struct task *parent = t->parent;
+    timer_stop(t->rt->loop, &t->deadline);
+    t->state = TASK_ENDED;
+    unlink_child(t);
+    t->parent = NULL;
+    while (t->joins != NULL) {
+        struct join *j = t->joins;
+        t->joins = j->next;
+        op_finish(&j->op);
+    }
+    if (parent != NULL && !t->ok && (t->flags & TASK_BACKGROUND) && !parent->canceled) {
+        lua_pushvalue(t->co, -1);
+        lua_xmove(t->co, t->rt->L, 1);
+        task_cancel(t->rt->L, parent);
+    }
+    if (parent != NULL && parent->state == TASK_CLOSING && parent->children == NULL) finish(parent);
+    /* From here on only Lua's references keep it. */
+    lua_pushnil(t->rt->L);
+    lua_rawsetp(t->rt->L, LUA_REGISTRYINDEX, t);
+}
+
+static void cancel_children(lua_State *L, struct task *t)
+{
+    /* The reason is on top of L. A child may end, and leave the list, only later, from the loop. */
+    for (struct task *child = t->children; child != NULL; child = child->next) {
+        if (child->flags & TASK_SHIELDED) continue;
+        lua_pushvalue(L, -1);
+        task_cancel(L, child);
+    }
+}
+
+/* The function has returned or raised; the task ends when its children have. */
+static void body_ended(struct task *t)
+{
+    if (t->children == NULL) {
+        finish(t);
+        return;
+    }
+    t->state = TASK_CLOSING;
+    struct err e;
+    err_set(&e, ERR_CANCELED, "", "the work that started this ended");
+    err_push(t->rt->L, &e);
+    cancel_children(t->rt->L, t);
+    lua_pop(t->rt->L, 1);
+}
+
+static void first_run(void *arg)
+{
+    struct task *t = arg;
+    if (t->canceled) {
+        push_task(t->rt->L, t);
+        lua_getiuservalue(t->rt->L, -1, 2);
+        lua_xmove(t->rt->L, t->co, 1);
+        lua_pop(t->rt->L, 1);
+        t->ok = false;
+        t->nresults = 1;
+        body_ended(t);
+        return;
+    }
+    run(t, lua_gettop(t->co) - 1);
+}
+
+struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
+{
+    struct runtime *rt = runtime_of(L);
+    struct task *t = lua_newuserdatauv(L, sizeof *t, 2); /* fn args... task */
+    memset(t, 0, sizeof *t);
+    luaL_setmetatable(L, TASK_META);
+    t->rt = rt;
+    t->flags = flags;
+    lua_insert(L, -(nargs + 2)); /* task fn args... */
+    t->co = lua_newthread(L);    /* task fn args... co */
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, -(nargs + 4), 1);
+    lua_insert(L, -(nargs + 2)); /* task co fn args... */
+    luaL_checkstack(t->co, nargs + 1, "too many arguments");
+    lua_xmove(L, t->co, nargs + 1);
+    lua_pop(L, 1);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, t);
+    t->parent = parent;
+    if (parent != NULL) {
+        t->next = parent->children;
+        if (t->next != NULL) t->next->prev = t;
+        parent->children = t;
+        if (parent->canceled && !(flags & TASK_SHIELDED)) t->canceled = true;
+        if (t->canceled) {
+            push_task(L, parent);
+            lua_getiuservalue(L, -1, 2);
+            lua_setiuservalue(L, -3, 2);
+            lua_pop(L, 1);
+        }
+    }
+    loop_post(rt->loop, &t->first_run, first_run, t);
+    return t;
+}
+
+void task_cancel(lua_State *L, struct task *t)
+{
+    if (t->state == TASK_ENDED || t->canceled) {
+        lua_pop(L, 1);
+        return;
+    }
+    t->canceled = true;
+    push_task(L, t);
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, 2);
+    lua_pop(L, 1);
+    cancel_children(L, t);
+    if (t->waiting != NULL) op_cancel(t->waiting, ERR_CANCELED, "", "the work around it was canceled");
+    lua_pop(L, 1);
+}
+
+static void on_deadline(void *arg)
+{
+    struct task *t = arg;
+    struct err e;
+    err_set(&e, ERR_DEADLINE, t->name, "%s%snot done within its deadline of %.3g s", t->name, t->name[0] ? ": " : "",
+            (double)t->deadline_us / 1e6);
+    err_push(t->rt->L, &e);
+    task_cancel(t->rt->L, t);
+}
+
+void task_set_deadline(struct task *t, int64_t delay_us, const char *name)
+{
+    t->deadline_us = delay_us;
+    snprintf(t->name, sizeof t->name, "%s", name ? name : "");
+    timer_start(t->rt->loop, &t->deadline, delay_us, on_deadline, t);
+}
+
+bool task_is_ended(const struct task *t)
+{
+    return t->state == TASK_ENDED;
+}
+
+bool task_is_canceled(const struct task *t)
+{
+    return t->canceled;
+}
+
+int task_push_results(lua_State *L, struct task *t)
+{
+    assert(t->state == TASK_ENDED);
+    luaL_checkstack(L, t->nresults + 1, "too many results");
+    lua_pushboolean(L, t->ok);
+    int base = lua_gettop(t->co) - t->nresults;
+    for (int i = 1; i <= t->nresults; i++) {
+        lua_pushvalue(t->co, base + i);
+        lua_xmove(t->co, L, 1);
+    }
+    return t->nresults + 1;
+}
+
+static int raise_reason(lua_State *L, struct task *t)
+{
+    push_task(L, t);
+    lua_getiuservalue(L, -1, 2);
+    return lua_error(L);
+}
+
+struct task *await_begin(lua_State *L)
+{
+    struct task *t = runtime_of(L)->current;
+    if (t == NULL) luaL_error(L, "nothing can be waited for here: a file only describes, run() acts");
+    if (t->co != L) luaL_error(L, "a coroutine of your own cannot wait; use parallel or background");
+    if (t->canceled) raise_reason(L, t);
+    return t;
+}
+
+void await_wake(struct op *op, void *arg)
+{
+    struct task *t = arg;
+    assert(t->waiting == op);
+    (void)op;
+    t->waiting = NULL;
+    run(t, 0);
+}
+
+int await(lua_State *L, struct op *op, lua_KFunction done)
+{
+    struct task *t = runtime_of(L)->current;
+    assert(t != NULL && t->co == L && t->waiting == NULL);
+    t->waiting = op;
+    return lua_yieldk(L, 0, (lua_KContext)op, done);
+}
+
+struct op *await_end(lua_State *L, lua_KContext ctx)
+{
+    struct task *t = runtime_of(L)->current;
+    assert(t != NULL && t->co == L);
+    if (t->canceled) raise_reason(L, t);
+    return (struct op *)ctx;
+}
+
+/* --- the Lua module core.task ------------------------------------------------------------- */
+
+static struct task *check_task(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, TASK_META);
+}
+
+/* task.spawn(flags, fn, ...) -> task; flags: "", "shield", "background" */
+static int l_spawn(lua_State *L)
+{
+    static const char *const names[] = {"", "shield", "background", NULL};
+    static const int flags[] = {0, TASK_SHIELDED, TASK_BACKGROUND};
+    int flag = flags[luaL_checkoption(L, 1, "", names)];
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct task *parent = runtime_of(L)->current;
+    if (parent == NULL || parent->co != L) return luaL_error(L, "a task can only be started inside run()");
+    if (parent->canceled && !(flag & TASK_SHIELDED)) return raise_reason(L, parent);
+    task_spawn(L, parent, lua_gettop(L) - 2, flag);
+    return 1;
+}
+
+static const struct op_kind JOIN = {.name = "join", .external = false, .cancel = NULL};
+
+static int join_done(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    struct op *op = await_end(L, ctx);
+    return task_push_results(L, ((struct join *)op)->target);
+}
+
+/* task.join(task) -> true, results... | false, err. Only the parent may join. */
+static int l_join(lua_State *L)
+{
+    struct task *target = check_task(L, 1);
+    struct runtime *rt = runtime_of(L);
+    if (target->state == TASK_ENDED) {
+        await_begin(L);
+        return task_push_results(L, target);
+    }
+    if (target->parent != rt->current) return luaL_error(L, "a task can only be joined by the one that started it");
+    struct task *self = rt->current;
+    if (self == NULL || self->co != L) return luaL_error(L, "a coroutine of your own cannot wait");
+    /* Joining works in a canceled task too: the children are ending, and are waited for. */
+    struct join *j = lua_newuserdatauv(L, sizeof *j, 0);
+    memset(j, 0, sizeof *j);
+    j->target = target;
+    j->next = target->joins;
+    target->joins = j;
+    op_begin(&j->op, rt->loop, &JOIN, OP_NO_TIMEOUT, await_wake, self);
+    return await(L, &j->op, join_done);
+}
+
+/* task.cancel(task, reason) */
+static int l_cancel(lua_State *L)
+{
+    struct task *t = check_task(L, 1);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    task_cancel(L, t);
+    return 0;
+}
+
+/* task.deadline(task, seconds, name) */
+static int l_deadline(lua_State *L)
+{
+    struct task *t = check_task(L, 1);
+    lua_Number seconds = luaL_checknumber(L, 2);
+    if (!(seconds > 0 && seconds < 1e9)) return luaL_error(L, "a deadline is a positive number of seconds");
+    if (t->state != TASK_ENDED) task_set_deadline(t, (int64_t)(seconds * 1e6), luaL_optstring(L, 3, ""));
+    return 0;
+}
+
+static int sleep_done(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    await_end(L, ctx);
+    return 0;
+}
+
+/* task.sleep(seconds) */
+static int l_sleep(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    if (!(seconds >= 0 && seconds < 1e9)) return luaL_error(L, "sleep takes a number of seconds from 0 on");
+    struct op *op = lua_newuserdatauv(L, sizeof *op, 0);
+    memset(op, 0, sizeof *op);
+    struct task *t = await_begin(L);
+    op_sleep(op, runtime_of(L)->loop, (int64_t)(seconds * 1e6), await_wake, t);
+    return await(L, op, sleep_done);
+}
+
+/* task.canceled() -> boolean: is the running task being canceled? */
+static int l_canceled(lua_State *L)
+{
+    struct task *t = runtime_of(L)->current;
+    lua_pushboolean(L, t != NULL && t->canceled);
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    static const char *const states[] = {"new", "running", "waiting", "closing", "ended"};
+    struct task *t = check_task(L, 1);
+    lua_pushfstring(L, "task(%s)", states[t->state]);
+    return 1;
+}
+
+int luaopen_core_task(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"spawn", l_spawn},       {"join", l_join},   {"cancel", l_cancel},
+        {"deadline", l_deadline}, {"sleep", l_sleep}, {"canceled", l_canceled},
+        {NULL, NULL},
+    };
+    if (luaL_newmetatable(L, TASK_META)) {
+        lua_pushcfunction(L, l_tostring);
+        lua_setfield(L, -2, "__tostring");
+    }
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

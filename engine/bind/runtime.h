@@ -1,0 +1,32 @@
+/* runtime: what every binding can reach from its lua_State.
+ *
+ * One runtime a Lua state: the loop, the clock and the task that runs now. It is found through the
+ * state's extra space, which Lua copies to every coroutine. */
+#ifndef ENGINE_BIND_RUNTIME_H
+#define ENGINE_BIND_RUNTIME_H
+
+#include "core/loop.h"
+
+#include <lua.h>
+
+struct task;
+
+struct runtime {
+    lua_State *L; /* the main state; tasks are coroutines of it */
+    struct loop *loop;
+    struct clock clock;
+    struct task *current; /* whose coroutine runs now, or NULL */
+};
+
+struct runtime *runtime_of(lua_State *L);
+void runtime_attach(lua_State *L, struct runtime *rt);
+
+/* Every core module of bind/, found by name: "core.http" opens http's functions.
+ * Used as the preload table of the host. */
+struct bind_module {
+    const char *name;
+    lua_CFunction open; /* returns the module's table */
+};
+extern const struct bind_module bind_modules[]; /* ends with a NULL name */
+
+#endif
