@@ -32,7 +32,7 @@ CORE_LIBS := $(shell pkg-config --libs $(filter-out lua5.4,$(PKGS)) 2>/dev/null)
 Q := $(if $(V),,@)
 say = @$(if $(V),true,printf '  %-7s %s\n' $(1) $(2))
 
-obj      = $(patsubst %.c,$(BUILD)/%.o,$(1))
+obj      = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BASE_SRC := $(wildcard engine/base/*.c)
 CORE_SRC := $(wildcard engine/core/*.c)
 BIND_SRC := $(wildcard engine/bind/*.c)
@@ -52,9 +52,9 @@ help:  ## this list
 deps:  ## install what is needed from Debian 12 packages (asks for root only when something is missing)
 	$(Q)vendor/install.sh
 
-$(BUILD)/engine: $(call obj,engine/main.c) $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(BUILD)/baked.o
+$(BUILD)/engine: $(call obj,engine/main.c) $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(BUILD)/baked.o $(BUILD)/modules.o
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(call obj,engine/main.c) $(BUILD)/baked.o $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(call obj,engine/main.c) $(BUILD)/baked.o $(BUILD)/modules.o $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(LIBS)
 
 $(BUILD)/libbase.a: $(call obj,$(BASE_SRC))
 $(BUILD)/libcore.a: $(call obj,$(CORE_SRC))
@@ -64,7 +64,7 @@ $(BUILD)/%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(BUILD)/%.o: %.c
+$(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
@@ -75,6 +75,17 @@ $(BUILD)/baked.c: tools/bake.lua $(BAKED)
 	@mkdir -p $(@D)
 	$(Q)lua5.4 tools/bake.lua $(BAKED) > $@.tmp && mv $@.tmp $@
 $(BUILD)/baked.o: $(BUILD)/baked.c
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+# Every luaopen_core_x in bind/ is module core.x: the list is made, not kept.
+$(BUILD)/modules.c: $(BIND_SRC)
+	@mkdir -p $(@D)
+	$(Q){ echo '#include "bind/runtime.h"'; \
+	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/int luaopen_core_\1(lua_State *);/p' $(BIND_SRC) | sort; \
+	  echo 'const struct bind_module bind_modules[] = {'; \
+	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/    {"core.\1", luaopen_core_\1},/p' $(BIND_SRC) | sort; \
+	  echo '    {0, 0},'; echo '};'; } > $@.tmp && mv $@.tmp $@
+$(BUILD)/modules.o: $(BUILD)/modules.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 # Unit tests link base and core only: if core needed Lua, this would not link.

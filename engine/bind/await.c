@@ -56,6 +56,7 @@ static void run(struct task *t, int nargs)
     struct runtime *rt = t->rt;
     struct task *before = rt->current;
     rt->current = t;
+    rt->turns++;
     t->state = TASK_RUNNING;
     int nresults = 0;
     int status = lua_resume(t->co, rt->L, nargs, &nresults);
@@ -219,6 +220,12 @@ void task_set_deadline(struct task *t, int64_t delay_us, const char *name)
     t->deadline_us = delay_us;
     snprintf(t->name, sizeof t->name, "%s", name ? name : "");
     timer_start(t->rt->loop, &t->deadline, delay_us, on_deadline, t);
+}
+
+lua_State *task_running(const struct runtime *rt)
+{
+    const struct task *t = rt->current;
+    return t != NULL ? t->co : NULL;
 }
 
 bool task_is_ended(const struct task *t)

@@ -51,6 +51,9 @@ void task_cancel(lua_State *L, struct task *task);
 /* Cancels with ERR_DEADLINE when delay_us has passed and the task has not ended. */
 void task_set_deadline(struct task *task, int64_t delay_us, const char *name);
 
+/* The coroutine whose Lua runs at this moment, or NULL. Safe in a signal handler. */
+lua_State *task_running(const struct runtime *rt);
+
 bool task_is_ended(const struct task *task);
 /* After the end: pushes true, results... or false, err onto L. [-0, +n]; returns n. */
 int task_push_results(lua_State *L, struct task *task);

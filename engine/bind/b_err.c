@@ -28,6 +28,43 @@ static void set_info(lua_State *L, const struct err_info *info)
     }
 }
 
+/* "E0205 connect: no connection to 127.0.0.1:80: refused (http GET ...); cause: ...; next: ..." */
+static int l_tostring(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    luaL_Buffer b;
+    lua_getfield(L, 1, "number");  /* 2 */
+    lua_getfield(L, 1, "code");    /* 3 */
+    lua_getfield(L, 1, "message"); /* 4 */
+    lua_getfield(L, 1, "op");      /* 5 */
+    lua_getfield(L, 1, "cause");   /* 6 */
+    lua_getfield(L, 1, "next");    /* 7 */
+    luaL_buffinit(L, &b);
+    for (int index = 2; index <= 7; index++) {
+        static const char *const before[] = {"", " ", ": ", " (", "; cause: ", " Next: "};
+        if (lua_isnil(L, index)) continue;
+        luaL_addstring(&b, before[index - 2]);
+        luaL_tolstring(L, index, NULL);
+        luaL_addvalue(&b);
+        if (index == 5) luaL_addchar(&b, ')');
+    }
+    luaL_pushresult(&b);
+    return 1;
+}
+
+/* Gives the table on top its metatable, which is made when the first error is. */
+static void set_meta(lua_State *L)
+{
+    if (luaL_newmetatable(L, ERR_META)) {
+        lua_pushcfunction(L, l_tostring);
+        lua_setfield(L, -2, "__tostring");
+        lua_pushliteral(L, "error");
+        lua_setfield(L, -2, "__name");
+    }
+    lua_setmetatable(L, -2);
+}
+
 void err_push(lua_State *L, const struct err *e)
 {
     lua_createtable(L, 0, 8);
@@ -35,7 +72,7 @@ void err_push(lua_State *L, const struct err *e)
     set_field(L, "message", e->message);
     set_field(L, "cause", e->cause);
     set_info(L, err_info(e->code));
-    luaL_setmetatable(L, ERR_META);
+    set_meta(L);
 }
 
 int err_return(lua_State *L, const struct err *e)
@@ -141,7 +178,7 @@ static int l_new(lua_State *L)
     set_info(L, err_info(code));
     if (lua_getfield(L, 1, "message") != LUA_TSTRING) return err_misuse(L, "an error needs a message");
     lua_pop(L, 1);
-    luaL_setmetatable(L, ERR_META);
+    set_meta(L);
     return 1;
 }
 
@@ -166,41 +203,9 @@ static int l_codes(lua_State *L)
     return 1;
 }
 
-/* "E0205 connect: no connection to 127.0.0.1:80: refused (http GET ...); cause: ...; next: ..." */
-static int l_tostring(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
-    luaL_Buffer b;
-    lua_getfield(L, 1, "number");  /* 2 */
-    lua_getfield(L, 1, "code");    /* 3 */
-    lua_getfield(L, 1, "message"); /* 4 */
-    lua_getfield(L, 1, "op");      /* 5 */
-    lua_getfield(L, 1, "cause");   /* 6 */
-    lua_getfield(L, 1, "next");    /* 7 */
-    luaL_buffinit(L, &b);
-    for (int index = 2; index <= 7; index++) {
-        static const char *const before[] = {"", " ", ": ", " (", "; cause: ", " Next: "};
-        if (lua_isnil(L, index)) continue;
-        luaL_addstring(&b, before[index - 2]);
-        luaL_tolstring(L, index, NULL);
-        luaL_addvalue(&b);
-        if (index == 5) luaL_addchar(&b, ')');
-    }
-    luaL_pushresult(&b);
-    return 1;
-}
-
 int luaopen_core_err(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"new", l_new}, {"is", l_is}, {"codes", l_codes}, {NULL, NULL}};
-    if (luaL_newmetatable(L, ERR_META)) {
-        lua_pushcfunction(L, l_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushliteral(L, "error");
-        lua_setfield(L, -2, "__name");
-    }
-    lua_pop(L, 1);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -16,13 +16,14 @@ struct runtime {
     struct loop *loop;
     struct clock clock;
     struct task *current; /* whose coroutine runs now, or NULL */
+    unsigned long turns;  /* how often a task was resumed: tells one stretch of Lua from the next */
 };
 
 struct runtime *runtime_of(lua_State *L);
 void runtime_attach(lua_State *L, struct runtime *rt);
 
 /* Every core module of bind/, found by name: "core.http" opens http's functions.
- * Used as the preload table of the host. */
+ * The table is made from bind/ by the Makefile: a file that defines luaopen_core_x is module core.x. */
 struct bind_module {
     const char *name;
     lua_CFunction open; /* returns the module's table */

@@ -1,0 +1,16 @@
+/* baked: the Lua library and the stock playbooks inside the binary (made by tools/bake.lua). */
+#ifndef ENGINE_HOST_BAKED_H
+#define ENGINE_HOST_BAKED_H
+
+#include <stddef.h>
+
+struct baked_file {
+    const char *path; /* "stdlib/health.lua", "playbooks/stage30.lua" */
+    const char *text;
+    size_t size_bytes;
+};
+extern const struct baked_file baked_files[]; /* sorted by path; ends with a NULL path */
+
+const struct baked_file *baked_find(const char *path); /* NULL if there is none */
+
+#endif

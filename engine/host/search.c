@@ -1,0 +1,304 @@
+#include "host/search.h"
+
+#include "base/buf.h"
+#include "bind/b_err.h"
+#include "bind/runtime.h"
+#include "host/baked.h"
+#include "host/scan.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Registry keys: the loaded modules by name, the folders in their order, and for each loaded
+ * module { name, path, text }. */
+#define LOADED  "engine.loaded"
+#define FOLDERS "engine.folders"
+#define SOURCES "engine.sources"
+
+enum { MAX_SOURCE_BYTES = 4 << 20 };
+
+const struct baked_file *baked_find(const char *path)
+{
+    for (const struct baked_file *f = baked_files; f->path != NULL; f++)
+        if (strcmp(f->path, path) == 0) return f;
+    return NULL;
+}
+
+static int read_file(const char *path, struct buf *out, struct err *e)
+{
+    FILE *f = fopen(path, "rbe");
+    if (f == NULL) return err_errno(e, errno, path, "%s cannot be opened", path);
+    char chunk[8192];
+    size_t n;
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && out->len <= MAX_SOURCE_BYTES)
+        buf_add(out, chunk, n);
+    int failed = ferror(f);
+    int read_errno = errno;
+    fclose(f);
+    if (failed) return err_errno(e, read_errno, path, "%s cannot be read", path);
+    if (out->len > MAX_SOURCE_BYTES) return err_set(e, ERR_LIMIT, path, "%s is larger than 4 MiB; that is no playbook", path);
+    if (!buf_ok(out)) return err_set(e, ERR_MEMORY, path, "no memory to read %s", path);
+    return 0;
+}
+
+int search_load_text(lua_State *L, const char *path, const char *text, size_t size, struct err *e)
+{
+    if (strncmp(path, "stdlib/", 7) != 0 && scan_chunk(path, text, size, e) != 0) return -(int)e->code;
+    char chunk_name[512];
+    snprintf(chunk_name, sizeof chunk_name, "@%s", path);
+    if (luaL_loadbufferx(L, text, size, chunk_name, "t") == LUA_OK) return 0;
+    err_set(e, ERR_PLAYBOOK, path, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return -ERR_PLAYBOOK;
+}
+
+static void remember_source(lua_State *L, const char *name, const char *path, const char *text, size_t size)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, SOURCES);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "name");
+    lua_pushstring(L, path);
+    lua_setfield(L, -2, "path");
+    lua_pushlstring(L, text, size);
+    lua_setfield(L, -2, "text");
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    lua_pop(L, 1);
+}
+
+static bool is_module_name(const char *name)
+{
+    if (name[0] == '\0' || name[0] == '.' || strlen(name) > 100) return false;
+    for (const char *p = name; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-' && !(*p == '.' && p[1] != '.' && p[1] != '\0')) return false;
+    return true;
+}
+
+static void module_file(const char *name, char *out, size_t size)
+{
+    size_t n = 0;
+    for (; name[n] != '\0' && n + 5 < size; n++)
+        out[n] = name[n] == '.' ? '/' : name[n];
+    memcpy(out + n, ".lua", 5);
+}
+
+/* Looks through the folders, then the baked files. Pushes the compiled function and the path and
+ * returns 1; 0 if there is no such module (nothing pushed); raises what is wrong with one. */
+static int find_and_load(lua_State *L, const char *name)
+{
+    char file[128], path[1024];
+    struct err e;
+    module_file(name, file, sizeof file);
+    lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        snprintf(path, sizeof path, "%s/%s", lua_tostring(L, -1), file);
+        lua_pop(L, 1);
+        struct buf text = BUF_INIT;
+        int rc = read_file(path, &text, &e);
+        if (rc == 0) {
+            rc = search_load_text(L, path, buf_str(&text), text.len, &e);
+            if (rc == 0) remember_source(L, name, path, buf_str(&text), text.len);
+        }
+        buf_release(&text);
+        if (rc == 0) {
+            lua_remove(L, -2);
+            lua_pushstring(L, path);
+            return 1;
+        }
+        if (rc != -ERR_NOT_FOUND) return err_raise(L, &e);
+    }
+    lua_pop(L, 1);
+    static const char *const roots[] = {"stdlib", "playbooks"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", roots[i], file);
+        const struct baked_file *baked = baked_find(path);
+        if (baked == NULL) continue;
+        if (search_load_text(L, path, baked->text, baked->size_bytes, &e) != 0) return err_raise(L, &e);
+        remember_source(L, name, path, baked->text, baked->size_bytes);
+        lua_pushstring(L, path);
+        return 1;
+    }
+    return 0;
+}
+
+static lua_CFunction find_core(const char *name)
+{
+    for (const struct bind_module *m = bind_modules; m->name != NULL; m++)
+        if (strcmp(m->name, name) == 0) return m->open;
+    return NULL;
+}
+
+static int l_loading(lua_State *L)
+{
+    return luaL_error(L, "modules require each other in a circle");
+}
+
+/* require(name) -> the module's value */
+static int l_require(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
+    if (lua_getfield(L, 2, name) != LUA_TNIL) {
+        if (lua_tocfunction(L, -1) == l_loading) return luaL_error(L, "module '%s' requires itself in a circle", name);
+        return 1;
+    }
+    lua_pop(L, 1);
+    if (!is_module_name(name)) return luaL_error(L, "'%s' is not a module name (letters, digits, _ and . between)", name);
+    lua_CFunction core = find_core(name);
+    if (core != NULL) {
+        lua_pushcfunction(L, core);
+        lua_pushvalue(L, 1);
+    } else if (!find_and_load(L, name)) {
+        struct err e;
+        char file[128];
+        module_file(name, file, sizeof file);
+        err_set(&e, ERR_PLAYBOOK, "require",
+                "module '%s' was not found: no %s in the venture's folder, beside the playbook, or built in", name, file);
+        return err_raise(L, &e);
+    }
+    /* 1 name, 2 loaded, 3 function, 4 path */
+    lua_pushcfunction(L, l_loading);
+    lua_setfield(L, 2, name);
+    lua_pushvalue(L, 3);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 4);
+    if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+        lua_pushnil(L);
+        lua_setfield(L, 2, name);
+        return lua_error(L);
+    }
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushboolean(L, 1);
+    }
+    lua_pushvalue(L, -1);
+    lua_setfield(L, 2, name);
+    return 1;
+}
+
+/* search.find(name) -> boolean: would require find it? Loads nothing. */
+static int l_find(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    if (!is_module_name(name)) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    char file[128], path[1024];
+    module_file(name, file, sizeof file);
+    lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, 2); i++) {
+        lua_rawgeti(L, 2, i);
+        snprintf(path, sizeof path, "%s/%s", lua_tostring(L, -1), file);
+        lua_pop(L, 1);
+        FILE *f = fopen(path, "re");
+        if (f != NULL) {
+            fclose(f);
+            lua_pushboolean(L, 1);
+            return 1;
+        }
+    }
+    snprintf(path, sizeof path, "stdlib/%s", file);
+    bool found = baked_find(path) != NULL;
+    snprintf(path, sizeof path, "playbooks/%s", file);
+    lua_pushboolean(L, found || baked_find(path) != NULL);
+    return 1;
+}
+
+/* search.add_folder(path) */
+static int l_add_folder(lua_State *L)
+{
+    const char *folder = luaL_checkstring(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
+    lua_pushstring(L, folder);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
+/* search.sources() -> array of { name, path, text } of every module loaded so far */
+static int l_sources(lua_State *L)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, SOURCES);
+    return 1;
+}
+
+/* search.load_file(path [, env]) -> function | nil, err. Baked playbooks are found by their path when there
+ * is no such file. */
+static int l_load_file(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    bool has_env = !lua_isnoneornil(L, 2);
+    struct buf text = BUF_INIT;
+    struct err e;
+    int rc = read_file(path, &text, &e);
+    const struct baked_file *baked = rc == -ERR_NOT_FOUND ? baked_find(path) : NULL;
+    if (baked != NULL) {
+        buf_add(&text, baked->text, baked->size_bytes);
+        rc = buf_ok(&text) ? 0 : err_set(&e, ERR_MEMORY, path, "no memory to read %s", path);
+    }
+    if (rc == 0) rc = search_load_text(L, path, buf_str(&text), text.len, &e);
+    if (rc == 0) remember_source(L, "main", path, buf_str(&text), text.len);
+    buf_release(&text);
+    if (rc != 0) return err_return(L, &e);
+    if (has_env) {
+        lua_pushvalue(L, 2);
+        lua_setupvalue(L, -2, 1);
+    }
+    return 1;
+}
+
+/* search.load_text(text, name [, env]) -> function | nil, err */
+static int l_load_text(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    const char *name = luaL_checkstring(L, 2);
+    bool has_env = !lua_isnoneornil(L, 3);
+    struct err e;
+    if (search_load_text(L, name, text, size, &e) != 0) return err_return(L, &e);
+    if (has_env) {
+        lua_pushvalue(L, 3);
+        lua_setupvalue(L, -2, 1);
+    }
+    return 1;
+}
+
+static int luaopen_core_search(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"find", l_find},           {"add_folder", l_add_folder}, {"sources", l_sources},
+        {"load_file", l_load_file}, {"load_text", l_load_text},   {NULL, NULL},
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+void search_open(lua_State *L)
+{
+    lua_newtable(L);
+    luaopen_core_search(L);
+    lua_setfield(L, -2, "core.search");
+    lua_setfield(L, LUA_REGISTRYINDEX, LOADED);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, FOLDERS);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, SOURCES);
+    lua_register(L, "require", l_require);
+}
+
+int search_add_folder(lua_State *L, const char *folder, struct err *e)
+{
+    lua_pushcfunction(L, l_add_folder);
+    lua_pushstring(L, folder);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK) return 0;
+    err_read(L, -1, e);
+    lua_pop(L, 1);
+    return -(int)e->code;
+}

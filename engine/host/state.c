@@ -1,0 +1,212 @@
+#include "host/state.h"
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bind/await.h"
+#include "bind/b_err.h"
+#include "host/search.h"
+#include "host/watchdog.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <signal.h>
+#include <uv.h>
+
+enum { DEFAULT_MEMORY_BYTES = 256 << 20, DEFAULT_RUNAWAY_S = 10 };
+
+struct state {
+    struct runtime rt;
+    size_t memory_used, memory_limit;
+    uv_signal_t signals[2];
+    struct task *main_task;
+    int interrupts;
+};
+
+static void *capped_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct state *s = ud;
+    if (ptr == NULL) old_size = 0; /* then it is a type tag, not a size */
+    if (new_size == 0) {
+        s->memory_used -= old_size;
+        mem_free(ptr);
+        return NULL;
+    }
+    if (new_size > old_size && s->memory_used + (new_size - old_size) > s->memory_limit) return NULL;
+    void *p = mem_realloc(ptr, new_size);
+    if (p == NULL) return NULL;
+    s->memory_used += new_size - old_size;
+    return p;
+}
+
+static int text_only_load(lua_State *L)
+{
+    /* load(chunk, name, mode, env): the mode is always "t" and functions are not accepted, so that
+     * no compiled chunk can come in. */
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    const char *name = luaL_optstring(L, 2, text);
+    int has_env = !lua_isnone(L, 4);
+    if (luaL_loadbufferx(L, text, size, name, "t") != LUA_OK) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    if (has_env) {
+        lua_pushvalue(L, 4);
+        lua_setupvalue(L, -2, 1);
+    }
+    return 1;
+}
+
+static void remove_global(lua_State *L, const char *name)
+{
+    lua_pushnil(L);
+    lua_setglobal(L, name);
+}
+
+static int open_sandbox(lua_State *L)
+{
+    static const luaL_Reg libraries[] = {
+        {LUA_GNAME, luaopen_base},         {LUA_TABLIBNAME, luaopen_table}, {LUA_STRLIBNAME, luaopen_string},
+        {LUA_MATHLIBNAME, luaopen_math},   {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_COLIBNAME, luaopen_coroutine},
+    };
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
+        luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
+        lua_pop(L, 1);
+    }
+    remove_global(L, "dofile");
+    remove_global(L, "loadfile");
+    remove_global(L, "collectgarbage");
+    lua_register(L, "load", text_only_load);
+    lua_getglobal(L, "string");
+    lua_pushnil(L);
+    lua_setfield(L, -2, "dump");
+    lua_pop(L, 1);
+    search_open(L);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "prelude");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* The first signal cancels the main task; the work's own clean-up then runs. */
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct state *s = handle->data;
+    s->interrupts++;
+    if (s->interrupts > 1) {
+        log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is", uv_os_getpid());
+        return;
+    }
+    if (s->main_task == NULL) return;
+    struct err e;
+    err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", signum == SIGINT ? "Ctrl-C" : "SIGTERM");
+    err_push(s->rt.L, &e);
+    task_cancel(s->rt.L, s->main_task);
+}
+
+static int watch_signals(struct state *s, struct err *e)
+{
+    static const int signums[] = {SIGINT, SIGTERM};
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(loop_uv(s->rt.loop), &s->signals[i]);
+        s->signals[i].data = s;
+        int rc = uv_signal_start(&s->signals[i], on_signal, signums[i]);
+        if (rc != 0) return err_set(e, ERR_INTERNAL, "state", "signals cannot be watched: %s", uv_strerror(rc));
+        uv_unref((uv_handle_t *)&s->signals[i]);
+    }
+    return 0;
+}
+
+int state_new(struct state **out, const struct state_options *options, struct err *e)
+{
+    struct state *s = mem_zalloc(sizeof *s);
+    if (s == NULL) return err_set(e, ERR_MEMORY, "state", "no memory for a Lua state");
+    signal(SIGPIPE, SIG_IGN);
+    s->memory_limit = options->memory_bytes ? options->memory_bytes : DEFAULT_MEMORY_BYTES;
+    clock_init_real(&s->rt.clock);
+    if (loop_init(&s->rt.loop, &s->rt.clock, e) != 0) goto no_loop;
+    lua_State *L = s->rt.L = lua_newstate(capped_alloc, s);
+    if (L == NULL) {
+        err_set(e, ERR_MEMORY, "state", "no memory for a Lua state");
+        goto no_lua;
+    }
+    runtime_attach(L, &s->rt);
+    lua_pushcfunction(L, open_sandbox);
+    if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+        err_read(L, -1, e);
+        goto no_sandbox;
+    }
+    if (watch_signals(s, e) != 0) goto no_sandbox;
+    watchdog_start(L, options->runaway_s ? options->runaway_s : DEFAULT_RUNAWAY_S);
+    *out = s;
+    return 0;
+
+no_sandbox:
+    lua_close(L);
+no_lua:
+    loop_free(s->rt.loop);
+no_loop:
+    mem_free(s);
+    return -(int)(e ? e->code : ERR_INTERNAL);
+}
+
+void state_free(struct state *s)
+{
+    if (s == NULL) return;
+    watchdog_stop();
+    lua_close(s->rt.L);
+    for (int i = 0; i < 2; i++)
+        uv_close((uv_handle_t *)&s->signals[i], NULL);
+    loop_free(s->rt.loop);
+    mem_free(s);
+}
+
+lua_State *state_lua(struct state *s)
+{
+    return s->rt.L;
+}
+
+struct loop *state_loop(struct state *s)
+{
+    return s->rt.loop;
+}
+
+int state_add_folder(struct state *s, const char *folder, struct err *e)
+{
+    return search_add_folder(s->rt.L, folder, e);
+}
+
+static bool main_ended(void *arg)
+{
+    return task_is_ended(((struct state *)arg)->main_task);
+}
+
+int state_run(struct state *s, int nargs, int *nresults)
+{
+    lua_State *L = s->rt.L;
+    struct err e;
+    s->interrupts = 0;
+    s->main_task = task_spawn(L, NULL, nargs, 0); /* stays on L's stack until the end */
+    int at = lua_gettop(L);
+    int rc = loop_run_until(s->rt.loop, main_ended, s, &e);
+    if (rc != 0) {
+        /* Nothing can wake the script any more: cancel it, which wakes it. */
+        err_push(L, &e);
+        task_cancel(L, s->main_task);
+        rc = loop_run_until(s->rt.loop, main_ended, s, &e);
+    }
+    if (rc != 0) {
+        err_push(L, &e);
+        *nresults = 1;
+    } else {
+        *nresults = task_push_results(L, s->main_task) - 1;
+        rc = lua_toboolean(L, at + 1) ? 0 : -ERR_SCRIPT;
+        lua_remove(L, at + 1);
+    }
+    s->main_task = NULL;
+    lua_remove(L, at);
+    return rc;
+}

@@ -1,0 +1,61 @@
+#include "host/watchdog.h"
+
+#include "bind/await.h"
+
+#include <lauxlib.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Written by the signal handler, which may run at any instruction of the Lua thread. */
+static lua_State *watched;
+static timer_t timer;
+static volatile sig_atomic_t running, allowance, ticks;
+static volatile unsigned long last_turn;
+
+static void raise_runaway(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    lua_sethook(L, NULL, 0, 0);
+    ticks = 0;
+    luaL_error(L, "computed for %d s without waiting; split the work or wait in between", (int)allowance);
+}
+
+static void on_tick(int signum)
+{
+    (void)signum;
+    struct runtime *rt = runtime_of(watched);
+    lua_State *co = task_running(rt);
+    if (co == NULL || rt->turns != last_turn) {
+        last_turn = rt->turns;
+        ticks = 0;
+        return;
+    }
+    ticks = ticks + 1;
+    /* lua_sethook is the one call that may be made from a signal handler. */
+    if (ticks >= allowance) lua_sethook(co, raise_runaway, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+}
+
+void watchdog_start(lua_State *L, int allowance_s)
+{
+    watched = L;
+    allowance = allowance_s;
+    ticks = 0;
+    struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGVTALRM, &action, NULL);
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGVTALRM};
+    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) != 0) return;
+    struct itimerspec every_second = {.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 1}};
+    timer_settime(timer, 0, &every_second, NULL);
+    running = 1;
+}
+
+void watchdog_stop(void)
+{
+    if (running) timer_delete(timer);
+    running = 0;
+    signal(SIGVTALRM, SIG_IGN);
+}

@@ -1,0 +1,84 @@
+local t = require "test"
+local task = require "task"
+
+t.case("parallel gives the results in order", function()
+  local results = parallel {
+    function() sleep(0.02) return "slow" end,
+    function() return "quick" end,
+  }
+  t.eq(results, { "slow", "quick" })
+end)
+
+t.case("a failure cancels the siblings and is raised", function()
+  local undone = false
+  local err = t.raises(function()
+    parallel {
+      function()
+        local ok, why = pcall(sleep, 60)
+        t.eq(ok, false)
+        t.eq(why.message, "boom")
+        undone = true
+        error(why, 0)
+      end,
+      function() sleep(0.01) error(require("core.err").new { code = "check", message = "boom" }, 0) end,
+    }
+  end, "boom")
+  t.eq(err.code, "check")
+  t.ok(undone)
+end)
+
+t.case("leaving a scope ends its background tasks", function()
+  local ended = false
+  local ok = task.scope("scope", nil, function()
+    background(function()
+      local closer <close> = setmetatable({}, { __close = function() ended = true end })
+      sleep(60)
+      return closer
+    end)
+    sleep(0.01)
+  end)
+  t.ok(ok)
+  t.ok(ended)
+end)
+
+t.case("a deadline is raised at the wait", function()
+  local err = t.raises(function() deadline(0.01, sleep, 60) end, "deadline")
+  t.eq(err.code, "deadline")
+end)
+
+t.case("shielded work finishes although its owner is canceled", function()
+  local finished = false
+  local err = t.raises(function()
+    deadline(0.01, function()
+      shield(function() sleep(0.05) finished = true end)
+      sleep(0)
+    end)
+  end, "deadline")
+  t.eq(err.code, "deadline")
+  t.ok(finished)
+end)
+
+t.case("a background failure reaches its owner", function()
+  t.raises(function()
+    background(function() error("it broke", 0) end)
+    sleep(60)
+  end, "it broke")
+end)
+
+t.case("a coroutine of your own cannot wait", function()
+  t.raises(function() coroutine.wrap(function() sleep(0) end)() end, "cannot wait")
+end)
+
+t.case("unknown globals and forbidden libraries are named", function()
+  t.raises(function() return nonsense end, "no global 'nonsense'")
+  t.raises(function() return _G["os"] end, "not available in a playbook")
+  t.raises(function() undeclared = 1 end, "write `local undeclared`")
+end)
+
+t.case("a thousand sleeps at once", function()
+  local items = {}
+  for i = 1, 1000 do items[i] = i end
+  local sum = 0
+  task.map(items, function(i) sleep(0.001) sum = sum + i end)
+  t.eq(sum, 500500)
+end)
