@@ -12,7 +12,7 @@ WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CFLAGS   := -std=c11 -D_GNU_SOURCE -DCURL_DISABLE_TYPECHECK $(WARN) -Iengine -I$(BUILD) -include base/banned.h -MMD -MP -g -pthread \
             $(shell pkg-config --cflags $(PKGS) $(PKGS_LAZY) 2>/dev/null)
 ifeq ($(MODE),release)
-CFLAGS   += -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS   += -O2 $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
 endif
 ifeq ($(MODE),debug)
 CFLAGS   += -O0

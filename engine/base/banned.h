@@ -7,6 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* _FORTIFY_SOURCE may have made macros of these. */
+#undef strcpy
+#undef strcat
+#undef sprintf
+#undef vsprintf
+#undef strncpy
+#undef strncat
+#undef gets
+
 #pragma GCC poison strcpy strcat sprintf vsprintf strncpy strncat gets system popen strtok tmpnam mktemp
 
 #endif

@@ -33,19 +33,28 @@ int err_set(struct err *e, enum err_code code, const char *op, const char *fmt, 
 static enum err_code code_of_errno(int errnum)
 {
     switch (errnum) {
-    case ENOENT: return ERR_NOT_FOUND;
+    case ENOENT:
+        return ERR_NOT_FOUND;
     case EACCES:
-    case EPERM: return ERR_PERMISSION;
-    case EEXIST: return ERR_EXISTS;
-    case ENOMEM: return ERR_MEMORY;
-    case ETIMEDOUT: return ERR_TIMEOUT;
-    case ECANCELED: return ERR_CANCELED;
+    case EPERM:
+        return ERR_PERMISSION;
+    case EEXIST:
+        return ERR_EXISTS;
+    case ENOMEM:
+        return ERR_MEMORY;
+    case ETIMEDOUT:
+        return ERR_TIMEOUT;
+    case ECANCELED:
+        return ERR_CANCELED;
     case EPIPE:
-    case ECONNRESET: return ERR_CLOSED;
+    case ECONNRESET:
+        return ERR_CLOSED;
     case ECONNREFUSED:
     case EHOSTUNREACH:
-    case ENETUNREACH: return ERR_CONNECT;
-    default: return ERR_IO;
+    case ENETUNREACH:
+        return ERR_CONNECT;
+    default:
+        return ERR_IO;
     }
 }
 

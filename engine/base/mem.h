@@ -7,11 +7,11 @@
 
 #include <stddef.h>
 
-void *mem_alloc(size_t size_bytes);             /* not initialised; NULL if there is none */
-void *mem_zalloc(size_t size_bytes);            /* zeroed */
-void *mem_realloc(void *p, size_t size_bytes);  /* p may be NULL; on NULL p is untouched */
-char *mem_strdup(const char *s);                /* s may be NULL, then NULL is returned */
-void mem_free(void *p);                         /* p may be NULL */
+void *mem_alloc(size_t size_bytes);            /* not initialised; NULL if there is none */
+void *mem_zalloc(size_t size_bytes);           /* zeroed */
+void *mem_realloc(void *p, size_t size_bytes); /* p may be NULL; on NULL p is untouched */
+char *mem_strdup(const char *s);               /* s may be NULL, then NULL is returned */
+void mem_free(void *p);                        /* p may be NULL */
 
 /* Not thread-safe: for tests, before threads start. */
 void mem_fail_after(long countdown);

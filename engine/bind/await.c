@@ -10,7 +10,8 @@
 
 enum task_state { TASK_NEW, TASK_RUNNING, TASK_WAITING, TASK_CLOSING, TASK_ENDED };
 
-/* Lives in a userdata. User value 1: the coroutine. User value 2: the reason of a cancellation.
+/* Lives in a userdata. User value 1: the coroutine. User value 2: the reason of a cancellation. User
+ * value 3: the context, which children inherit.
  * While it has not ended, the registry holds it under its own address. */
 struct task {
     struct runtime *rt;
@@ -85,8 +86,10 @@ static void run(struct task *t, int nargs)
 static void unlink_child(struct task *t)
 {
     if (t->parent == NULL) return;
-    if (t->prev != NULL) t->prev->next = t->next;
-    else t->parent->children = t->next;
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        t->parent->children = t->next;
     if (t->next != NULL) t->next->prev = t->prev;
 }
 
@@ -157,7 +160,7 @@ static void first_run(void *arg)
 struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
 {
     struct runtime *rt = runtime_of(L);
-    struct task *t = lua_newuserdatauv(L, sizeof *t, 2); /* fn args... task */
+    struct task *t = lua_newuserdatauv(L, sizeof *t, 3); /* fn args... task */
     memset(t, 0, sizeof *t);
     luaL_setmetatable(L, TASK_META);
     t->rt = rt;
@@ -177,6 +180,10 @@ struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
         t->next = parent->children;
         if (t->next != NULL) t->next->prev = t;
         parent->children = t;
+        push_task(L, parent);
+        lua_getiuservalue(L, -1, 3);
+        lua_setiuservalue(L, -3, 3);
+        lua_pop(L, 1);
         if (parent->canceled && !(flags & TASK_SHIELDED)) t->canceled = true;
         if (t->canceled) {
             push_task(L, parent);
@@ -209,8 +216,8 @@ static void on_deadline(void *arg)
 {
     struct task *t = arg;
     struct err e;
-    err_set(&e, ERR_DEADLINE, t->name, "%s%snot done within its deadline of %.3g s", t->name, t->name[0] ? ": " : "",
-            (double)t->deadline_us / 1e6);
+    err_set(&e, ERR_DEADLINE, t->name, "%s%snot done within its deadline of %.3g s", t->name,
+            t->name[0] ? ": " : "", (double)t->deadline_us / 1e6);
     err_push(t->rt->L, &e);
     task_cancel(t->rt->L, t);
 }
@@ -331,7 +338,8 @@ static int l_join(lua_State *L)
         await_begin(L);
         return task_push_results(L, target);
     }
-    if (target->parent != rt->current) return luaL_error(L, "a task can only be joined by the one that started it");
+    if (target->parent != rt->current)
+        return luaL_error(L, "a task can only be joined by the one that started it");
     struct task *self = rt->current;
     if (self == NULL || self->co != L) return luaL_error(L, "a coroutine of your own cannot wait");
     /* Joining works in a canceled task too: the children are ending, and are waited for. */
@@ -391,6 +399,29 @@ static int l_canceled(lua_State *L)
     return 1;
 }
 
+/* task.context() -> the value set for this task or inherited from its parent */
+static int l_context(lua_State *L)
+{
+    struct task *t = runtime_of(L)->current;
+    if (t == NULL) return 0;
+    push_task(L, t);
+    lua_getiuservalue(L, -1, 3);
+    return 1;
+}
+
+/* task.set_context(value): for this task and the children it starts from now on */
+static int l_set_context(lua_State *L)
+{
+    struct task *t = runtime_of(L)->current;
+    luaL_checkany(L, 1);
+    if (t == NULL) return luaL_error(L, "there is no task here");
+    lua_settop(L, 1);
+    push_task(L, t);
+    lua_insert(L, 1);
+    lua_setiuservalue(L, 1, 3);
+    return 0;
+}
+
 static int l_tostring(lua_State *L)
 {
     static const char *const states[] = {"new", "running", "waiting", "closing", "ended"};
@@ -402,8 +433,8 @@ static int l_tostring(lua_State *L)
 int luaopen_core_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"spawn", l_spawn},       {"join", l_join},   {"cancel", l_cancel},
-        {"deadline", l_deadline}, {"sleep", l_sleep}, {"canceled", l_canceled},
+        {"spawn", l_spawn}, {"join", l_join},         {"cancel", l_cancel},   {"deadline", l_deadline},
+        {"sleep", l_sleep}, {"canceled", l_canceled}, {"context", l_context}, {"set_context", l_set_context},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, TASK_META)) {

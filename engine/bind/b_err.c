@@ -173,7 +173,8 @@ static int l_new(lua_State *L)
     lua_getfield(L, 1, "code");
     const char *name = luaL_optstring(L, -1, "script");
     enum err_code code = err_find(name);
-    if (code == ERR_NONE) return err_misuse(L, "unknown error code '%s'; `engine explain` lists the codes", name);
+    if (code == ERR_NONE)
+        return err_misuse(L, "unknown error code '%s'; `engine explain` lists the codes", name);
     lua_pop(L, 1);
     set_info(L, err_info(code));
     if (lua_getfield(L, 1, "message") != LUA_TSTRING) return err_misuse(L, "an error needs a message");

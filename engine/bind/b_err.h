@@ -11,10 +11,10 @@
 
 #include <lua.h>
 
-void err_push(lua_State *L, const struct err *e);                /* [-0, +1] the error table */
-int err_return(lua_State *L, const struct err *e);               /* [-0, +2] nil, err; returns 2 */
-int err_raise(lua_State *L, const struct err *e);                /* never returns */
-int err_misuse(lua_State *L, const char *fmt, ...);              /* error(msg, 2) of the caller; never returns */
+void err_push(lua_State *L, const struct err *e);   /* [-0, +1] the error table */
+int err_return(lua_State *L, const struct err *e);  /* [-0, +2] nil, err; returns 2 */
+int err_raise(lua_State *L, const struct err *e);   /* never returns */
+int err_misuse(lua_State *L, const char *fmt, ...); /* error(msg, 2) of the caller; never returns */
 
 /* Makes the error value at the top of from's stack an error table on to's stack (from may be to):
  * strings become code "script"; where and traceback are filled from from's call stack. [-1, +1] */

@@ -10,15 +10,15 @@
 
 int lazy_crypto(struct err *e); /* 0, or -ERR_NOT_FOUND */
 
-#define LAZY_CRYPTO_LIST(X)                                                                                            \
-    X(EVP_MD_CTX_new)                                                                                                  \
-    X(EVP_MD_CTX_free)                                                                                                 \
-    X(EVP_MD_CTX_copy_ex)                                                                                              \
-    X(EVP_DigestInit_ex)                                                                                               \
-    X(EVP_DigestUpdate)                                                                                                \
-    X(EVP_DigestFinal_ex)                                                                                              \
-    X(EVP_sha256)                                                                                                      \
-    X(HMAC)                                                                                                            \
+#define LAZY_CRYPTO_LIST(X)                                                                                  \
+    X(EVP_MD_CTX_new)                                                                                        \
+    X(EVP_MD_CTX_free)                                                                                       \
+    X(EVP_MD_CTX_copy_ex)                                                                                    \
+    X(EVP_DigestInit_ex)                                                                                     \
+    X(EVP_DigestUpdate)                                                                                      \
+    X(EVP_DigestFinal_ex)                                                                                    \
+    X(EVP_sha256)                                                                                            \
+    X(HMAC)                                                                                                  \
     X(RAND_bytes)
 
 #define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);

@@ -8,8 +8,8 @@ static void on_deadline(void *arg)
     op_cancel(op, ERR_TIMEOUT, op->kind->name, "no answer within the time limit");
 }
 
-void op_begin(struct op *op, struct loop *loop, const struct op_kind *kind, int64_t timeout_us, op_done_fn done,
-              void *arg)
+void op_begin(struct op *op, struct loop *loop, const struct op_kind *kind, int64_t timeout_us,
+              op_done_fn done, void *arg)
 {
     assert(!op_is_running(op));
     op->loop = loop;

@@ -45,8 +45,8 @@ struct op {
 
 /* For concepts. timeout_us: OP_NO_TIMEOUT or the time after which the op is canceled with
  * ERR_TIMEOUT. */
-void op_begin(struct op *op, struct loop *loop, const struct op_kind *kind, int64_t timeout_us, op_done_fn done,
-              void *arg);
+void op_begin(struct op *op, struct loop *loop, const struct op_kind *kind, int64_t timeout_us,
+              op_done_fn done, void *arg);
 void op_finish(struct op *op);
 void op_fail(struct op *op, enum err_code code, const char *what, const char *fmt, ...) ERR_PRINTF(4, 5);
 void op_fail_with(struct op *op, const struct err *e);

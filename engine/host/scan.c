@@ -10,7 +10,8 @@ struct forbidden {
 };
 
 static const struct forbidden FORBIDDEN[] = {
-    {"os", "use process.run{ argv = {...} } for commands, clock for the time, files for files, secret for variables"},
+    {"os", "use process.run{ argv = {...} } for commands, clock for the time, files for files, secret for "
+           "variables"},
     {"io", "use the module files"},
     {"debug", "errors carry their own traceback"},
     {"package", "use require"},
@@ -83,7 +84,8 @@ static bool next_token(struct cursor *c)
         } else if (*c->at == '-' && c->at + 1 < c->end && c->at[1] == '-') {
             c->at += 2;
             int level = c->at < c->end && *c->at == '[' ? long_bracket_level(c) : -1;
-            if (level >= 0) skip_long_bracket(c, level);
+            if (level >= 0)
+                skip_long_bracket(c, level);
             else
                 while (c->at < c->end && *c->at != '\n')
                     c->at++;
@@ -108,7 +110,8 @@ int scan_chunk(const char *path, const char *text, size_t size_bytes, struct err
     while (next_token(&c)) {
         if (!is_name_char(*c.at) || isdigit((unsigned char)*c.at)) {
             bool keeps_local = *c.at == ',';
-            after_dot = (*c.at == '.' && !(c.at + 1 < c.end && c.at[1] == '.') && !(c.at > text && c.at[-1] == '.')) ||
+            after_dot = (*c.at == '.' && !(c.at + 1 < c.end && c.at[1] == '.') &&
+                         !(c.at > text && c.at[-1] == '.')) ||
                         *c.at == ':';
             after_local = after_local && keeps_local;
             if (isdigit((unsigned char)*c.at))
@@ -127,13 +130,15 @@ int scan_chunk(const char *path, const char *text, size_t size_bytes, struct err
             if (strlen(FORBIDDEN[i].name) != len || memcmp(FORBIDDEN[i].name, name, len) != 0) continue;
             struct cursor ahead = c;
             bool uses = next_token(&ahead) && (strchr(".[(:{\"'", *ahead.at) != NULL);
-            if (after_local) declared[i] = true;
+            if (after_local)
+                declared[i] = true;
             else if (uses && !declared[i])
-                return err_set(e, ERR_SANDBOX, path, "%s:%d: '%s' is not available in a playbook; %s", path, line,
-                               FORBIDDEN[i].name, FORBIDDEN[i].instead);
+                return err_set(e, ERR_SANDBOX, path, "%s:%d: '%s' is not available in a playbook; %s", path,
+                               line, FORBIDDEN[i].name, FORBIDDEN[i].instead);
         }
         after_dot = false;
-        after_local = (len == 5 && memcmp(name, "local", 5) == 0) || (len == 8 && memcmp(name, "function", 8) == 0) ||
+        after_local = (len == 5 && memcmp(name, "local", 5) == 0) ||
+                      (len == 8 && memcmp(name, "function", 8) == 0) ||
                       (after_local && next_token(&c) && *c.at == ',');
     }
     return 0;

@@ -40,7 +40,8 @@ static int read_file(const char *path, struct buf *out, struct err *e)
     int read_errno = errno;
     fclose(f);
     if (failed) return err_errno(e, read_errno, path, "%s cannot be read", path);
-    if (out->len > MAX_SOURCE_BYTES) return err_set(e, ERR_LIMIT, path, "%s is larger than 4 MiB; that is no playbook", path);
+    if (out->len > MAX_SOURCE_BYTES)
+        return err_set(e, ERR_LIMIT, path, "%s is larger than 4 MiB; that is no playbook", path);
     if (!buf_ok(out)) return err_set(e, ERR_MEMORY, path, "no memory to read %s", path);
     return 0;
 }
@@ -74,7 +75,9 @@ static bool is_module_name(const char *name)
 {
     if (name[0] == '\0' || name[0] == '.' || strlen(name) > 100) return false;
     for (const char *p = name; *p != '\0'; p++)
-        if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-' && !(*p == '.' && p[1] != '.' && p[1] != '\0')) return false;
+        if (!isalnum((unsigned char)*p) && *p != '_' && *p != '-' &&
+            !(*p == '.' && p[1] != '.' && p[1] != '\0'))
+            return false;
     return true;
 }
 
@@ -146,11 +149,13 @@ static int l_require(lua_State *L)
     lua_settop(L, 1);
     lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
     if (lua_getfield(L, 2, name) != LUA_TNIL) {
-        if (lua_tocfunction(L, -1) == l_loading) return luaL_error(L, "module '%s' requires itself in a circle", name);
+        if (lua_tocfunction(L, -1) == l_loading)
+            return luaL_error(L, "module '%s' requires itself in a circle", name);
         return 1;
     }
     lua_pop(L, 1);
-    if (!is_module_name(name)) return luaL_error(L, "'%s' is not a module name (letters, digits, _ and . between)", name);
+    if (!is_module_name(name))
+        return luaL_error(L, "'%s' is not a module name (letters, digits, _ and . between)", name);
     lua_CFunction core = find_core(name);
     if (core != NULL) {
         lua_pushcfunction(L, core);
@@ -160,7 +165,8 @@ static int l_require(lua_State *L)
         char file[128];
         module_file(name, file, sizeof file);
         err_set(&e, ERR_PLAYBOOK, "require",
-                "module '%s' was not found: no %s in the venture's folder, beside the playbook, or built in", name, file);
+                "module '%s' was not found: no %s in the venture's folder, beside the playbook, or built in",
+                name, file);
         return err_raise(L, &e);
     }
     /* 1 name, 2 loaded, 3 function, 4 path */

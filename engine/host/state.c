@@ -69,8 +69,8 @@ static void remove_global(lua_State *L, const char *name)
 static int open_sandbox(lua_State *L)
 {
     static const luaL_Reg libraries[] = {
-        {LUA_GNAME, luaopen_base},         {LUA_TABLIBNAME, luaopen_table}, {LUA_STRLIBNAME, luaopen_string},
-        {LUA_MATHLIBNAME, luaopen_math},   {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_COLIBNAME, luaopen_coroutine},
+        {LUA_GNAME, luaopen_base},       {LUA_TABLIBNAME, luaopen_table}, {LUA_STRLIBNAME, luaopen_string},
+        {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_COLIBNAME, luaopen_coroutine},
     };
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
         luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
@@ -97,7 +97,8 @@ static void on_signal(uv_signal_t *handle, int signum)
     struct state *s = handle->data;
     s->interrupts++;
     if (s->interrupts > 1) {
-        log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is", uv_os_getpid());
+        log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is",
+                 uv_os_getpid());
         return;
     }
     if (s->main_task == NULL) return;
@@ -114,7 +115,8 @@ static int watch_signals(struct state *s, struct err *e)
         uv_signal_init(loop_uv(s->rt.loop), &s->signals[i]);
         s->signals[i].data = s;
         int rc = uv_signal_start(&s->signals[i], on_signal, signums[i]);
-        if (rc != 0) return err_set(e, ERR_INTERNAL, "state", "signals cannot be watched: %s", uv_strerror(rc));
+        if (rc != 0)
+            return err_set(e, ERR_INTERNAL, "state", "signals cannot be watched: %s", uv_strerror(rc));
         uv_unref((uv_handle_t *)&s->signals[i]);
     }
     return 0;

@@ -13,8 +13,8 @@
 struct state;
 
 struct state_options {
-    size_t memory_bytes;  /* limit of the Lua heap; 0: the default of 256 MiB */
-    int runaway_s;        /* CPU seconds without a wait after which a script is stopped; 0: default of 10 */
+    size_t memory_bytes; /* limit of the Lua heap; 0: the default of 256 MiB */
+    int runaway_s;       /* CPU seconds without a wait after which a script is stopped; 0: default of 10 */
 };
 
 int state_new(struct state **out, const struct state_options *options, struct err *e);
