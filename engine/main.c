@@ -43,6 +43,7 @@ int main(int argc, char **argv)
         puts("engine " ENGINE_VERSION);
         return 0;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a line is seen when it is said */
     struct state *state;
     struct state_options options = {0};
     struct err e;

@@ -19,7 +19,6 @@ local words = {
   step = { "run", "step" },
   expect = { "run", "expect" },
   fail = { "run", "fail" },
-  secret = { "secret", "reference" },
 }
 
 for _, name in ipairs { "parallel", "background", "deadline", "shield", "sleep" } do _G[name] = task[name] end

@@ -1,0 +1,53 @@
+--- display: what the operator sees of a run: one plain line an event, as it happens.
+--
+-- Knows nothing of the journal. Lines go to stdout; colour only on a terminal without NO_COLOR.
+
+local core_terminal = require "core.terminal"
+
+local M = {}
+
+local marks = {
+  begin = { "▶", "36" }, done = { "✓", "32" }, failed = { "✗", "31" }, canceled = { "✗", "33" },
+  note = { "·", "2" }, warn = { "!", "33" }, ask = { "?", "35" },
+}
+
+local function coloured(mark)
+  local text, colour = mark[1], mark[2]
+  if core_terminal.colour(1) then return ("\27[%sm%s\27[0m"):format(colour, text) end
+  return text
+end
+
+--- A duration for people: 0.042 s, 3.1 s, 2:05.
+---@param seconds number
+---@return string
+---@usage assert(display.duration(125) == "2:05")
+function M.duration(seconds)
+  if seconds >= 60 then return ("%d:%02d"):format(seconds // 60, math.floor(seconds % 60)) end
+  if seconds >= 10 then return ("%.0f s"):format(seconds) end
+  if seconds >= 1 then return ("%.1f s"):format(seconds) end
+  return ("%.3f s"):format(seconds)
+end
+
+--- One line: a mark, the text, indented by depth.
+---@param kind "begin"|"done"|"failed"|"canceled"|"note"|"warn"|"ask"
+---@param depth integer
+---@param text string
+function M.line(kind, depth, text)
+  local indent = ("  "):rep(depth)
+  print(indent .. coloured(marks[kind]) .. " " .. (text:gsub("\n", "\n" .. indent .. "  ")))
+end
+
+--- The first line of a run.
+function M.header(run)
+  local release = run.args.release and (" release " .. run.args.release) or ""
+  M.line("note", 0, ("%s%s  run %s  playbook %s  mode %s  by %s"):format(run.venture and run.venture.name or "no venture", release, run.id, run.playbook.name, run.mode, run.actor))
+end
+
+--- The error of a run: what, where, state, what next (never the traceback; that is in the log).
+function M.failure(err, depth)
+  M.line("failed", depth or 0, ("%s %s: %s"):format(err.number or "", err.code or "error", err.message or tostring(err)))
+  if err.cause then print("  cause  " .. tostring(err.cause)) end
+  if err.where then print("  where  " .. err.where) end
+end
+
+return M

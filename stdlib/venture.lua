@@ -1,0 +1,114 @@
+--- venture: one product's configuration, read as data, checked, with its secrets resolved.
+--
+-- A venture is a folder with venture.lua, which returns a table. The file runs in a sandbox that
+-- holds nothing but `secret "env:NAME"` and `env("NAME", default)`: it can describe, not act.
+
+local core_err = require "core.err"
+local core_search = require "core.search"
+local core_secret = require "core.secret"
+local files = require "files"
+local schema = require "schema"
+local description = require "venture_schema"
+
+local M = {}
+
+local SecretReference = { __tostring = function(self) return "secret " .. self.reference end }
+
+local function fail(code, path, line, text, next_step)
+  return nil, core_err.new { code = code, op = "read configuration", message = ("%s:%d: %s"):format(path, line, text), next = next_step }
+end
+
+-- The only names that a configuration can use. `env` reads plain settings; what is secret goes
+-- through `secret`, which is resolved later and can never be printed.
+local function sandbox(problems)
+  return {
+    secret = function(reference)
+      if type(reference) ~= "string" then error("secret takes a reference such as \"env:NAME\"", 2) end
+      return setmetatable({ reference = reference }, SecretReference)
+    end,
+    env = function(name, default)
+      local value = core_secret.environment(name)
+      if value == nil then value = default end
+      if value == nil then problems[#problems + 1] = name end
+      return value == nil and "" or value
+    end,
+    minutes = function(n) return n * 60 end,
+    hours = function(n) return n * 3600 end,
+  }
+end
+
+-- Replaces every reference by its opaque value. vault: and command: references need the network or
+-- a process, and are resolved after env: and file: ones, which they may use.
+local function resolve_all(value, options, path, found)
+  for key, item in pairs(value) do
+    local here = table.move(path, 1, #path, 1, {})
+    here[#here + 1] = key
+    if getmetatable(item) == SecretReference then
+      local late = item.reference:match "^vault:" or item.reference:match "^command:"
+      if not late or options.late then
+        local resolved, err = require("secret").resolve(item.reference, options)
+        if not resolved then return nil, err, here end
+        value[key] = resolved
+        found[#found + 1] = item.reference
+      end
+    elseif type(item) == "table" then
+      local ok, err, at = resolve_all(item, options, here, found)
+      if not ok then return nil, err, at end
+    end
+  end
+  return true
+end
+
+--- Loads, checks and completes a venture's configuration.
+---@param folder string the venture's folder
+---@return table? config, table? err codes: not_found, playbook, sandbox, config, secret
+function M.load(folder)
+  local path = folder .. "/venture.lua"
+  local source, err = files.read(path)
+  if not source then
+    if err.code == "not_found" then
+      err = core_err.new {
+        code = "not_found", op = "read configuration", message = ("%s does not exist"):format(path),
+        next = "Give the venture's folder with --venture DIR; it holds venture.lua.",
+      }
+    end
+    return nil, err
+  end
+  local missing = {}
+  local chunk
+  chunk, err = core_search.load_text(source, path, sandbox(missing))
+  if not chunk then return nil, err end
+  local ok, config = pcall(chunk)
+  if not ok then
+    return nil, core_err.new { code = "config", op = "read configuration", message = tostring(config),
+      next = "A configuration only describes: it can use secret, env, minutes and hours, nothing else." }
+  end
+  if type(config) ~= "table" then return fail("config", path, 1, "must return a table, but returns a " .. type(config)) end
+  if missing[1] then
+    return fail("config", path, schema.line_of(source, {}), ("the environment variable %s is not set"):format(missing[1]),
+      "Set it, or give env a default: env(\"" .. missing[1] .. "\", \"...\").")
+  end
+  local found = {}
+  local resolved, secret_err, at = resolve_all(config, {}, {}, found)
+  if resolved then
+    -- References into the vault use the vault's own address and token, which are resolved by now.
+    resolved, secret_err, at = resolve_all(config, { late = true, vault = config.vault }, {}, found)
+  end
+  if not resolved then
+    return fail("secret", path, schema.line_of(source, at), ("%s: %s"):format(schema.path_text(at), secret_err.message), secret_err.next)
+  end
+  local problems = schema.check(config, description.venture)
+  if problems[1] then
+    local lines = {}
+    for _, problem in ipairs(problems) do
+      local at_text = schema.path_text(problem.path)
+      lines[#lines + 1] = ("%s:%d: %s%s"):format(path, schema.line_of(source, problem.path), at_text ~= "" and at_text .. ": " or "", problem.text)
+    end
+    return nil, core_err.new { code = "config", op = "read configuration", message = table.concat(lines, "\n") }
+  end
+  config.folder = folder
+  config.source = source
+  return config
+end
+
+return M

@@ -1,0 +1,138 @@
+--- venture_schema: every key of a venture's configuration, its type, its default and what it means.
+-- `engine check` and the reference print this table; nothing else lists the keys.
+
+local M = {}
+
+local function record(keys, options)
+  local description = options or {}
+  description.type, description.keys = "record", keys
+  return description
+end
+
+local function filled(keys) return record(keys, { fill = true }) end
+local function text(about, required) return { type = "text", about = about, required = required } end
+local function number(about, default, min, max) return { type = "number", about = about, default = default, min = min, max = max } end
+local function list(items, about) return { type = "list", items = items, about = about } end
+local STRING = { type = "string" }
+
+-- One check. Exactly one of the kinds (http, sql, command, ...) says what is looked at.
+M.check = record {
+  name = { type = "string", required = true, about = "what is checked, in words" },
+  critical = { type = "boolean", default = true, about = "false: a failure is reported and does not stop the run" },
+  timeout = number("seconds", 10, 0.01, 3600),
+  attempts = number("how many times it is tried before it counts as failed", 1, 1, 1000),
+  interval = number("seconds between attempts", 0.5, 0.001, 600),
+  http = text "address; one that begins with / is asked of the colour under test",
+  method = STRING,
+  headers = { type = "map", items = { type = "text" } },
+  body = { type = "any" },
+  json = { type = "any", about = "body to send as JSON" },
+  expect = { type = "any", about = "http: status or list of statuses (200); sql: the value; command: exit code (0)" },
+  contains = { type = "string", about = "text that the answer must contain" },
+  field = { type = "map", about = "fields of the JSON answer and their values" },
+  sql = { type = "string", about = "a query that gives one value" },
+  params = list { type = "any" },
+  at_least = { type = "number", about = "sql: the value must be at least this" },
+  database = text "sql: another database than the venture's own",
+  command = list(STRING, "argv of a command that must exit 0"),
+  tcp = { type = "string", about = "host:port that must accept a connection" },
+  smtp = record { server = text("smtp://host:port", true), from = { type = "string", required = true }, to = list(STRING) },
+  stripe = record { url = text("base address", true), key = text("secret test key", true), amount = { type = "integer", default = 100 }, currency = { type = "string", default = "usd" } },
+  supabase = record { url = text("status address", true) },
+  vault = record { url = text("base address", true), token = text("token", true), path = { type = "string", required = true } },
+  env = list(STRING, "environment variables that must be set"),
+  log = record { path = { type = "string", required = true }, pattern = { type = "string", default = "CRITICAL" }, lines = { type = "integer", default = 2000 } },
+  migrations = { type = "boolean", about = "true: all migrations of the serving release must have been applied" },
+  flow = list({ type = "any" }, "a sequence of HTTP steps; each may save fields for the next"),
+}
+
+local checks = list(M.check)
+
+M.venture = record {
+  name = { type = "string", required = true, about = "the venture's name" },
+  id = { type = "any", required = true, about = "the id of its row in the table ventures" },
+  mode = { type = "string", one_of = { "manual", "assisted", "auto" }, default = "assisted" },
+  grants = record { commands = list(STRING), hosts = list(STRING), read = list(STRING), write = list(STRING) },
+  vault = record { url = text("base address of the vault", true), token = text("token", true) },
+  database = record({ url = text("postgres://... or sqlite:/path", true) }, { required = true }),
+  releases = record({
+    folder = { type = "string", default = "releases", about = "one folder a release, in the venture's folder" },
+  }, { fill = true }),
+  gates = list(M.check, "30.0: evidence that the deployment may begin"),
+  environment = record({
+    driver = { type = "string", one_of = { "process", "compose", "command" }, default = "process" },
+    command = list(STRING, "process: argv; {release}, {port}, {host} and {colour} are filled in"),
+    compose_file = { type = "string", about = "compose: the file that describes one colour" },
+    provision = list(STRING, "command: argv that makes a colour"),
+    destroy = list(STRING, "command: argv that removes a colour"),
+    alive = list(STRING, "command: argv that exits 0 while a colour lives"),
+    env = { type = "map", items = { type = "text" } },
+    addresses = record({ blue = STRING, green = STRING }, { required = true }),
+    health = { type = "string", default = "/health" },
+    start_timeout = number("seconds until a new colour must be healthy", 60, 1, 3600),
+    stop_grace = number("seconds that a process has to end by itself", 10, 0, 600),
+  }, { required = true }),
+  migrations = record({
+    folder = { type = "string", default = "migrations", about = "SQL files in the release's folder, applied in the order of their names" },
+    table = { type = "string", default = "schema_migrations" },
+    timeout = number("seconds", 300, 1, 86400),
+  }, { fill = true }),
+  traffic = record({
+    driver = { type = "string", one_of = { "haproxy", "command" }, default = "haproxy" },
+    socket = { type = "string", about = "haproxy: path of the Runtime API socket or host:port" },
+    backend = { type = "string", about = "haproxy: name of the backend" },
+    servers = record { blue = list(STRING), green = list(STRING) },
+    get = list(STRING), set = list(STRING), ready = list(STRING), drain = list(STRING), maintenance = list(STRING),
+    drain_timeout = number("seconds", 30, 0, 3600),
+    public = text "address at which clients reach the venture; the serving version is read there",
+  }, { required = true }),
+  metrics = record({
+    driver = { type = "string", one_of = { "haproxy_log", "none" }, default = "haproxy_log" },
+    path = { type = "string", about = "haproxy_log: the unix datagram socket that the engine opens" },
+    slow_ms = number("a response slower than this counts as slow", 500, 1, 600000),
+  }, { fill = true }),
+  health = list(M.check, "30.1.1"),
+  dependencies = filled { external = checks, internal = checks },
+  backup = record({
+    to = { type = "string", required = true, about = "folder of the backups" },
+    files = list(STRING, "file trees to back up"),
+    drill = { type = "boolean", default = true, about = "restore into a scratch database and compare" },
+    timeout = number("seconds", 1800, 1, 86400),
+  }, { required = true }),
+  canary = record({
+    stages = { type = "list", items = { type = "integer", min = 1, max = 100 }, default = { 10, 50, 100 } },
+    watch = number("seconds a stage", 300, 0.5, 86400),
+    max_watch = number("seconds a stage may be extended to", 600, 0.5, 86400),
+    target_error_rate = number("promotion needs less than this", 0.01, 0, 1),
+    error_rate = number("rollback above this", 0.05, 0, 1),
+    p95_ms = number("milliseconds", 500, 1, 600000),
+    pool = number("share of the connection pool; above it promotion waits", 0.80, 0, 1),
+    cpu = number("share of the machine's CPU; above it promotion waits", 0.70, 0, 1),
+    memory = number("share of the machine's memory; above it promotion waits", 0.90, 0, 1),
+    min_requests = number("fewer requests than this say nothing", 20, 1, 1e9),
+  }, { fill = true }),
+  smoke = list(M.check, "30.2.3 and 30.3.1"),
+  flows = list(M.check, "30.2.3: the critical user flows"),
+  invariants = list(M.check, "what must be true of the data whatever the release; a failure means the data is damaged"),
+  monitoring = filled {
+    checks = checks,
+    dashboards = { type = "map", items = STRING },
+    business = list(M.check, "business figures: active users, transactions"),
+    rules = { type = "string", about = "path where the Prometheus alert rules are written" },
+    alertmanager = text "base address of Alertmanager's API",
+    receiver = text "address that answers 200 when the alert {id} has arrived",
+    timeout = number("seconds until the test alert must have arrived", 30, 0.1, 600),
+  },
+  rollback = filled {
+    watch = number("seconds that error rates are watched after a traffic rollback", 300, 0.5, 86400),
+    docs = { type = "string", about = "the rollback's documentation; must exist and not be empty" },
+  },
+  exit = filled {
+    table = { type = "string", default = "ventures" },
+    stage = { type = "integer", default = 31 },
+  },
+  approvals = filled { timeout = number("seconds", 3600, 0.1, 604800) },
+  owner = STRING,
+}
+
+return M
