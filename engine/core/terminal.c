@@ -17,9 +17,7 @@ bool terminal_has_colour(int fd)
 static void on_closed_finish(uv_handle_t *handle)
 {
     struct terminal_line *line = handle->data;
-    line->open = false;
-    if (line->op.err.code != ERR_NONE) op_fail_with(&line->op, &(struct err){0});
-    else op_finish(&line->op);
+    op_finish(&line->op); /* a canceled one keeps its reason */
 }
 
 static void finish(struct terminal_line *line)
@@ -61,7 +59,6 @@ int terminal_read_line(struct terminal_line *line, struct loop *loop, int64_t ti
     if (rc == 0) rc = uv_poll_start(&line->poll, UV_READABLE, on_readable);
     if (rc != 0) return err_set(e, ERR_IO, "terminal", "standard input cannot be watched: %s", uv_strerror(rc));
     line->poll.data = line;
-    line->open = true;
     op_begin(&line->op, loop, &TERMINAL, timeout_us, done, arg);
     return 0;
 }

@@ -14,7 +14,6 @@ bool terminal_has_colour(int fd);
 struct terminal_line {
     struct op op;
     uv_poll_t poll;
-    bool open;
     char text[512]; /* without the newline, NUL-terminated, cut if longer */
     size_t len;
 };
