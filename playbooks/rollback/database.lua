@@ -1,0 +1,22 @@
+-- RB2 Database rollback: migrations were applied and must be taken back. All traffic goes to the old colour,
+-- the new one is stopped so that it writes no more, the backup is restored, compared and checked, and the
+-- report says exactly which rows are lost.
+
+local display = require "display"
+
+return function(run, d)
+  step { "RB2 all traffic to " .. d.old, approve = false, run = function() return d:shift(0) end }
+  step { "RB2 stop " .. d.new .. ", it writes no more", approve = false, run = function() d:retire(d.new) end }
+  step { "RB2 restore the database", approve = false, run = function()
+    local restored = d:restore_database()
+    run:say(("restored in %s, not available for %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s or 0)), "done")
+    for _, entry in ipairs(restored.loss.tables or {}) do
+      run:say(("lost in %s: %d inserted, %d updated, %d deleted rows since the backup"):format(entry.name, entry.inserted, entry.updated, entry.deleted), "warn")
+    end
+    return restored
+  end }
+  step { "RB2 the database is sound", approve = false, run = function()
+    d:check(d.venture.invariants, d.old, "invariant")
+    d:check(d.venture.health, d.old, "health check")
+  end }
+end

@@ -1,0 +1,70 @@
+-- The decision tree of a failed deployment. What has the most weight comes first: clients go back to
+-- the old colour before anything is thought about.
+--
+--   traffic never moved                      -> abort: destroy the new colour, nothing has changed
+--   the new colour is beyond repair          -> RB3 full rollback
+--   the database was migrated, and the data
+--     is damaged or the old release cannot
+--     work with the new schema               -> RB2 database rollback
+--   otherwise                                -> RB1 traffic rollback
+
+local clock = require "clock"
+local run_module = require "run"
+
+local rollbacks = {
+  traffic = require "rollback.traffic",
+  database = require "rollback.database",
+  full = require "rollback.full",
+}
+
+-- Which rollback, and on what evidence.
+local function choose(d)
+  local alive, detail = d.environment:alive(d.new)
+  if not alive then return "full", ("%s is gone: %s"):format(d.new, detail) end
+  if not d.migrated then return "traffic", "no schema change" end
+  local sound, problem = run_module.attempt(function() d:check(d.venture.invariants, d.old, "invariant") end)
+  if not sound then return "database", "the data is damaged: " .. (problem.cause or problem.message) end
+  local works, why = d:old_release_works()
+  if not works then return "database", ("%s does not work with the migrated schema: %s"):format(d.old, why) end
+  return "traffic", ("the schema was migrated, the data is sound, and %s works with it"):format(d.old)
+end
+
+local function abort(run, d)
+  step { "abort: take back what was done", approve = false, run = function()
+    expect(run:unwind())
+    d:verify_serving(d.old, d.old_version)
+  end }
+  run.result = { outcome = "aborted", exit = 1, summary = ("nothing changed: %s serves %s at 100 %%"):format(d.old, d.old_version) }
+end
+
+return function(run, d, reason)
+  run:event("reason", { text = reason.message, code = reason.code, cause = reason.cause and tostring(reason.cause), where = reason.where, step = reason.step })
+  run.reason_of_failure = reason
+  local ok, err = run_module.attempt(function()
+    if not d.traffic_moved then return abort(run, d) end
+    d.rollback_began = clock.wall()
+    step { "rollback: all traffic to " .. d.old, approve = false, run = function()
+      d:shift(0)
+      d.traffic_back_at = clock.wall()
+      if d.first_bad_at then
+        run:event("note", { text = ("from the first bad response to %s at 100 %%"):format(d.old), seconds = d.traffic_back_at - d.first_bad_at })
+        run:say(("%.2f s from the first bad response to %s at 100 %%"):format(d.traffic_back_at - d.first_bad_at, d.old), "done")
+      end
+    end }
+    local kind, evidence
+    step { "rollback: choose its kind", approve = false, run = function()
+      kind, evidence = choose(d)
+      run:event("note", { text = ("rollback chosen: %s, because %s"):format(kind, evidence), rollback = kind })
+      run:say(("%s rollback: %s"):format(kind, evidence))
+      return { kind = kind, evidence = evidence }
+    end }
+    rollbacks[kind](run, d)
+    step { "rollback: verified", approve = false, run = function() d:verify_serving(d.old, d.old_version) end }
+    run.undos = {}
+    run.result = { outcome = "rolled_back", exit = 4, rollback = kind, summary = ("%s rollback: %s serves %s at 100 %%, verified"):format(kind, d.old, d.old_version) }
+  end)
+  if not ok then
+    run:event("note", { text = "the rollback did not reach its end: " .. err.message })
+    run.result = { outcome = "failed", exit = 5, summary = "rollback failed: " .. err.message, err = err }
+  end
+end

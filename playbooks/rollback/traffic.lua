@@ -1,0 +1,11 @@
+-- RB1 Traffic rollback: no schema change that the old release could not live with. All traffic goes to the
+-- old colour, its health is verified, error rates are watched, the new colour is retired.
+
+return function(run, d)
+  step { "RB1 all traffic to " .. d.old, approve = false, run = function() return d:shift(0) end }
+  step { "RB1 " .. d.old .. " is healthy", approve = false, run = function() return d:check(d.venture.health, d.old, "health check") end }
+  step { "RB1 retire " .. d.new, approve = false, run = function() d:retire(d.new) end }
+  step { "RB1 watch error rates of " .. d.old, approve = false, deadline = d.venture.canary.max_watch + d.venture.rollback.watch + 60, run = function()
+    d:watch(d.old, d.new, d.venture.rollback.watch, "after rollback")
+  end }
+end

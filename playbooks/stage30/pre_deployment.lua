@@ -1,0 +1,42 @@
+-- 30.1 Pre-deployment validation. Any failure here aborts; nothing has been changed.
+
+local backup = require "backup"
+local display = require "display"
+
+return function(run, d)
+  local venture = d.venture
+
+  step("30.1.1 health checks", function()
+    return d:check(venture.health, d.old, "health check")
+  end)
+
+  step("30.1.2 external dependencies", function()
+    return d:check(venture.dependencies.external, d.old, "external dependency")
+  end)
+
+  step("30.1.2 internal dependencies", function()
+    return d:check(venture.dependencies.internal, d.old, "internal dependency")
+  end)
+
+  step("30.1.3 backup", function()
+    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, timeout = venture.backup.timeout })
+    d.backup = { id = taken.id, path = taken.path, checksum = taken.checksum, size_bytes = taken.size_bytes, seconds = taken.seconds }
+    run:say(("%s, %d bytes in %s, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), taken.checksum:sub(1, 16)))
+    return d.backup
+  end)
+
+  step("30.1.3 backup integrity", function()
+    local verified = expect(backup.verify(d.backup.path))
+    run:say(("%d files read and compared with their SHA-256"):format(verified.files), "done")
+    return verified
+  end)
+
+  step("30.1.3 restoration tested in staging", function()
+    if not venture.backup.drill then fail("gate", "backup.drill is false: a backup that was never restored does not pass") end
+    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url, keep = false })
+    d.backup.drill_seconds = drill.seconds
+    run:event("backup", d.backup)
+    run:say(("restored beside the live database and compared: %d tables, %d rows, %s; this is what a restore takes"):format(drill.tables, drill.rows, display.duration(drill.seconds)), "done")
+    return { seconds = drill.seconds, tables = drill.tables, rows = drill.rows }
+  end)
+end

@@ -1,0 +1,323 @@
+--- deployment: what one blue-green deployment knows and does, in the words of the procedure.
+--
+-- `old` is the colour that served before, `new` the one that gets the release; which of blue and
+-- green they are is read from the proxy. Playbooks say what happens in which order; this says how.
+
+local backup = require "backup"
+local canary = require "canary"
+local clock = require "clock"
+local core_err = require "core.err"
+local display = require "display"
+local environment = require "environment"
+local health = require "health"
+local host = require "host"
+local metrics = require "metrics"
+local migrations = require "migrations"
+local release = require "release"
+local schema = require "schema"
+local sql = require "sql"
+local task = require "task"
+local traffic = require "traffic"
+
+local M = {}
+
+local Deployment = {}
+Deployment.__index = Deployment
+
+local function usage(message, next_step)
+  error(core_err.new { code = "usage", op = "prepare", message = message, next = next_step }, 0)
+end
+
+-- Each check must have exactly one kind, before anything begins.
+local function check_kinds(venture)
+  local lists = { gates = venture.gates, health = venture.health, smoke = venture.smoke, flows = venture.flows, invariants = venture.invariants,
+    ["dependencies.external"] = venture.dependencies.external, ["dependencies.internal"] = venture.dependencies.internal,
+    ["monitoring.checks"] = venture.monitoring.checks, ["monitoring.business"] = venture.monitoring.business }
+  for place, list in pairs(lists) do
+    for index, check in ipairs(list) do
+      local ok, problem = pcall(health.kind_of, check)
+      if not ok then
+        local line = schema.line_of(venture.source, { place:match "[^.]+$", index })
+        error(core_err.new { code = "config", op = "read configuration", message = ("%s/venture.lua:%d: %s[%d]: %s"):format(venture.folder, line, place, index, tostring(problem)) }, 0)
+      end
+    end
+  end
+end
+
+--- Opens everything a deployment needs and changes nothing. Raises usage, config or connect errors.
+---@param run table with run.venture and run.args.release
+---@return table deployment
+function M.open(run)
+  local venture = run.venture
+  for _, place in ipairs { "gates", "health", "smoke", "flows", "invariants" } do venture[place] = venture[place] or {} end
+  venture.dependencies.external = venture.dependencies.external or {}
+  venture.dependencies.internal = venture.dependencies.internal or {}
+  venture.monitoring.checks = venture.monitoring.checks or {}
+  venture.monitoring.business = venture.monitoring.business or {}
+  check_kinds(venture)
+  local self = setmetatable({ run = run, venture = venture, traffic_moved = false, migrated = false }, Deployment)
+  local err
+  self.release, err = release.open(venture, run.args.release)
+  if not self.release then usage(err.message, err.next) end
+  self.traffic, err = traffic.open(venture.traffic)
+  if not self.traffic then error(err, 0) end
+  self.weights_before, err = self.traffic:get()
+  if not self.weights_before then
+    error(core_err.new { code = err.code, op = err.op, message = "the proxy cannot be asked for its weights: " .. err.message,
+      cause = err.cause, next = "Start the proxy, or correct `traffic` in the configuration; nothing was changed." }, 0)
+  end
+  local blue, green = self.weights_before.blue, self.weights_before.green
+  if blue == 100 and green == 0 then
+    self.old, self.new = "blue", "green"
+  elseif green == 100 and blue == 0 then
+    self.old, self.new = "green", "blue"
+  else
+    usage(("traffic is split: blue %s %%, green %s %%; a deployment begins with one colour at 100 %%"):format(blue, green),
+      "Finish or roll back the deployment that split it.")
+  end
+  self.environment = environment.open(venture, run.state_folder)
+  self.old_version = self.environment:release(self.old) or "unknown"
+  return self
+end
+
+--- What checks are asked of: a colour's address, the database, and the values for {names}.
+---@param colour string
+function Deployment:target(colour)
+  local venture = self.venture
+  return {
+    base = self.environment:base(colour), database = venture.database.url, folder = venture.folder,
+    values = { release = self.release.version, digest = self.release.digest, venture_id = venture.id, venture = venture.name, colour = colour },
+    pending_migrations = function()
+      local list = colour == self.new and self.release.migrations
+      if not list then
+        local serving, err = release.open(venture, self.old_version)
+        if not serving then return nil, err end
+        list = serving.migrations
+      end
+      return self:with_database(function(db)
+        local pending, err = migrations.pending(db, list, venture.migrations.table)
+        if not pending then return nil, err end
+        local names = {}
+        for _, migration in ipairs(pending) do names[#names + 1] = migration.version end
+        return names
+      end)
+    end,
+  }
+end
+
+--- Opens the venture's database for fn(db) and closes it again.
+function Deployment:with_database(fn)
+  local db, err = sql.open(self.venture.database.url, { timeout = 30 })
+  if not db then return nil, err end
+  local closer <close> = setmetatable({}, { __close = function() db:close() end })
+  return fn(db, closer and nil)
+end
+
+--- Runs checks against a colour, records each result, and fails when a critical one failed.
+---@param checks table[]
+---@param colour string
+---@param what string "health check", "gate", ... for the message
+---@return { passed: integer, failed: integer }
+function Deployment:check(checks, colour, what)
+  local results = health.all(checks, self:target(colour))
+  local failed, first_failure, passed = {}, nil, 0
+  for _, result in ipairs(results) do
+    self.run:event(what == "gate" and "gate" or "check",
+      { name = result.name, what = what, kind = result.kind, ok = result.ok, passed = result.ok, detail = result.detail, evidence = result.detail,
+        seconds = result.seconds, critical = result.critical, colour = colour })
+    self.run:say(("%s: %s"):format(result.name, result.detail), result.ok and "done" or (result.critical and "failed" or "warn"))
+    if result.ok then
+      passed = passed + 1
+    elseif result.critical then
+      failed[#failed + 1] = result.name
+      first_failure = first_failure or result
+    end
+  end
+  if first_failure then
+    error(core_err.new { code = what == "gate" and "gate" or "check",
+      message = ("%d of %d %ss failed: %s"):format(#failed, #results, what, table.concat(failed, ", ")),
+      cause = ("%s: %s"):format(first_failure.name, first_failure.detail) }, 0)
+  end
+  return { passed = passed, failed = #results - passed }
+end
+
+--- Sets the share of the new colour (0 to 100), reads it back and records it.
+---@param share integer percent for the new colour
+---@return table weights as the proxy reports them
+function Deployment:shift(share)
+  if share > 0 then self.traffic_moved = true end
+  local before = assert(self.traffic:get())
+  local wanted = { [self.new] = share, [self.old] = 100 - share }
+  local weights = assert(self.traffic:set(wanted))
+  self.run:event("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
+  self.run:say(("traffic: blue %d %%, green %d %% (read back)"):format(weights.blue, weights.green), "done")
+  return { blue = weights.blue, green = weights.green }
+end
+
+--- What the probe of a traffic step looks at: where does the traffic really go?
+function Deployment:probe_share(share)
+  return function()
+    local weights, err = self.traffic:get()
+    if not weights then return "unknown", err.message end
+    if weights[self.new] == share then return "done" end
+    if weights[self.new] == 0 then return "absent", "all traffic goes to " .. self.old end
+    return "partial", ("%s has %d %%"):format(self.new, weights[self.new])
+  end
+end
+
+--- Waits until a colour answers its health address with the expected version.
+---@param colour string
+---@param version string
+function Deployment:wait_healthy(colour, version)
+  local http = require "http"
+  local url = self.environment:base(colour) .. self.venture.environment.health
+  local last = "it never answered"
+  local ok, err = task.scope("health of " .. colour, self.venture.environment.start_timeout, function()
+    while true do
+      local alive, detail = self.environment:alive(colour)
+      if not alive then error(core_err.new { code = "process", message = ("%s ended while it was starting: %s"):format(colour, detail) }, 0) end
+      local response, http_err = http.request { url = url, timeout = 5 }
+      if response and response.status == 200 then
+        local document = response:json()
+        local found = document and document.version
+        if found == nil or found == version then return true end
+        error(core_err.new { code = "check", message = ("%s answers as version %s, but %s was deployed"):format(colour, tostring(found), version) }, 0)
+      end
+      last = response and ("it answered %d"):format(response.status) or http_err.message
+      task.sleep(0.1)
+    end
+  end)
+  if ok then return end
+  if err.code ~= "deadline" then error(err, 0) end
+  error(core_err.new { code = "check", message = ("%s was not healthy within %g s: %s"):format(colour, self.venture.environment.start_timeout, last) }, 0)
+end
+
+--- The version that clients get now, asked through the proxy like a client; nil if it does not say.
+function Deployment:serving_version()
+  local public = self.venture.traffic.public
+  if not public then return nil end
+  local response, err = require("http").request { url = public .. self.venture.environment.health, timeout = 10 }
+  if not response then return nil, err end
+  local document = response.status == 200 and response:json()
+  return document and document.version
+end
+
+--- Proves that clients get `version` from `colour` alone; raises otherwise. This is what success means.
+function Deployment:verify_serving(colour, version)
+  local weights = assert(self.traffic:get())
+  if weights[colour] ~= 100 then
+    error(core_err.new { code = "traffic", message = ("%s should have all traffic, but has %d %%"):format(colour, weights[colour]) }, 0)
+  end
+  if not self.venture.traffic.public then return end
+  for _ = 1, 5 do
+    local served, err = self:serving_version()
+    if served ~= version and version ~= "unknown" then
+      error(core_err.new { code = "check", message = ("clients get version %s, expected %s"):format(tostring(served), version), cause = err and err.message }, 0)
+    end
+  end
+  self.run:event("state", { blue = weights.blue, green = weights.green, version = version, url = self.venture.traffic.public, verified = true })
+end
+
+--- Opens the stream of requests, one line each, as the proxy reports them.
+function Deployment:open_feed()
+  local config = self.venture.metrics
+  if self.feed or config.driver == "none" then return end
+  self.feed = assert(metrics.haproxy_log { path = config.path, servers = self.venture.traffic.servers, slow_ms = config.slow_ms })
+end
+
+function Deployment:close_feed()
+  if self.feed then self.feed:close() end
+  self.feed = nil
+end
+
+local function figures_of(counts)
+  if not counts then return nil end
+  return { requests = counts.requests, errors = counts.errors, error_rate = counts.error_rate, p95_ms = counts.p95_ms, slow = counts.slow }
+end
+
+local function percent(value) return value and ("%.2f %%"):format(value * 100) or "no data" end
+local function milliseconds(value) return value and ("%.0f ms"):format(value) or "no data" end
+
+local function describe(name, counts)
+  if not counts or counts.requests == 0 then return name .. " no data" end
+  return ("%s %d requests, errors %s, p95 %s"):format(name, counts.requests, percent(counts.error_rate), milliseconds(counts.p95_ms))
+end
+
+--- Watches a colour for a stage of the canary. Returns the verdict; raises "breach" or "no_data" when it is not "promote".
+---@param colour string who is judged
+---@param baseline string who it is compared with
+---@param seconds number
+---@param stage string for the record
+function Deployment:watch(colour, baseline, seconds, stage)
+  local config = self.venture.canary
+  if not self.feed then
+    self.run:say("no metrics feed is configured (metrics.driver = \"none\"): the stage is not judged", "warn")
+    self.run:event("metrics", { stage = stage, verdict = "not judged" })
+    return
+  end
+  self.sampler = self.sampler or host.sampler and host.sampler() or nil
+  local last_said = clock.now()
+  local verdict = canary.watch {
+    feed = self.feed, colour = colour, baseline = baseline, seconds = seconds, max_seconds = math.max(config.max_watch, seconds),
+    limits = { error_rate = config.error_rate, target_error_rate = config.target_error_rate, p95_ms = config.p95_ms, pool = config.pool, cpu = config.cpu,
+      memory = config.memory, min_requests = config.min_requests },
+    probes = { pool = function() return self:pool_use() end, host = function() return host.sample {} end },
+    on_tick = function(view)
+      if clock.now() - last_said < 5 then return end
+      last_said = clock.now()
+      self.run:say(("%.0f of %g s: %s; %s"):format(view.seconds, seconds, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline])))
+    end,
+  }
+  self.first_bad_at, self.decided_at = verdict.first_bad_at or self.first_bad_at, verdict.decided_at
+  self.run:event("metrics", { stage = stage, colour = colour, green = figures_of(verdict.figures.green), blue = figures_of(verdict.figures.blue),
+    verdict = verdict.verdict, reason = verdict.reason, limit = verdict.limit, n = verdict.n, seconds = verdict.seconds,
+    first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at })
+  self.run:say(("%s: %s; %s"):format(verdict.verdict, describe(colour, verdict.figures[colour]), describe(baseline, verdict.figures[baseline])), verdict.verdict == "promote" and "done" or "failed")
+  if verdict.verdict ~= "promote" then
+    error(core_err.new { code = "breach", op = stage, message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
+  end
+  return verdict
+end
+
+--- The share of the database's connections that is in use, or nil when nobody can say.
+function Deployment:pool_use()
+  local use = self:with_database(function(db) return sql.pool_use(db) end)
+  return use and use.max and use.max > 0 and use.used / use.max or nil
+end
+
+--- Does the old release work with the database as it is now? Its health and smoke checks are asked.
+---@return boolean works, string? why
+function Deployment:old_release_works()
+  local ok, err = require("run").attempt(function()
+    self:check(self.venture.health, self.old, "health check")
+    self:check(self.venture.smoke, self.old, "smoke test")
+  end)
+  return ok, not ok and (err.cause or err.message) or nil
+end
+
+--- Takes the new colour out of the proxy, waits for its open requests, and removes it.
+function Deployment:retire(colour)
+  assert(self.traffic:drain(colour, self.venture.traffic.drain_timeout))
+  assert(self.traffic:maintenance(colour))
+  assert(self.environment:destroy(colour))
+  local alive, detail = self.environment:alive(colour)
+  if alive then error(core_err.new { code = "process", message = ("%s still runs: %s"):format(colour, detail) }, 0) end
+end
+
+--- Restores the database from this deployment's backup; reports exactly what is lost by it.
+---@return table loss
+function Deployment:restore_database()
+  if not self.backup then error(core_err.new { code = "backup", message = "this run has no backup to restore" }, 0) end
+  local url = self.venture.database.url
+  local restored, err = backup.restore { backup = self.backup.path, database = url, method = self.backup.method, to = self.run.folder .. "/lost",
+    warm = self.backup.warm, safety_to = self.venture.backup.to }
+  if not restored then error(err, 0) end
+  local loss = restored.loss or { tables = {} }
+  self.run:event("loss", loss)
+  self.run:event("note", { text = ("database restored from %s in %s, downtime %s"):format(self.backup.id, display.duration(restored.seconds), display.duration(restored.downtime_s or 0)),
+    seconds = restored.seconds, downtime_s = restored.downtime_s })
+  self.migrated = false
+  return { seconds = restored.seconds, downtime_s = restored.downtime_s, loss = loss, old = restored.old }
+end
+
+return M
