@@ -32,14 +32,14 @@ return playbook {
       post_deployment(run, d)  -- 30.3
       exit_gate(run, d)        -- 30.4
     end)
-    if ok then
-      run.result = { outcome = "promoted", exit = 0, summary = ("%s serves %s at 100 %%, verified"):format(d.new, d.release.version) }
-    else
-      -- Whatever went wrong, and also an interruption, ends in the decision tree. It is shielded: what
-      -- canceled the deployment must not cancel its rollback.
-      shield(function() decide(run, d, reason) end)
-    end
+    -- Whatever went wrong, and also an interruption, ends in the decision tree. It is shielded: what
+    -- canceled the deployment must not cancel its rollback or its papers.
     shield(function()
+      if ok then
+        run.result = { outcome = "promoted", exit = 0, summary = ("%s serves %s at 100 %%, verified"):format(d.new, d.release.version) }
+      else
+        decide(run, d, reason)
+      end
       d:close_feed()
       papers(run, d)
     end)

@@ -1,5 +1,7 @@
 --- cli: the commands of the engine. Each returns its exit code.
 
+local arguments = require "arguments"
+
 local M = {}
 
 --- `engine -e CHUNK`: an expression's value is printed; otherwise the chunk runs.
@@ -12,30 +14,104 @@ function M.evaluate(argv)
   if not chunk then error(err, 0) end
   local results = table.pack(chunk(table.unpack(argv, 2)))
   for i = 1, results.n do print(inspect.display(results[i])) end
-  if results.n >= 2 and results[1] == nil and require("core.err").is(results[2]) then return 1 end
-  return 0
+  return results[1] == nil and require("core.err").is(results[2]) and 1 or 0
 end
 
-local commands = {
+local function usage(err)
+  require("display").failure(err)
+  print("  next   " .. (err.next or "engine help"))
+  return 2
+end
+
+local STATE = { state = { default = ".engine", about = "the folder with the journal" }, venture = { about = "the venture's folder" } }
+
+local function open_journal(options)
+  local core_err = require "core.err"
+  local files = require "files"
+  local folder = options.venture and options.venture .. "/.engine" or options.state
+  local path = folder .. "/journal.db"
+  if not files.stat(path) then
+    return nil, core_err.new { code = "usage", message = ("there is no journal %s"):format(path), next = "Name the state folder with --state DIR, or the venture with --venture DIR." }
+  end
+  return require("journal").open(path)
+end
+
+local commands
+
+-- Parses argv for a command that reads the journal, and gives it the journal.
+local function with_journal(fn, extra)
+  return function(argv)
+    local descriptions = extra or {}
+    for key, value in pairs(STATE) do descriptions[key] = value end
+    local options, err = arguments.parse(argv, descriptions)
+    if not options then return usage(err) end
+    local journal
+    journal, err = open_journal(options)
+    if not journal then return usage(err) end
+    local code, problem = fn(journal, options)
+    journal:close()
+    if not code then return usage(problem) end
+    return code
+  end
+end
+
+local function explain(argv)
+  for _, info in ipairs(require("core.err").codes()) do
+    if info.code == argv[1] or info.number == argv[1] then
+      print(("%s %s\n%s\nNext: %s\n%s"):format(info.number, info.code, info.about, info.next, info.retryable and "The same may succeed later." or "The same fails again until something is changed."))
+      return 0
+    end
+  end
+  for _, info in ipairs(require("core.err").codes()) do print(("%s  %-16s %s"):format(info.number, info.code, info.about)) end
+  return argv[1] and 2 or 0
+end
+
+commands = {
+  { "run", "PLAYBOOK [options]", "the same as engine PLAYBOOK [options]", function(argv)
+    if not argv[1] then return usage(require("core.err").new { code = "usage", message = "run needs a playbook" }) end
+    return require("execute").playbook(argv[1], { table.unpack(argv, 2) })
+  end },
+  { "status", "[RUN]", "the latest runs, or one run's steps", with_journal(function(journal, options)
+    return require("report").status(journal, options.words[1])
+  end) },
+  { "log", "[RUN] [--verify]", "what a run did, event by event; --verify proves the chain whole", with_journal(function(journal, options)
+    return require("report").log(journal, options.words[1], options.verify)
+  end, { verify = { type = "boolean" } }) },
+  { "approve", "RUN [--no] [--reason TEXT]", "answers the question that a run waits for", with_journal(function(journal, options)
+    return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
+  end, { no = { type = "boolean" }, reason = {} }) },
+  { "repl", "[--venture DIR]", "a Lua console with every module", function(argv) return require("repl").main(argv) end },
+  { "explain", "[CODE]", "what an error code means and what to do", explain },
+  { "test-file", "FILE...", "runs Lua test files", function(argv) return require("test").main(argv) end },
+  { "version", "", "the engine's version", function() end },
   { "help", "", "this list", function() return M.help() end },
-  { "test-file", "FILE...", "run Lua test files", function(argv) return require("test").main(argv) end },
 }
 
 --- `engine help`
 function M.help()
-  print "usage: engine PLAYBOOK.lua [options]"
-  for _, command in ipairs(commands) do print(("       engine %-12s %-24s %s"):format(command[1], command[2], command[3])) end
+  print "usage: engine PLAYBOOK.lua [--venture DIR] [--release X] [--mode manual|assisted|auto] [--state DIR]"
+  print "       engine -e 'CHUNK'"
+  for _, command in ipairs(commands) do print(("       engine %-9s %-28s %s"):format(command[1], command[2], command[3])) end
+  print "exit codes: 0 done and verified, 1 failed and nothing changed, 2 usage, 3 waiting for approval,"
+  print "            4 rolled back and verified, 5 rollback failed, 6 lock held, 130 interrupted"
   return 0
 end
 
 --- Everything else: the first word is a command or a playbook.
 function M.main(argv)
   local name = argv[1]
+  if name == nil or name == "--help" or name == "-h" then
+    M.help()
+    return name and 0 or 2
+  end
   for _, command in ipairs(commands) do
     if command[1] == name then return command[4] { table.unpack(argv, 2) } end
   end
-  M.help()
-  return 2
+  if name:match "%.lua$" or name:find("/", 1, true) then return require("execute").playbook(name, { table.unpack(argv, 2) }) end
+  local known = {}
+  for _, command in ipairs(commands) do known[command[1]] = true end
+  local near = require("schema").nearest(name, known)
+  return usage(require("core.err").new { code = "usage", message = ("'%s' is neither a command nor a playbook%s"):format(name, near and ("; did you mean '%s'?"):format(near) or ""), next = "engine help" })
 end
 
 return M

@@ -1,0 +1,158 @@
+--- execute: from a command line to a finished run: load, check, prepare, lock, run, report.
+--
+-- Up to the first step nothing has been written or changed: what is wrong with the playbook, its
+-- arguments or the configuration ends here with exit code 2.
+
+local arguments = require "arguments"
+local core_err = require "core.err"
+local core_search = require "core.search"
+local core_task = require "core.task"
+local display = require "display"
+local files = require "files"
+local run_module = require "run"
+local task = require "task"
+
+local M = {}
+
+M.options = {
+  venture = { about = "the venture's folder (with venture.lua)" },
+  state = { about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
+  mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
+  reason = { about = "why, for the journal" },
+  help = { type = "boolean", about = "what this playbook does and takes" },
+}
+
+local USAGE_CODES = { usage = true, config = true, playbook = true, sandbox = true, secret = true, not_found = true, connect = true, permission = true, resolve = true }
+
+local function merged(a, b)
+  local out = {}
+  for key, value in pairs(a) do out[key] = value end
+  for key, value in pairs(b) do out[key] = value end
+  return out
+end
+
+local function load_playbook(path)
+  local chunk, err = core_search.load_file(path)
+  if not chunk then
+    if err.code == "not_found" then
+      err = core_err.new { code = "not_found", op = "load playbook", message = ("there is no playbook %s"):format(path),
+        next = "Give the path of a .lua file, such as playbooks/stage30.lua; `engine help` lists the commands." }
+    end
+    return nil, err
+  end
+  local ok, playbook = pcall(chunk)
+  if not ok then
+    if core_err.is(playbook) then return nil, playbook end
+    return nil, core_err.new { code = "playbook", op = "load playbook", message = tostring(playbook) }
+  end
+  if not run_module.is_playbook(playbook) then
+    return nil, core_err.new { code = "playbook", op = "load playbook", message = ("%s must end with `return playbook { ... }`"):format(path) }
+  end
+  return playbook
+end
+
+-- The venture's folder comes first in the search order, so it has to be known before the playbook is loaded.
+local function venture_option(argv)
+  for i, word in ipairs(argv) do
+    if word == "--venture" then return argv[i + 1] end
+    local value = word:match "^%-%-venture=(.*)$"
+    if value then return value end
+  end
+end
+
+local function actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
+
+local function prepare(path, argv)
+  local venture_folder = venture_option(argv)
+  if venture_folder then core_search.add_folder(venture_folder) end
+  core_search.add_folder(path:match "^(.*)/[^/]*$" or ".")
+  local playbook, err = load_playbook(path)
+  if not playbook then return nil, err end
+  local descriptions = merged(M.options, playbook.args)
+  for _, word in ipairs(argv) do
+    if word == "--help" then
+      print(("%s: %s\n\n%s"):format(playbook.name, playbook.about or "", arguments.help(descriptions)))
+      return nil, nil
+    end
+  end
+  local parsed
+  parsed, err = arguments.parse(argv, descriptions)
+  if not parsed then return nil, err end
+  if parsed.words[1] then
+    return nil, core_err.new { code = "usage", op = "command line", message = ("'%s' is not expected after the playbook"):format(parsed.words[1]) }
+  end
+  local venture
+  if parsed.venture then
+    venture, err = require("venture").load(parsed.venture)
+    if not venture then return nil, err end
+  elseif playbook.needs_venture then
+    return nil, core_err.new { code = "usage", op = "command line", message = ("the playbook %s needs a venture"):format(playbook.name), next = "Name its folder with --venture DIR." }
+  end
+  local args = {}
+  for key in pairs(playbook.args) do args[key] = parsed[key] end
+  local state_folder = parsed.state or ((parsed.venture or ".") .. "/.engine")
+  return run_module.new {
+    playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
+    reason = parsed.reason, actor = actor(), state_folder = state_folder,
+    open_journal = function()
+      assert(files.mkdir(state_folder))
+      return assert(require("journal").open(state_folder .. "/journal.db"))
+    end,
+    folder_of = function(id)
+      local folder = state_folder .. "/runs/" .. id
+      assert(files.mkdir(folder))
+      return assert(files.realpath(folder))
+    end,
+  }
+end
+
+-- The exit code of a run that ended with an error which the playbook did not turn into a result.
+local function exit_of(run, err)
+  if err.code == "interrupted" then return 130 end
+  if err.code == "lock_held" then return 6 end
+  if err.unanswered then return 3 end
+  if not run.id and USAGE_CODES[err.code] then return 2 end
+  return 1
+end
+
+local function finish(run, ok, value)
+  local result = run.result or (ok and type(value) == "table" and value) or {}
+  local code = result.exit or (ok and 0 or exit_of(run, value))
+  if not ok then code = (value.code == "interrupted" and 130) or code end
+  local outcome = result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed"))
+  run.result = result
+  if run.id then
+    shield(function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+  end
+  if not ok and not (run.result and run.result.outcome) then display.failure(value) end
+  if run.reason_of_failure then display.failure(run.reason_of_failure) end
+  if result.summary then print("  state  " .. result.summary) end
+  if result.err then display.failure(result.err) end
+  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s --state %s"):format(run.id, run.state_folder), code)) end
+  return code
+end
+
+--- Runs the playbook at path with the rest of the command line. Returns the exit code.
+---@param path string
+---@param argv string[]
+---@return integer
+function M.playbook(path, argv)
+  local run, err = prepare(path, argv)
+  if not run then
+    if not err then return 0 end
+    display.failure(err)
+    print("  next   " .. (err.next or "engine help"))
+    return USAGE_CODES[err.code] and 2 or 1
+  end
+  local ok, value = task.scope(run.playbook.name, nil, function()
+    core_task.set_context { run = run }
+    if run.playbook.prepare then
+      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+      if not ready then error(problem, 0) end
+    end
+    return run.playbook.run(run)
+  end)
+  return finish(run, ok, value)
+end
+
+return M
