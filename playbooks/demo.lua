@@ -1,0 +1,84 @@
+-- The demo: builds a small world of real parts, takes release 1.1 through Stage 30 while clients keep
+-- asking, and reads the result back from the world. `--fault X` plants one honest fault, in the release or in
+-- the world; the deployment is not told.
+
+local files = require "files"
+local process = require "process"
+local sql = require "sql"
+local traffic = require "traffic"
+
+-- What each fault calls for.
+local EXPECTED = {
+  none = { "promoted", 0 }, errors = { "rolled_back", 4 }, slow = { "rolled_back", 4 }, crash = { "rolled_back", 4 }, smoke = { "rolled_back", 4 },
+  migration = { "rolled_back", 4 }, backup = { "aborted", 1 }, dependency = { "aborted", 1 },
+}
+
+local FAULTS = { "none", "errors", "slow", "crash", "smoke", "backup", "migration", "dependency" }
+
+-- What the world says after the deployment; nothing here comes from the deployment's own words.
+local function look(world)
+  local lb = expect(traffic.open { driver = "haproxy", socket = world.admin_socket, backend = "app", servers = { blue = { "blue1" }, green = { "green1" } } })
+  local weights = expect(lb:get())
+  local db = expect(sql.open(world.database, { timeout = 10 }))
+  local stage = expect(db:value "SELECT current_workflow_stage FROM ventures WHERE id = 'demo'")
+  db:close()
+  return { blue = weights.blue, green = weights.green, version = world:served_version() or "none", stage = stage }
+end
+
+local function outcome_of(code, seen)
+  if code == 0 and seen.green == 100 and seen.version == "1.1" then return "promoted" end
+  if code == 4 and seen.blue == 100 and seen.version == "1.0" then return "rolled_back" end
+  if code == 1 and seen.blue == 100 and seen.version == "1.0" then return "aborted" end
+  return "failed"
+end
+
+return playbook {
+  name = "demo",
+  about = "Stage 30 for real on this machine, with HAProxy and clients that keep asking",
+  args = {
+    fault = { type = "string", one_of = FAULTS, default = "none", about = "plants one fault: " .. table.concat(FAULTS, ", ") },
+    postgres = { type = "boolean", default = false, about = "PostgreSQL instead of the embedded SQLite" },
+    world = { type = "string", default = "build/demo", about = "the folder of the demo's world; made anew" },
+    release = { type = "string", default = "1.1", about = "the release candidate" },
+  },
+  run = function(run)
+    local source = run.path:match "^(.*)%.lua$" or "playbooks/demo"
+    if not files.stat(source .. "/application.lua") then fail("not_found", source .. "/application.lua is not there; run the demo from a checkout") end
+    source = expect(files.realpath(source))
+    if files.stat(run.args.world) then expect(files.remove_tree(run.args.world)) end
+    expect(files.mkdir(run.args.world))
+    local folder = expect(files.realpath(run.args.world))
+    local fault = run.args.fault
+
+    local world
+    local function finish() if world then shield(function() world:stop() end) end end
+    local closer <close> = setmetatable({}, { __close = finish })
+    print(("demo: building the world in %s (%s, fault: %s)"):format(folder, run.args.postgres and "PostgreSQL" or "SQLite", fault))
+    world = require("demo.world").build(folder, { fault = fault, postgres = run.args.postgres, source = source })
+    world:start_clients()
+    print(("demo: release 1.0 serves at %s, 8 clients are asking"):format(world.public))
+    if fault == "crash" then world:kill_green_under_traffic() end
+
+    local result = expect(process.run {
+      argv = { world.engine, source:match "^(.*)/[^/]*$" .. "/stage30.lua", "--venture", source .. "/venture", "--release", run.args.release, "--state", world.state, "--mode", "auto" },
+      env = world.environment_variables, timeout = 900, on_line = function(line) print(line) end,
+    })
+    local sent, failed = world.sent, world.failed
+    world:stop_clients()
+    sent, failed = world.sent, world.failed
+    local seen = look(world)
+    local outcome = outcome_of(result.code, seen)
+    local latest = expect(require("journal").open(world.state .. "/journal.db"))
+    local row = latest:runs { limit = 1 }[1]
+    latest:close()
+    for i = 1, math.min(#world.failures, 5) do
+      local failure = world.failures[i]
+      print(("demo: failed request %d: %s %s: %s"):format(i, failure.at, failure.what, failure.why))
+    end
+    print(("demo: outcome=%s exit=%s sent=%d failed=%d blue=%d green=%d version=%s stage=%s run=%s log=%s"):format(outcome, tostring(result.code), sent, failed,
+      seen.blue, seen.green, seen.version, tostring(seen.stage), row and row.id or "none", row and ("%s/runs/%s/deployment-log.md"):format(world.state, row.id) or "none"))
+    local wanted = EXPECTED[fault]
+    local right = outcome == wanted[1] and result.code == wanted[2] and (fault ~= "none" or failed == 0)
+    return { exit = right and 0 or 1, outcome = outcome }
+  end,
+}
