@@ -1,0 +1,39 @@
+/* b_clock: core.clock for Lua, on the runtime's clock (real or virtual). */
+#include "base/clock.h"
+
+#include "bind/runtime.h"
+
+#include <lauxlib.h>
+
+int luaopen_core_clock(lua_State *L);
+
+/* clock.now() -> seconds, monotonic */
+static int l_now(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)clock_mono_us(&runtime_of(L)->clock) / 1e6);
+    return 1;
+}
+
+/* clock.wall() -> seconds since 1970 */
+static int l_wall(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)clock_wall_us(&runtime_of(L)->clock) / 1e6);
+    return 1;
+}
+
+/* clock.utc([wall]) -> "2026-11-23T18:07:20.123Z" */
+static int l_utc(lua_State *L)
+{
+    char text[CLOCK_TEXT_BYTES];
+    int64_t wall_us = lua_isnoneornil(L, 1) ? clock_wall_us(&runtime_of(L)->clock) : (int64_t)(luaL_checknumber(L, 1) * 1e6 + 0.5);
+    clock_format_utc(wall_us, text, sizeof text);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+int luaopen_core_clock(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"now", l_now}, {"wall", l_wall}, {"utc", l_utc}, {NULL, NULL}};
+    luaL_newlib(L, functions);
+    return 1;
+}
