@@ -6,9 +6,11 @@
 #include "host/version.h"
 
 #include <lauxlib.h>
+#include <linux/close_range.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -43,6 +45,8 @@ int main(int argc, char **argv)
         puts("engine " ENGINE_VERSION);
         return 0;
     }
+    /* What our parent left open is not for the processes that we start. */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     setvbuf(stdout, NULL, _IOLBF, 0); /* a line is seen when it is said */
     struct state *state;
     struct state_options options = {0};
