@@ -1,0 +1,50 @@
+/* http: requests through libcurl's multi interface, many at once on the one loop.
+ *
+ * One client a loop: connections are kept and used again, HTTP/2 where TLS offers it, names are resolved
+ * without stopping the loop. One request is one op. Mail goes the same way (smtp:// and smtps://).
+ * TLS is always verified. Redirects are not followed unless asked. An answer's body is limited.
+ *
+ * Errors name method and address without user, password and query. */
+#ifndef ENGINE_CORE_HTTP_H
+#define ENGINE_CORE_HTTP_H
+
+#include "base/buf.h"
+#include "core/op.h"
+
+struct http_client;
+struct http_request;
+
+int http_client_new(struct http_client **out, struct loop *loop, struct err *e);
+void http_client_free(struct http_client *client); /* no request may be under way; NULL is fine */
+
+/* All text is copied by http_start. NULL or 0 means: not given. */
+struct http_options {
+    const char *method; /* default GET, or POST with a body */
+    const char *url;
+    const char *const *headers; /* "name: value", ends with NULL */
+    const void *body;
+    size_t body_bytes;
+    int64_t timeout_us, connect_timeout_us;
+    int max_redirects;
+    size_t max_response_bytes;
+    const char *unix_socket, *ca_file, *user, *password;
+    const char *mail_from;         /* with smtp */
+    const char *const *mail_to;    /* ends with NULL */
+};
+
+struct http_response {
+    int status;
+    struct buf headers; /* lines "name: value\n" of the last answer, names in lower case */
+    struct buf body;
+    double total_s, connect_s, first_byte_s;
+    int version; /* 10, 11, 20 */
+    bool reused; /* an open connection was used again */
+};
+
+int http_start(struct http_request **out, struct http_client *client, const struct http_options *options, op_done_fn done, void *arg,
+               struct err *e);
+struct op *http_op(struct http_request *request);
+const struct http_response *http_response(const struct http_request *request); /* after success */
+void http_request_free(struct http_request *request);                          /* after its completion; NULL is fine */
+
+#endif
