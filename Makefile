@@ -81,9 +81,9 @@ $(BUILD)/baked.o: $(BUILD)/baked.c
 $(BUILD)/modules.c: $(BIND_SRC)
 	@mkdir -p $(@D)
 	$(Q){ echo '#include "bind/runtime.h"'; \
-	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/int luaopen_core_\1(lua_State *);/p' $(BIND_SRC) | sort; \
+	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/int luaopen_core_\1(lua_State *);/p' $(BIND_SRC) | sort -u; \
 	  echo 'const struct bind_module bind_modules[] = {'; \
-	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/    {"core.\1", luaopen_core_\1},/p' $(BIND_SRC) | sort; \
+	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/    {"core.\1", luaopen_core_\1},/p' $(BIND_SRC) | sort -u; \
 	  echo '    {0, 0},'; echo '};'; } > $@.tmp && mv $@.tmp $@
 $(BUILD)/modules.o: $(BUILD)/modules.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
