@@ -105,7 +105,8 @@ static void finish(struct task *t)
         t->joins = j->next;
         op_finish(&j->op);
     }
-    if (parent != NULL && !t->ok && (t->flags & TASK_BACKGROUND) && !parent->canceled) {
+    /* One that was canceled on purpose is no failure. */
+    if (parent != NULL && !t->ok && !t->canceled && (t->flags & TASK_BACKGROUND) && !parent->canceled) {
         lua_pushvalue(t->co, -1);
         lua_xmove(t->co, t->rt->L, 1);
         task_cancel(t->rt->L, parent);

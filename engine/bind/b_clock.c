@@ -25,7 +25,8 @@ static int l_wall(lua_State *L)
 static int l_utc(lua_State *L)
 {
     char text[CLOCK_TEXT_BYTES];
-    int64_t wall_us = lua_isnoneornil(L, 1) ? clock_wall_us(&runtime_of(L)->clock) : (int64_t)(luaL_checknumber(L, 1) * 1e6 + 0.5);
+    int64_t wall_us = lua_isnoneornil(L, 1) ? clock_wall_us(&runtime_of(L)->clock)
+                                            : (int64_t)(luaL_checknumber(L, 1) * 1e6 + 0.5);
     clock_format_utc(wall_us, text, sizeof text);
     lua_pushstring(L, text);
     return 1;

@@ -15,7 +15,21 @@ int luaopen_core_files(lua_State *L);
 #define FILES_META "engine.files"
 enum { READ_LIMIT_BYTES = 64 << 20 };
 
-enum action { READ, TAIL, WRITE, APPEND, LIST, STAT, MAKE, REMOVE, REMOVE_TREE, SHA256, REALPATH, MKDTEMP, LINK };
+enum action {
+    READ,
+    TAIL,
+    WRITE,
+    APPEND,
+    LIST,
+    STAT,
+    MAKE,
+    REMOVE,
+    REMOVE_TREE,
+    SHA256,
+    REALPATH,
+    MKDTEMP,
+    LINK
+};
 
 /* One call. The strings stay on the Lua stack below it. */
 struct call {
@@ -35,21 +49,36 @@ static int act(struct work *work, void *arg, struct err *e)
     struct call *c = arg;
     (void)work;
     switch (c->action) {
-    case READ: return files_read(c->path, c->limit, &c->out, e);
-    case TAIL: return files_read_tail(c->path, c->limit, &c->out, e);
-    case WRITE: return files_write(c->path, c->bytes, c->size, c->mode, e);
-    case APPEND: return files_append(c->path, c->bytes, c->size, c->mode, e);
-    case LIST: return files_list(c->path, &c->out, e);
-    case STAT: return files_stat_path(c->path, &c->stat, e);
-    case MAKE: return files_make_folders(c->path, e);
-    case REMOVE: return files_remove(c->path, e);
-    case REMOVE_TREE: return files_remove_tree(c->path, e);
-    case SHA256: return files_sha256(c->path, c->text, e);
-    case REALPATH: return realpath(c->path, c->text) != NULL ? 0 : err_errno(e, errno, "look at file", "%s", c->path);
+    case READ:
+        return files_read(c->path, c->limit, &c->out, e);
+    case TAIL:
+        return files_read_tail(c->path, c->limit, &c->out, e);
+    case WRITE:
+        return files_write(c->path, c->bytes, c->size, c->mode, e);
+    case APPEND:
+        return files_append(c->path, c->bytes, c->size, c->mode, e);
+    case LIST:
+        return files_list(c->path, &c->out, e);
+    case STAT:
+        return files_stat_path(c->path, &c->stat, e);
+    case MAKE:
+        return files_make_folders(c->path, e);
+    case REMOVE:
+        return files_remove(c->path, e);
+    case REMOVE_TREE:
+        return files_remove_tree(c->path, e);
+    case SHA256:
+        return files_sha256(c->path, c->text, e);
+    case REALPATH:
+        return realpath(c->path, c->text) != NULL ? 0 : err_errno(e, errno, "look at file", "%s", c->path);
     case MKDTEMP:
         snprintf(c->text, sizeof c->text, "%sXXXXXX", c->path);
-        return mkdtemp(c->text) != NULL ? 0 : err_errno(e, errno, "make folder", "%s cannot be made", c->path);
-    case LINK: return symlink(c->bytes, c->path) == 0 ? 0 : err_errno(e, errno, "make link", "%s cannot be made", c->path);
+        return mkdtemp(c->text) != NULL ? 0
+                                        : err_errno(e, errno, "make folder", "%s cannot be made", c->path);
+    case LINK:
+        return symlink(c->bytes, c->path) == 0
+                   ? 0
+                   : err_errno(e, errno, "make link", "%s cannot be made", c->path);
     }
     return err_set(e, ERR_INTERNAL, "files", "no such action");
 }
@@ -58,7 +87,9 @@ static int push_result(lua_State *L, struct call *c)
 {
     switch (c->action) {
     case READ:
-    case TAIL: lua_pushlstring(L, buf_str(&c->out), c->out.len); break;
+    case TAIL:
+        lua_pushlstring(L, buf_str(&c->out), c->out.len);
+        break;
     case LIST: {
         lua_newtable(L);
         lua_Integer i = 0;
@@ -81,8 +112,11 @@ static int push_result(lua_State *L, struct call *c)
         break;
     case SHA256:
     case REALPATH:
-    case MKDTEMP: lua_pushstring(L, c->text); break;
-    default: lua_pushboolean(L, 1);
+    case MKDTEMP:
+        lua_pushstring(L, c->text);
+        break;
+    default:
+        lua_pushboolean(L, 1);
     }
     buf_release(&c->out);
     return 1;
@@ -119,7 +153,8 @@ static int start(lua_State *L, struct call *c)
 {
     struct err e;
     struct task *task = await_begin(L);
-    if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0) return err_return(L, &e);
+    if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0)
+        return err_return(L, &e);
     return await(L, &c->work.op, call_done);
 }
 
@@ -233,10 +268,14 @@ static int l_sha256_text(lua_State *L)
 int luaopen_core_files(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"read", l_read},       {"read_tail", l_read_tail}, {"write", l_write},     {"append", l_append},
-        {"list", l_list},       {"stat", l_stat},           {"mkdir", l_mkdir},     {"remove", l_remove},
-        {"sha256", l_sha256},   {"realpath", l_realpath},   {"mkdtemp", l_mkdtemp}, {"remove_tree", l_remove_tree},
-        {"link", l_link},       {"sha256_text", l_sha256_text}, {NULL, NULL},
+        {"read", l_read},       {"read_tail", l_read_tail},
+        {"write", l_write},     {"append", l_append},
+        {"list", l_list},       {"stat", l_stat},
+        {"mkdir", l_mkdir},     {"remove", l_remove},
+        {"sha256", l_sha256},   {"realpath", l_realpath},
+        {"mkdtemp", l_mkdtemp}, {"remove_tree", l_remove_tree},
+        {"link", l_link},       {"sha256_text", l_sha256_text},
+        {NULL, NULL},
     };
     if (luaL_newmetatable(L, FILES_META)) {
         lua_pushcfunction(L, l_gc);

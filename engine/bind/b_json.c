@@ -59,22 +59,26 @@ static json_t *object_to_json(lua_State *L, int index, int depth)
 {
     json_t *object = json_object();
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING) return fail(L, object, "a JSON object's keys are strings, but one is a %s", luaL_typename(L, -2));
+        if (lua_type(L, -2) != LUA_TSTRING)
+            return fail(L, object, "a JSON object's keys are strings, but one is a %s", luaL_typename(L, -2));
         json_t *item = to_json(L, lua_gettop(L), depth + 1);
         if (item == NULL) {
             json_decref(object);
             return NULL;
         }
-        if (json_object_set_new(object, lua_tostring(L, -2), item) != 0) return fail(L, object, "the key '%s' is not UTF-8", lua_tostring(L, -2));
+        if (json_object_set_new(object, lua_tostring(L, -2), item) != 0)
+            return fail(L, object, "the key '%s' is not UTF-8", lua_tostring(L, -2));
     }
     return object;
 }
 
 static json_t *to_json(lua_State *L, int index, int depth)
 {
-    if (depth > MAX_DEPTH || !lua_checkstack(L, 6)) return fail(L, NULL, "%s", "tables are nested too deeply for JSON (or in a circle)");
+    if (depth > MAX_DEPTH || !lua_checkstack(L, 6))
+        return fail(L, NULL, "%s", "tables are nested too deeply for JSON (or in a circle)");
     switch (lua_type(L, index)) {
-    case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, index));
+    case LUA_TBOOLEAN:
+        return json_boolean(lua_toboolean(L, index));
     case LUA_TNUMBER:
         if (lua_isinteger(L, index)) return json_integer(lua_tointeger(L, index));
         if (!isfinite(lua_tonumber(L, index))) return fail(L, NULL, "%s", "JSON has no NaN and no infinity");
@@ -95,7 +99,8 @@ static json_t *to_json(lua_State *L, int index, int depth)
     case LUA_TUSERDATA:
         if (secret_is(L, index)) return fail(L, NULL, "%s", "a secret is never written as JSON");
         break;
-    default: break;
+    default:
+        break;
     }
     return fail(L, NULL, "a %s cannot be JSON", luaL_typename(L, index));
 }
@@ -139,12 +144,24 @@ static void push_value(lua_State *L, const json_t *value)
         }
         luaL_setmetatable(L, ARRAY_META);
         break;
-    case JSON_STRING: lua_pushlstring(L, json_string_value(value), json_string_length(value)); break;
-    case JSON_INTEGER: lua_pushinteger(L, json_integer_value(value)); break;
-    case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
-    case JSON_TRUE: lua_pushboolean(L, 1); break;
-    case JSON_FALSE: lua_pushboolean(L, 0); break;
-    case JSON_NULL: lua_pushlightuserdata(L, NULL); break;
+    case JSON_STRING:
+        lua_pushlstring(L, json_string_value(value), json_string_length(value));
+        break;
+    case JSON_INTEGER:
+        lua_pushinteger(L, json_integer_value(value));
+        break;
+    case JSON_REAL:
+        lua_pushnumber(L, json_real_value(value));
+        break;
+    case JSON_TRUE:
+        lua_pushboolean(L, 1);
+        break;
+    case JSON_FALSE:
+        lua_pushboolean(L, 0);
+        break;
+    case JSON_NULL:
+        lua_pushlightuserdata(L, NULL);
+        break;
     }
 }
 
@@ -160,10 +177,12 @@ static int l_decode(lua_State *L)
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
     json_error_t problem;
-    json_t *value = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
+    json_t *value =
+        json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
     if (value == NULL) {
         struct err e;
-        err_set(&e, ERR_PROTOCOL, "decode JSON", "not JSON: %s at line %d, column %d", problem.text, problem.line, problem.column);
+        err_set(&e, ERR_PROTOCOL, "decode JSON", "not JSON: %s at line %d, column %d", problem.text,
+                problem.line, problem.column);
         return err_return(L, &e);
     }
     lua_pushcfunction(L, push_protected);
@@ -184,7 +203,8 @@ static int l_array(lua_State *L)
 
 int luaopen_core_json(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"encode", l_encode}, {"decode", l_decode}, {"array", l_array}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"encode", l_encode}, {"decode", l_decode}, {"array", l_array}, {NULL, NULL}};
     luaL_newmetatable(L, ARRAY_META);
     lua_pop(L, 1);
     luaL_newlib(L, functions);

@@ -36,11 +36,13 @@ static char **push_vector(lua_State *L, const struct buf *block, size_t count)
     return vector;
 }
 
-/* The field "argv" of the table at index 1. A secret is refused: argv is visible to everybody on the machine. */
+/* The field "argv" of the table at index 1. A secret is refused: argv is visible to everybody on the machine.
+ */
 static char **read_argv(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
-    if (lua_getfield(L, 1, "argv") != LUA_TTABLE || lua_rawlen(L, -1) == 0) err_misuse(L, "a process needs argv = { program, argument, ... }");
+    if (lua_getfield(L, 1, "argv") != LUA_TTABLE || lua_rawlen(L, -1) == 0)
+        err_misuse(L, "a process needs argv = { program, argument, ... }");
     lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
     luaL_Buffer joined;
     int argv = lua_gettop(L);
@@ -48,9 +50,14 @@ static char **read_argv(lua_State *L)
     for (lua_Integer i = 1; i <= n; i++) { /* checked first: nothing is held while a raise is possible */
         size_t len;
         lua_rawgeti(L, argv, i);
-        if (secret_is(L, -1)) err_misuse(L, "argument %d is a secret: everybody can see a process's arguments; pass it in env or stdin", (int)i);
+        if (secret_is(L, -1))
+            err_misuse(
+                L,
+                "argument %d is a secret: everybody can see a process's arguments; pass it in env or stdin",
+                (int)i);
         const char *text = lua_tolstring(L, -1, &len);
-        if (text == NULL || strlen(text) != len) err_misuse(L, "argument %d must be a string without NUL bytes", (int)i);
+        if (text == NULL || strlen(text) != len)
+            err_misuse(L, "argument %d must be a string without NUL bytes", (int)i);
         lua_pop(L, 1);
     }
     luaL_buffinit(L, &joined);
@@ -65,14 +72,16 @@ static char **read_argv(lua_State *L)
     return push_vector(L, &(struct buf){.data = (char *)block, .len = len}, (size_t)n);
 }
 
-/* The engine's environment with the fields of table "env" added or replaced; NULL if there is no such table. */
+/* The engine's environment with the fields of table "env" added or replaced; NULL if there is no such table.
+ */
 static char **read_env(lua_State *L)
 {
     if (lua_getfield(L, 1, "env") == LUA_TNIL) return NULL;
     luaL_checktype(L, -1, LUA_TTABLE);
     int env = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, env); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || secret_to_text(L, -1, NULL) == NULL) err_misuse(L, "env holds strings (or secrets) by name");
+        if (lua_type(L, -2) != LUA_TSTRING || secret_to_text(L, -1, NULL) == NULL)
+            err_misuse(L, "env holds strings (or secrets) by name");
     }
     struct buf block = BUF_INIT;
     size_t count = 0;
@@ -212,7 +221,8 @@ static int l_spawn(lua_State *L)
 {
     char **argv = read_argv(L), **env = read_env(L);
     const char *cwd = string_field(L, "cwd", NULL), *log = string_field(L, "log", NULL);
-    if (log == NULL) return err_misuse(L, "a process that outlives the engine needs log = a file for its output");
+    if (log == NULL)
+        return err_misuse(L, "a process that outlives the engine needs log = a file for its output");
     struct proc_identity id;
     struct err e;
     if (proc_detached_start(&id, argv, env, cwd, log, &e) < 0) return err_return(L, &e);
@@ -261,8 +271,8 @@ static int l_stop(lua_State *L)
     memset(stop, 0, sizeof *stop);
     struct task *task = await_begin(L);
     struct err e;
-    if (proc_stop_start(stop, runtime_of(L)->loop, &id, (int64_t)(grace_s * 1e6), (int64_t)(timeout_s * 1e6), send_signals, await_wake, task,
-                        &e) < 0)
+    if (proc_stop_start(stop, runtime_of(L)->loop, &id, (int64_t)(grace_s * 1e6), (int64_t)(timeout_s * 1e6),
+                        send_signals, await_wake, task, &e) < 0)
         return err_return(L, &e);
     return await(L, &stop->op, stop_done);
 }
@@ -284,7 +294,8 @@ int luaopen_core_process(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"start", l_start}, {"spawn", l_spawn}, {"alive", l_alive},
                                          {"stop", l_stop},   {"self", l_self},   {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"wait", l_wait}, {"next_line", l_next_line}, {"close", l_close}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"wait", l_wait}, {"next_line", l_next_line}, {"close", l_close}, {NULL, NULL}};
     if (luaL_newmetatable(L, PROCESS_META)) {
         luaL_newlib(L, methods);
         lua_setfield(L, -2, "__index");

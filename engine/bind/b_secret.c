@@ -74,8 +74,8 @@ void secret_push(lua_State *L, const char *bytes, size_t len, const char *label)
     lua_pushstring(L, label ? label : "unnamed");
     lua_setiuservalue(L, -2, 1);
     if (luaL_newmetatable(L, SECRET_META)) {
-        static const luaL_Reg methods[] = {{"__tostring", l_tostring}, {"__concat", l_concat}, {"__eq", l_eq},
-                                           {"__gc", l_gc},             {NULL, NULL}};
+        static const luaL_Reg methods[] = {
+            {"__tostring", l_tostring}, {"__concat", l_concat}, {"__eq", l_eq}, {"__gc", l_gc}, {NULL, NULL}};
         luaL_setfuncs(L, methods, 0);
         lua_pushliteral(L, "secret");
         lua_setfield(L, -2, "__name");
@@ -94,7 +94,10 @@ bool secret_is(lua_State *L, int index)
 const char *secret_to_text(lua_State *L, int index, size_t *len)
 {
     struct secret_value *s = luaL_testudata(L, index, SECRET_META);
-    if (s == NULL) return lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER ? lua_tolstring(L, index, len) : NULL;
+    if (s == NULL)
+        return lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER
+                   ? lua_tolstring(L, index, len)
+                   : NULL;
     if (len != NULL) *len = s->len;
     return s->bytes;
 }
@@ -119,7 +122,9 @@ static int resolve_file(lua_State *L, const char *reference, const char *path)
 {
     struct stat st;
     FILE *f = fopen(path, "rbe");
-    if (f == NULL) return missing(L, reference, "cannot be read: the file is not there or not readable", "Create the file, readable by the engine's user only (mode 0600).");
+    if (f == NULL)
+        return missing(L, reference, "cannot be read: the file is not there or not readable",
+                       "Create the file, readable by the engine's user only (mode 0600).");
     bool is_mounted = strncmp(path, "/run/secrets/", 13) == 0 || strncmp(path, "/run/credentials/", 17) == 0;
     if (fstat(fileno(f), &st) != 0 || ((st.st_mode & 077) != 0 && !is_mounted)) {
         fclose(f);
@@ -143,12 +148,15 @@ static int l_resolve(lua_State *L)
     const char *reference = luaL_checkstring(L, 1);
     if (strncmp(reference, "env:", 4) == 0) {
         const char *value = getenv(reference + 4);
-        if (value == NULL || value[0] == '\0') return missing(L, reference, "is not set", "Set the environment variable before starting the engine.");
+        if (value == NULL || value[0] == '\0')
+            return missing(L, reference, "is not set",
+                           "Set the environment variable before starting the engine.");
         secret_push(L, value, strlen(value), reference);
         return 1;
     }
     if (strncmp(reference, "file:", 5) == 0) return resolve_file(L, reference, reference + 5);
-    return missing(L, reference, "is of no known kind", "Use env:NAME, file:/path, vault:PATH#KEY or command:ARGV.");
+    return missing(L, reference, "is of no known kind",
+                   "Use env:NAME, file:/path, vault:PATH#KEY or command:ARGV.");
 }
 
 /* secret.wrap(text, label) -> secret */
@@ -188,8 +196,9 @@ static int l_redact(lua_State *L)
 
 int luaopen_core_secret(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"resolve", l_resolve}, {"wrap", l_wrap},     {"is", l_is},
-                                         {"redact", l_redact},   {"environment", l_environment}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"resolve", l_resolve},         {"wrap", l_wrap}, {"is", l_is}, {"redact", l_redact},
+        {"environment", l_environment}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -13,14 +13,16 @@
 static int read_all(int fd, const char *path, int64_t limit_bytes, struct buf *out, struct err *e)
 {
     for (;;) {
-        if (!buf_reserve(out, 64 << 10)) return err_set(e, ERR_MEMORY, "read file", "no memory to read %s", path);
+        if (!buf_reserve(out, 64 << 10))
+            return err_set(e, ERR_MEMORY, "read file", "no memory to read %s", path);
         ssize_t n = read(fd, out->data + out->len, 64 << 10);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return err_errno(e, errno, "read file", "%s cannot be read", path);
         if (n == 0) break;
         out->len += (size_t)n;
         if ((int64_t)out->len > limit_bytes)
-            return err_set(e, ERR_LIMIT, "read file", "%s is larger than %lld bytes", path, (long long)limit_bytes);
+            return err_set(e, ERR_LIMIT, "read file", "%s is larger than %lld bytes", path,
+                           (long long)limit_bytes);
     }
     out->data[out->len] = '\0';
     return 0;
@@ -61,7 +63,8 @@ static int write_all(int fd, const char *path, const char *bytes, size_t n, stru
         bytes += written;
         n -= (size_t)written;
     }
-    if (fsync(fd) != 0 && errno != EINVAL) return err_errno(e, errno, "write file", "%s cannot be made durable", path);
+    if (fsync(fd) != 0 && errno != EINVAL)
+        return err_errno(e, errno, "write file", "%s cannot be made durable", path);
     return 0;
 }
 
@@ -90,9 +93,11 @@ int files_write(const char *path, const void *bytes, size_t n, unsigned mode, st
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0) return err_errno(e, errno, "write file", "%s cannot be written", path);
     int rc = write_all(fd, path, bytes, n, e);
-    if (rc == 0 && fchmod(fd, mode) != 0) rc = err_errno(e, errno, "write file", "%s cannot get its mode", path);
+    if (rc == 0 && fchmod(fd, mode) != 0)
+        rc = err_errno(e, errno, "write file", "%s cannot get its mode", path);
     close(fd);
-    if (rc == 0 && rename(temporary, path) != 0) rc = err_errno(e, errno, "write file", "%s cannot be replaced", path);
+    if (rc == 0 && rename(temporary, path) != 0)
+        rc = err_errno(e, errno, "write file", "%s cannot be replaced", path);
     if (rc != 0) unlink(temporary);
     return rc != 0 ? rc : sync_parent(path, e);
 }
@@ -123,7 +128,10 @@ int files_stat_path(const char *path, struct files_stat *out, struct err *e)
 {
     struct stat st;
     if (lstat(path, &st) != 0) return err_errno(e, errno, "look at file", "%s", path);
-    out->type = S_ISREG(st.st_mode) ? "file" : S_ISDIR(st.st_mode) ? "directory" : S_ISLNK(st.st_mode) ? "link" : "other";
+    out->type = S_ISREG(st.st_mode)   ? "file"
+                : S_ISDIR(st.st_mode) ? "directory"
+                : S_ISLNK(st.st_mode) ? "link"
+                                      : "other";
     out->size_bytes = st.st_size;
     out->mode = st.st_mode & 07777;
     out->modified_s = (double)st.st_mtim.tv_sec + (double)st.st_mtim.tv_nsec / 1e9;
@@ -134,16 +142,19 @@ int files_make_folders(const char *path, struct err *e)
 {
     char part[PATH_MAX];
     struct stat st;
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) return err_set(e, ERR_LIMIT, "make folder", "the path %s is too long", path);
+    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
+        return err_set(e, ERR_LIMIT, "make folder", "the path %s is too long", path);
     for (char *at = part + (part[0] == '/');; at++) {
         if (*at != '/' && *at != '\0') continue;
         char separator = *at;
         *at = '\0';
-        if (part[0] != '\0' && mkdir(part, 0700) != 0 && errno != EEXIST) return err_errno(e, errno, "make folder", "%s cannot be made", part);
+        if (part[0] != '\0' && mkdir(part, 0700) != 0 && errno != EEXIST)
+            return err_errno(e, errno, "make folder", "%s cannot be made", part);
         *at = separator;
         if (separator == '\0') break;
     }
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) return err_set(e, ERR_EXISTS, "make folder", "%s is there, but is no folder", path);
+    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
+        return err_set(e, ERR_EXISTS, "make folder", "%s is there, but is no folder", path);
     return 0;
 }
 
@@ -164,8 +175,10 @@ static int remove_entry(const char *path, const struct stat *st, int flag, struc
 int files_remove_tree(const char *path, struct err *e)
 {
     char real[PATH_MAX];
-    if (realpath(path, real) == NULL) return errno == ENOENT ? 0 : err_errno(e, errno, "remove folder", "%s", path);
-    if (strcmp(real, "/") == 0) return err_set(e, ERR_USAGE, "remove folder", "the root folder is never removed");
+    if (realpath(path, real) == NULL)
+        return errno == ENOENT ? 0 : err_errno(e, errno, "remove folder", "%s", path);
+    if (strcmp(real, "/") == 0)
+        return err_set(e, ERR_USAGE, "remove folder", "the root folder is never removed");
     if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0) return 0;
     return err_errno(e, errno, "remove folder", "%s cannot be removed whole", path);
 }
@@ -181,7 +194,8 @@ int files_sha256_bytes(const void *bytes, size_t n, char hex[65], struct err *e)
     unsigned char digest[32];
     if (lazy_crypto(e) != 0) return -ERR_NOT_FOUND;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) && EVP_DigestUpdate(ctx, bytes, n) && EVP_DigestFinal_ex(ctx, digest, NULL);
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) && EVP_DigestUpdate(ctx, bytes, n) &&
+              EVP_DigestFinal_ex(ctx, digest, NULL);
     EVP_MD_CTX_free(ctx);
     if (!ok) return err_set(e, ERR_MEMORY, "hash", "SHA-256 could not be computed");
     to_hex(digest, hex);
@@ -199,8 +213,10 @@ int files_sha256(const char *path, char hex[65], struct err *e)
     bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
     while (ok && (n = read(fd, chunk, sizeof chunk)) > 0)
         ok = EVP_DigestUpdate(ctx, chunk, (size_t)n);
-    if (n < 0) rc = err_errno(e, errno, "hash file", "%s cannot be read", path);
-    else if (!ok || !EVP_DigestFinal_ex(ctx, digest, NULL)) rc = err_set(e, ERR_MEMORY, "hash file", "SHA-256 of %s could not be computed", path);
+    if (n < 0)
+        rc = err_errno(e, errno, "hash file", "%s cannot be read", path);
+    else if (!ok || !EVP_DigestFinal_ex(ctx, digest, NULL))
+        rc = err_set(e, ERR_MEMORY, "hash file", "SHA-256 of %s could not be computed", path);
     EVP_MD_CTX_free(ctx);
     close(fd);
     if (rc == 0) to_hex(digest, hex);

@@ -103,8 +103,10 @@ static int on_timer_wanted(CURLM *multi, long timeout_ms, void *arg)
 {
     struct http_client *client = arg;
     (void)multi;
-    if (timeout_ms < 0) timer_stop(client->loop, &client->timer);
-    else timer_start(client->loop, &client->timer, timeout_ms * 1000, on_timer, client);
+    if (timeout_ms < 0)
+        timer_stop(client->loop, &client->timer);
+    else
+        timer_start(client->loop, &client->timer, timeout_ms * 1000, on_timer, client);
     return 0;
 }
 
@@ -191,22 +193,31 @@ static enum err_code code_of(CURLcode rc)
 {
     switch (rc) {
     case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY: return ERR_RESOLVE;
-    case CURLE_COULDNT_CONNECT: return ERR_CONNECT;
-    case CURLE_OPERATION_TIMEDOUT: return ERR_TIMEOUT;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return ERR_RESOLVE;
+    case CURLE_COULDNT_CONNECT:
+        return ERR_CONNECT;
+    case CURLE_OPERATION_TIMEDOUT:
+        return ERR_TIMEOUT;
     case CURLE_GOT_NOTHING:
     case CURLE_RECV_ERROR:
     case CURLE_SEND_ERROR:
-    case CURLE_PARTIAL_FILE: return ERR_CLOSED;
+    case CURLE_PARTIAL_FILE:
+        return ERR_CLOSED;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CACERT_BADFILE: return ERR_TLS;
-    case CURLE_OUT_OF_MEMORY: return ERR_MEMORY;
+    case CURLE_SSL_CACERT_BADFILE:
+        return ERR_TLS;
+    case CURLE_OUT_OF_MEMORY:
+        return ERR_MEMORY;
     case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return ERR_USAGE;
-    case CURLE_TOO_MANY_REDIRECTS: return ERR_HTTP;
-    default: return ERR_PROTOCOL;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+        return ERR_USAGE;
+    case CURLE_TOO_MANY_REDIRECTS:
+        return ERR_HTTP;
+    default:
+        return ERR_PROTOCOL;
     }
 }
 
@@ -231,11 +242,14 @@ static void finish(struct http_request *r, CURLcode rc)
     r->response.version = version == CURL_HTTP_VERSION_2_0 ? 20 : version == CURL_HTTP_VERSION_1_0 ? 10 : 11;
     r->response.reused = connects == 0;
     detach(r);
-    if (rc == CURLE_OK) op_finish(&r->op);
+    if (rc == CURLE_OK)
+        op_finish(&r->op);
     else if (r->too_large)
-        op_fail(&r->op, ERR_LIMIT, r->what, "%s: the answer is larger than %zu bytes", r->what, r->max_response_bytes);
+        op_fail(&r->op, ERR_LIMIT, r->what, "%s: the answer is larger than %zu bytes", r->what,
+                r->max_response_bytes);
     else
-        op_fail(&r->op, code_of(rc), r->what, "%s: %s", r->what, r->curl_error[0] ? r->curl_error : curl_easy_strerror(rc));
+        op_fail(&r->op, code_of(rc), r->what, "%s: %s", r->what,
+                r->curl_error[0] ? r->curl_error : curl_easy_strerror(rc));
 }
 
 static void finish_done(struct http_client *client)
@@ -276,7 +290,9 @@ static int describe(struct http_request *r, const char *method, const char *text
     if (rc == CURLUE_OK) snprintf(r->what, sizeof r->what, "%s %s", method, clean);
     curl_free(clean);
     curl_url_cleanup(url);
-    return rc == CURLUE_OK ? 0 : err_set(e, ERR_USAGE, "http", "the address is not a URL such as http://host/path");
+    return rc == CURLUE_OK
+               ? 0
+               : err_set(e, ERR_USAGE, "http", "the address is not a URL such as http://host/path");
 }
 
 static bool append(struct curl_slist **list, const char *text)
@@ -287,7 +303,8 @@ static bool append(struct curl_slist **list, const char *text)
     return true;
 }
 
-static void set_options(struct http_request *r, const struct http_options *o, const char *method, bool is_mail)
+static void set_options(struct http_request *r, const struct http_options *o, const char *method,
+                        bool is_mail)
 {
     CURL *easy = r->easy;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, r);
@@ -329,8 +346,8 @@ static void set_options(struct http_request *r, const struct http_options *o, co
     }
 }
 
-int http_start(struct http_request **out, struct http_client *client, const struct http_options *o, op_done_fn done, void *arg,
-               struct err *e)
+int http_start(struct http_request **out, struct http_client *client, const struct http_options *o,
+               op_done_fn done, void *arg, struct err *e)
 {
     const char *method = o->method ? o->method : o->body ? "POST" : "GET";
     bool is_mail = o->mail_from != NULL;
@@ -352,7 +369,8 @@ int http_start(struct http_request **out, struct http_client *client, const stru
     set_options(r, o, method, is_mail);
     op_begin(&r->op, client->loop, &HTTP, o->timeout_us, done, arg);
     CURLMcode added = curl_multi_add_handle(client->multi, r->easy);
-    if (added != CURLM_OK) op_fail(&r->op, ERR_INTERNAL, r->what, "%s: %s", r->what, curl_multi_strerror(added));
+    if (added != CURLM_OK)
+        op_fail(&r->op, ERR_INTERNAL, r->what, "%s: %s", r->what, curl_multi_strerror(added));
     *out = r;
     return 0;
 

@@ -28,8 +28,8 @@ struct http_options {
     int max_redirects;
     size_t max_response_bytes;
     const char *unix_socket, *ca_file, *user, *password;
-    const char *mail_from;         /* with smtp */
-    const char *const *mail_to;    /* ends with NULL */
+    const char *mail_from;      /* with smtp */
+    const char *const *mail_to; /* ends with NULL */
 };
 
 struct http_response {
@@ -41,10 +41,10 @@ struct http_response {
     bool reused; /* an open connection was used again */
 };
 
-int http_start(struct http_request **out, struct http_client *client, const struct http_options *options, op_done_fn done, void *arg,
-               struct err *e);
+int http_start(struct http_request **out, struct http_client *client, const struct http_options *options,
+               op_done_fn done, void *arg, struct err *e);
 struct op *http_op(struct http_request *request);
 const struct http_response *http_response(const struct http_request *request); /* after success */
-void http_request_free(struct http_request *request);                          /* after its completion; NULL is fine */
+void http_request_free(struct http_request *request); /* after its completion; NULL is fine */
 
 #endif

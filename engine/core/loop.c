@@ -69,6 +69,19 @@ int loop_init(struct loop **out, struct clock *clock, struct err *e)
     return 0;
 }
 
+static void run_posts(struct loop *loop)
+{
+    struct post *batch = loop->posts;
+    loop->posts = NULL;
+    loop->posts_tail = &loop->posts;
+    while (batch != NULL) {
+        struct post *p = batch;
+        batch = p->next;
+        p->pending = false;
+        p->fn(p->arg);
+    }
+}
+
 void loop_free(struct loop *loop)
 {
     if (loop == NULL) return;
@@ -76,7 +89,11 @@ void loop_free(struct loop *loop)
     uv_close((uv_handle_t *)&loop->spin, NULL);
     uv_close((uv_handle_t *)&loop->before_poll, NULL);
     uv_close((uv_handle_t *)&loop->after_poll, NULL);
-    uv_run(&loop->uv, UV_RUN_DEFAULT); /* lets every uv_close finish */
+    /* Lets every uv_close finish, and what was posted by it. */
+    do {
+        run_posts(loop);
+        uv_run(&loop->uv, UV_RUN_DEFAULT);
+    } while (loop->posts != NULL);
     int rc = uv_loop_close(&loop->uv);
     assert(rc == 0 && "a handle was left open on the loop");
     (void)rc;
@@ -156,19 +173,6 @@ void timer_stop(struct loop *loop, struct timer *t)
     t->prev->next = t->next;
     t->next->prev = t->prev;
     t->active = false;
-}
-
-static void run_posts(struct loop *loop)
-{
-    struct post *batch = loop->posts;
-    loop->posts = NULL;
-    loop->posts_tail = &loop->posts;
-    while (batch != NULL) {
-        struct post *p = batch;
-        batch = p->next;
-        p->pending = false;
-        p->fn(p->arg);
-    }
 }
 
 static void run_due_timers(struct loop *loop)

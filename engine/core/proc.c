@@ -189,15 +189,19 @@ static void end_child(struct proc *p)
 static void cancel_wait(struct op *op)
 {
     struct proc *p = (struct proc *)((char *)op - offsetof(struct proc, wait_op));
-    if (is_over(p)) op_finish(op);
-    else end_child(p);
+    if (is_over(p))
+        op_finish(op);
+    else
+        end_child(p);
 }
 
 static void cancel_line(struct op *op)
 {
     struct proc *p = (struct proc *)((char *)op - offsetof(struct proc, line_op));
-    if (is_over(p)) op_finish(op);
-    else end_child(p);
+    if (is_over(p))
+        op_finish(op);
+    else
+        end_child(p);
 }
 
 static const struct op_kind WAIT = {.name = "process", .external = true, .cancel = cancel_wait};
@@ -248,7 +252,8 @@ int proc_start(struct proc **out, struct loop *loop, const struct proc_options *
     }
     p->process.data = p->input.data = p->write.data = p;
     p->open_handles = 2 + STREAMS;
-    int rc = buf_ok(&p->input_data) ? spawn(p, o, e) : err_set(e, ERR_MEMORY, p->name, "no memory for its input");
+    int rc =
+        buf_ok(&p->input_data) ? spawn(p, o, e) : err_set(e, ERR_MEMORY, p->name, "no memory for its input");
     if (rc != 0) {
         p->orphaned = true; /* released when its handles have closed */
         close_handle(&p->process);
@@ -261,7 +266,8 @@ int proc_start(struct proc **out, struct loop *loop, const struct proc_options *
     for (int i = 0; i < STREAMS; i++)
         uv_read_start((uv_stream_t *)&p->captures[i].pipe, on_alloc, on_read);
     uv_buf_t input = uv_buf_init(p->input_data.data, (unsigned)p->input_data.len);
-    if (o->input == NULL || uv_write(&p->write, (uv_stream_t *)&p->input, &input, 1, on_written) != 0) close_handle(&p->input);
+    if (o->input == NULL || uv_write(&p->write, (uv_stream_t *)&p->input, &input, 1, on_written) != 0)
+        close_handle(&p->input);
     *out = p;
     return 0;
 }

@@ -17,14 +17,14 @@
 struct proc;
 
 struct proc_options {
-    char *const *argv;        /* ends with NULL; argv[0] is looked up in PATH */
-    char *const *env;         /* the whole environment, ends with NULL; NULL: the engine's own */
-    const char *cwd;          /* NULL: the engine's own */
-    const void *input;        /* for its standard input; NULL: /dev/null */
+    char *const *argv; /* ends with NULL; argv[0] is looked up in PATH */
+    char *const *env;  /* the whole environment, ends with NULL; NULL: the engine's own */
+    const char *cwd;   /* NULL: the engine's own */
+    const void *input; /* for its standard input; NULL: /dev/null */
     size_t input_bytes;
-    size_t max_output_bytes;  /* of each stream */
-    bool lines;               /* keep lines for proc_next_line */
-    int64_t grace_us;         /* between SIGTERM and SIGKILL when it is ended from outside */
+    size_t max_output_bytes; /* of each stream */
+    bool lines;              /* keep lines for proc_next_line */
+    int64_t grace_us;        /* between SIGTERM and SIGKILL when it is ended from outside */
 };
 
 /* argv and the rest are copied. */
@@ -37,7 +37,8 @@ struct op *proc_wait(struct proc *p, int64_t timeout_us, op_done_fn done, void *
 /* Completes when a line is there (proc_line) or no more can come (then proc_line gives NULL). A timeout or
  * cancellation ends the child as that of proc_wait does. */
 struct op *proc_next_line(struct proc *p, int64_t timeout_us, op_done_fn done, void *arg);
-const char *proc_line(struct proc *p, size_t *len, int *stream); /* stream: 1 or 2; valid until the next call */
+const char *proc_line(struct proc *p, size_t *len,
+                      int *stream); /* stream: 1 or 2; valid until the next call */
 
 /* After the end. */
 int proc_exit_code(const struct proc *p);   /* -1 if a signal ended it */

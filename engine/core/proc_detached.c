@@ -36,7 +36,8 @@ static bool read_stat(int pid, char *state, uint64_t *started)
 int proc_identify(int pid, struct proc_identity *out, struct err *e)
 {
     char state;
-    if (!read_stat(pid, &state, &out->started)) return err_set(e, ERR_NOT_FOUND, "process", "there is no process %d", pid);
+    if (!read_stat(pid, &state, &out->started))
+        return err_set(e, ERR_NOT_FOUND, "process", "there is no process %d", pid);
     out->pid = pid;
     return 0;
 }
@@ -45,7 +46,8 @@ bool proc_is_alive(const struct proc_identity *id)
 {
     char state;
     uint64_t started;
-    return id->pid > 0 && read_stat(id->pid, &state, &started) && started == id->started && state != 'Z' && state != 'X';
+    return id->pid > 0 && read_stat(id->pid, &state, &started) && started == id->started && state != 'Z' &&
+           state != 'X';
 }
 
 /* In the grandchild. Only async-signal-safe calls: other threads may hold any lock. */
@@ -80,8 +82,8 @@ static void launch(char *const *argv, char *const *env, const char *cwd, int log
     _exit(0);
 }
 
-int proc_detached_start(struct proc_identity *out, char *const *argv, char *const *env, const char *cwd, const char *log_path,
-                        struct err *e)
+int proc_detached_start(struct proc_identity *out, char *const *argv, char *const *env, const char *cwd,
+                        const char *log_path, struct err *e)
 {
     int rc = 0, report[2] = {-1, -1}, message[2] = {0, 0}, exec_errno = 0;
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -109,14 +111,18 @@ int proc_detached_start(struct proc_identity *out, char *const *argv, char *cons
         got += (int)((size_t)n / sizeof(int));
     while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
         ;
-    if (got == 2 && numbers[0] == 0) message[1] = numbers[1];
-    else exec_errno = got > 0 ? (numbers[0] ? numbers[0] : numbers[2]) : EIO;
+    if (got == 2 && numbers[0] == 0)
+        message[1] = numbers[1];
+    else
+        exec_errno = got > 0 ? (numbers[0] ? numbers[0] : numbers[2]) : EIO;
     if (exec_errno != 0) {
         rc = err_errno(e, exec_errno, "start process", "%s could not be started", argv[0]);
         goto done;
     }
     rc = proc_identify(message[1], out, NULL);
-    if (rc != 0) rc = err_set(e, ERR_PROCESS, "start process", "%s ended at once; its output is in %s", argv[0], log_path);
+    if (rc != 0)
+        rc = err_set(e, ERR_PROCESS, "start process", "%s ended at once; its output is in %s", argv[0],
+                     log_path);
 done:
     if (report[0] >= 0) close(report[0]);
     if (report[1] >= 0) close(report[1]);
@@ -165,8 +171,9 @@ static void already_ended(void *arg)
     op_finish(arg);
 }
 
-int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc_identity *id, int64_t grace_us, int64_t timeout_us,
-                    bool send_signals, op_done_fn done, void *arg, struct err *e)
+int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc_identity *id,
+                    int64_t grace_us, int64_t timeout_us, bool send_signals, op_done_fn done, void *arg,
+                    struct err *e)
 {
     stop->id = *id;
     stop->pidfd = (int)syscall(SYS_pidfd_open, id->pid, 0);
@@ -174,7 +181,8 @@ int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc
     if (stop->pidfd < 0 || !proc_is_alive(id)) {
         int failed = stop->pidfd < 0 ? errno : ESRCH;
         if (stop->pidfd >= 0) close(stop->pidfd);
-        if (failed != ESRCH) return err_errno(e, failed, "stop process", "process %d cannot be watched", id->pid);
+        if (failed != ESRCH)
+            return err_errno(e, failed, "stop process", "process %d cannot be watched", id->pid);
         op_begin(&stop->op, loop, &ENDED, OP_NO_TIMEOUT, done, arg);
         loop_post(loop, &stop->post, already_ended, &stop->op);
         return 0;
@@ -183,7 +191,8 @@ int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc
     if (rc == 0) rc = uv_poll_start(&stop->poll, UV_READABLE, on_ended);
     if (rc != 0) {
         close(stop->pidfd);
-        return err_set(e, ERR_INTERNAL, "stop process", "process %d cannot be watched: %s", id->pid, uv_strerror(rc));
+        return err_set(e, ERR_INTERNAL, "stop process", "process %d cannot be watched: %s", id->pid,
+                       uv_strerror(rc));
     }
     stop->poll.data = stop;
     op_begin(&stop->op, loop, &STOP, timeout_us, done, arg);

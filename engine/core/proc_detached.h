@@ -17,8 +17,8 @@ struct proc_identity {
 
 /* Starts argv in a session of its own, output appended to log_path (0600), input from /dev/null. env NULL:
  * the engine's own. Blocks only for fork and exec; an exec that fails is reported here. */
-int proc_detached_start(struct proc_identity *out, char *const *argv, char *const *env, const char *cwd, const char *log_path,
-                        struct err *e);
+int proc_detached_start(struct proc_identity *out, char *const *argv, char *const *env, const char *cwd,
+                        const char *log_path, struct err *e);
 
 bool proc_is_alive(const struct proc_identity *id); /* a zombie is not alive */
 int proc_identify(int pid, struct proc_identity *out, struct err *e);
@@ -33,7 +33,8 @@ struct proc_stop {
     struct post post;
     int pidfd;
 };
-int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc_identity *id, int64_t grace_us, int64_t timeout_us,
-                    bool send_signals, op_done_fn done, void *arg, struct err *e);
+int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc_identity *id,
+                    int64_t grace_us, int64_t timeout_us, bool send_signals, op_done_fn done, void *arg,
+                    struct err *e);
 
 #endif

@@ -10,7 +10,8 @@ bool terminal_is_interactive(int fd)
 bool terminal_has_colour(int fd)
 {
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-    return isatty(fd) == 1 && (no_color == NULL || no_color[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0;
+    return isatty(fd) == 1 && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+           strcmp(term, "dumb") != 0;
 }
 
 /* The completion is posted once the handle is closed, so that the struct may then go away. */
@@ -50,14 +51,15 @@ static void cancel(struct op *op)
 
 static const struct op_kind TERMINAL = {.name = "terminal", .external = true, .cancel = cancel};
 
-int terminal_read_line(struct terminal_line *line, struct loop *loop, int64_t timeout_us, op_done_fn done, void *arg,
-                       struct err *e)
+int terminal_read_line(struct terminal_line *line, struct loop *loop, int64_t timeout_us, op_done_fn done,
+                       void *arg, struct err *e)
 {
     line->len = 0;
     line->text[0] = '\0';
     int rc = uv_poll_init(loop_uv(loop), &line->poll, STDIN_FILENO);
     if (rc == 0) rc = uv_poll_start(&line->poll, UV_READABLE, on_readable);
-    if (rc != 0) return err_set(e, ERR_IO, "terminal", "standard input cannot be watched: %s", uv_strerror(rc));
+    if (rc != 0)
+        return err_set(e, ERR_IO, "terminal", "standard input cannot be watched: %s", uv_strerror(rc));
     line->poll.data = line;
     op_begin(&line->op, loop, &TERMINAL, timeout_us, done, arg);
     return 0;

@@ -19,7 +19,7 @@ struct terminal_line {
 };
 
 /* Completes with 0 and text, or ERR_CLOSED at the end of input, ERR_TIMEOUT, ERR_CANCELED. */
-int terminal_read_line(struct terminal_line *line, struct loop *loop, int64_t timeout_us, op_done_fn done, void *arg,
-                       struct err *e);
+int terminal_read_line(struct terminal_line *line, struct loop *loop, int64_t timeout_us, op_done_fn done,
+                       void *arg, struct err *e);
 
 #endif
