@@ -26,8 +26,8 @@ function M.applied(db, table_name)
   if not rows then
     -- Neither dialect has one error for "no such table" in common; ask for the table itself.
     local exists = db:value(("SELECT count(*) FROM %s WHERE %s = $1"):format(
-      db.dialect == "postgres" and "information_schema.tables" or "sqlite_master",
-      db.dialect == "postgres" and "table_name" or "name"), (table_name:gsub("^.*%.", "")))
+      db:dialect() == "postgres" and "information_schema.tables" or "sqlite_master",
+      db:dialect() == "postgres" and "table_name" or "name"), (table_name:gsub("^.*%.", "")))
     if exists == 0 then return {} end
     return nil, err
   end

@@ -69,7 +69,7 @@ end
 function M.wait(handle, timeout) return core.stop(handle, 0, timeout, false) end
 
 --- The engine's own process.
----@return { pid: integer, exe: string }
+---@return { pid: integer, started: integer, exe: string }
 function M.self() return core.self() end
 
 return M

@@ -53,12 +53,35 @@ end
 function Run:open()
   if self.id then return self end
   self.journal = self.open_journal()
-  self.id = self.begin(self)
-  self.folder = self.folder_of(self.id)
-  self.started = clock.now()
+  local id, err = self.journal:run_begin {
+    venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
+    mode = self.mode, actor = self.actor, reason = self.reason, sources = self:sources(),
+  }
+  if not id then error(err, 0) end
+  self.id = id
+  self.folder = self.folder_of(id)
   display.header(self)
   return self
 end
+
+-- Everything that this run is made of: the playbook, every module, the configuration.
+function Run:sources()
+  local all = {}
+  for _, source in ipairs(require("core.search").sources()) do all[#all + 1] = source end
+  if self.venture then all[#all + 1] = { name = "venture", path = self.venture.folder .. "/venture.lua", text = self.venture.source } end
+  return all
+end
+
+--- Ends the run in the journal.
+function Run:finish(outcome, code, summary)
+  assert(self.journal:run_end(self.id, outcome, code, summary))
+  self.journal:close()
+end
+
+--- The run's own row, steps and events, as the journal has them now.
+function Run:row() return assert(self.journal:run(self.id)) end
+function Run:steps() return assert(self.journal:steps(self.id)) end
+function Run:events() return assert(self.journal:events(self.id)) end
 
 --- Records an event of the present step.
 ---@param kind string see stdlib/papers.lua for the kinds that appear in papers
@@ -103,7 +126,7 @@ local function finish_step(run, step, ok, result, seconds)
   shield(function()
     assert(run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and {
       code = result.code, message = result.message, where = result.where, traceback = result.traceback,
-    } or nil))
+    } or nil, seconds))
   end)
   local text = ("%s  %s"):format(step.name, display.duration(seconds))
   if not ok and not result.shown then

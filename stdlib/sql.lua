@@ -174,6 +174,11 @@ function db_methods:transaction(fn)
   return finish(tx, self.timeout, pcall(fn, tx))
 end
 
+--- Which SQL it speaks.
+---@return "postgres"|"sqlite"
+---@usage local db <close> = assert(sql.open "sqlite::memory:")  assert(db:dialect() == "sqlite")
+function db_methods:dialect() return core.driver(self.core) end
+
 --- Closes the connection. What runs on it or waits for it fails with "closed". Also when the variable
 -- is declared `local db <close>`.
 ---@usage local db = assert(sql.open "sqlite::memory:")  db:close()

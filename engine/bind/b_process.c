@@ -277,14 +277,18 @@ static int l_stop(lua_State *L)
     return await(L, &stop->op, stop_done);
 }
 
-/* process.self() -> { pid, exe } */
+/* process.self() -> { pid, started, exe } */
 static int l_self(lua_State *L)
 {
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path);
-    lua_createtable(L, 0, 2);
+    struct proc_identity id = {0};
+    proc_identify(getpid(), &id, NULL);
+    lua_createtable(L, 0, 3);
     lua_pushinteger(L, getpid());
     lua_setfield(L, -2, "pid");
+    lua_pushinteger(L, (lua_Integer)id.started);
+    lua_setfield(L, -2, "started");
     lua_pushlstring(L, path, n > 0 ? (size_t)n : 0);
     lua_setfield(L, -2, "exe");
     return 1;

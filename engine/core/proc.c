@@ -3,7 +3,9 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <linux/close_range.h>
 #include <signal.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum { STREAMS = 2, MAX_LINE_BYTES = 64 << 10 };
@@ -228,6 +230,8 @@ static int spawn(struct proc *p, const struct proc_options *o, struct err *e)
         .stdio_count = 3,
         .stdio = stdio,
     };
+    /* Libraries open sockets without close-on-exec; a child that held one would keep its peer waiting. */
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     int rc = uv_spawn(loop_uv(p->loop), &p->process, &options);
     if (rc == 0) return 0;
     enum err_code code = rc == UV_ENOENT ? ERR_NOT_FOUND : rc == UV_EACCES ? ERR_PERMISSION : ERR_PROCESS;

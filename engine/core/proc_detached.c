@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -55,6 +56,7 @@ static void become(char *const *argv, char *const *env, const char *cwd, int log
 {
     static const int signums[] = {SIGPIPE, SIGINT, SIGTERM, SIGVTALRM};
     sigset_t none;
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     sigemptyset(&none);
     for (size_t i = 0; i < sizeof signums / sizeof *signums; i++)
         signal(signums[i], SIG_DFL);

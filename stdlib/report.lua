@@ -1,0 +1,81 @@
+--- report: what the commands status, log and approve print from the journal.
+
+local display = require "display"
+local json = require "json"
+
+local M = {}
+
+local function table_line(widths, ...)
+  local cells = {}
+  for i, cell in ipairs { ... } do
+    local text = tostring(cell)
+    cells[i] = text .. (" "):rep((widths[i] or 0) - utf8.len(text))
+  end
+  print((table.concat(cells, "  "):gsub("%s+$", "")))
+end
+
+--- `engine status`: the latest runs; with a run, its steps.
+---@return integer? exit, table? err
+function M.status(journal, id)
+  if not id then
+    local runs = assert(journal:runs { limit = 10 })
+    if not runs[1] then print "no run yet" end
+    for _, run in ipairs(runs) do
+      table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or "-", run.release or "-", run.outcome or "running", run.exit_code or "")
+    end
+    return 0
+  end
+  local run, err = journal:run(id)
+  if not run then return nil, err end
+  print(("run %s  %s  %s  release %s  %s%s"):format(run.id, run.venture or "-", run.playbook, run.release or "-", run.outcome or "running", run.exit_code and ("  exit %d"):format(run.exit_code) or ""))
+  if run.summary then print(run.summary) end
+  local depth = {}
+  for _, step in ipairs(assert(journal:steps(run.id))) do
+    depth[step.seq] = step.parent and depth[step.parent] + 1 or 0
+    display.line((step.state == "running" or step.state == "intent") and "begin" or step.state, depth[step.seq],
+      ("%s  %s"):format(step.name, step.seconds and display.duration(step.seconds) or step.state))
+  end
+  local question = journal:open_question(run.id)
+  if question and not run.outcome then print(("waiting for an answer: %s; engine approve %s"):format(question.question, run.id)) end
+  return 0
+end
+
+--- `engine log`: a run's events, one line each; with verify, the proof of the chain.
+---@return integer? exit, table? err
+function M.log(journal, id, verify)
+  if verify then
+    local proof, err = journal:verify()
+    if not proof then
+      display.failure(err)
+      return 1
+    end
+    print(("%d events, chain whole"):format(proof.events))
+    if not id then return 0 end
+  end
+  local run, err = journal:run(id)
+  if not run then return nil, err end
+  for _, event in ipairs(assert(journal:events(run.id))) do
+    print(("%s  %5d  %-10s  %s"):format(event.at, event.seq, event.kind, json.encode(event.data)))
+  end
+  return 0
+end
+
+--- `engine approve`: answers the question that a run waits for.
+---@return integer? exit, table? err
+function M.approve(journal, id, answer, reason)
+  local run, err = journal:run(id)
+  if not run then return nil, err end
+  local question = journal:open_question(run.id)
+  if not question then
+    print(("run %s waits for no answer"):format(run.id))
+    return 1
+  end
+  local environment = require("core.secret").environment
+  local row
+  row, err = journal:answer(run.id, question.seq, { answer = answer, by = environment "USER" or environment "LOGNAME" or "unknown", reason = reason })
+  if not row then return nil, err end
+  print(("%s: %s, by %s"):format(question.question, answer, row.by))
+  return 0
+end
+
+return M
