@@ -60,17 +60,24 @@ $(BUILD)/libbase.a: $(call obj,$(BASE_SRC))
 $(BUILD)/libcore.a: $(call obj,$(CORE_SRC))
 $(BUILD)/libbind.a: $(call obj,$(BIND_SRC))
 $(BUILD)/libhost.a: $(call obj,$(HOST_SRC))
-$(BUILD)/%.a:
+$(BUILD)/%.a: $(BUILD)/sources.list
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
 $(BUILD)/obj/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
+# Changes when a file comes or goes, so that what is made from lists of files is made again, whatever the
+# files' own times are.
+$(BUILD)/sources.list: FORCE
+	@mkdir -p $(@D)
+	@echo $(BAKED) $(BASE_SRC) $(CORE_SRC) $(BIND_SRC) $(HOST_SRC) | cmp -s - $@ || echo $(BAKED) $(BASE_SRC) $(CORE_SRC) $(BIND_SRC) $(HOST_SRC) > $@
+.PHONY: FORCE
+
 # The Lua library and the stock playbooks, baked into the binary.
-$(BUILD)/baked.c: tools/bake.lua $(BAKED)
+$(BUILD)/baked.c: tools/bake.lua $(BAKED) $(BUILD)/sources.list
 	$(call say,BAKE,$@)
 	@mkdir -p $(@D)
 	$(Q)lua5.4 tools/bake.lua $(BAKED) > $@.tmp && mv $@.tmp $@
@@ -78,7 +85,7 @@ $(BUILD)/baked.o: $(BUILD)/baked.c
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
 
 # Every luaopen_core_x in bind/ is module core.x: the list is made, not kept.
-$(BUILD)/modules.c: $(BIND_SRC)
+$(BUILD)/modules.c: $(BIND_SRC) $(BUILD)/sources.list
 	@mkdir -p $(@D)
 	$(Q){ echo '#include "bind/runtime.h"'; \
 	  sed -n 's/^int luaopen_core_\([a-z_]*\)(.*/int luaopen_core_\1(lua_State *);/p' $(BIND_SRC) | sort -u; \

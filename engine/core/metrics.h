@@ -1,0 +1,56 @@
+/* metrics: what happened to each colour's requests, in slots of 250 ms by the requests' start.
+ *
+ * Log lines come when a request ends, so fast errors overtake slow successes; judged in that order a
+ * healthy colour looks bad. Therefore a request belongs to the slot in which it started, and a slot is closed
+ * (and counts) only 500 ms after its end. A request that ends later still counts, in the oldest open slot.
+ * Pure counting: lines come from metrics_line, time from the caller. Memory is constant. */
+#ifndef ENGINE_CORE_METRICS_H
+#define ENGINE_CORE_METRICS_H
+
+#include "base/err.h"
+#include "core/histogram.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    METRICS_SLOT_US = 250000,
+    METRICS_LAG_US = 500000,
+    METRICS_COLOURS = 2,
+    METRICS_MAX_SERVERS = 64,
+    METRICS_SERVER_BYTES = 64,
+};
+
+struct metrics_counts {
+    uint64_t requests, errors, slow, aborted, client_errors, retried;
+};
+
+struct metrics;
+
+/* slow_us: a response that takes longer counts as slow. */
+int metrics_new(struct metrics **out, int64_t slow_us, struct err *e);
+void metrics_free(struct metrics *m);
+int metrics_add_server(struct metrics *m, const char *server, int colour, struct err *e);
+
+/* One line, received at now_us (monotonic); wall_us is the same moment as wall-clock time. */
+void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_us, int64_t wall_us);
+
+/* Closes the slots that are due at now_us and adds them up. Returns how many were closed. */
+int metrics_advance(struct metrics *m, int64_t now_us);
+/* The microsecond at which the next slot closes. */
+int64_t metrics_next_close_us(const struct metrics *m, int64_t now_us);
+
+/* Begins a new stage: counts, quantiles and first failures start anew with the slot of now_us. */
+void metrics_mark(struct metrics *m, int64_t now_us);
+
+/* Since the mark. */
+const struct metrics_counts *metrics_since(const struct metrics *m, int colour);
+const struct metrics_counts *metrics_last_slot(const struct metrics *m, int colour); /* the one closed last */
+const struct histogram *metrics_durations(const struct metrics *m, int colour);
+int64_t metrics_first_failure_wall_us(const struct metrics *m,
+                                      int colour);      /* start of that request; 0: none */
+uint64_t metrics_unreadable(const struct metrics *m);   /* lines that are no log lines */
+uint64_t metrics_unattributed(const struct metrics *m); /* lines of servers of no colour, or of none */
+int64_t metrics_newest_us(const struct metrics *m);     /* when the last readable line came; 0: never */
+
+#endif
