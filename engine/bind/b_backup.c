@@ -1,0 +1,294 @@
+/* b_backup: core.backup for Lua: the parts that burn CPU or block, each on a worker thread. What makes a
+ * backup of them is decided in stdlib/backup.lua. */
+#include "base/buf.h"
+#include "bind/await.h"
+#include "bind/b_err.h"
+#include "bind/b_secret.h"
+#include "core/backup_files.h"
+#include "core/backup_postgres.h"
+#include "core/backup_sqlite.h"
+#include "core/files.h"
+#include "core/work.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+int luaopen_core_backup(lua_State *L);
+
+#define CALL_META "engine.backup.call"
+enum { CHUNK_BYTES = 256 << 10 };
+
+enum action { SQLITE_COPY, SQLITE_CHECK, SQLITE_SUMS, PACK, UNPACK, FILES_PACK, FILES_UNPACK, POSTGRES_OUT, POSTGRES_IN };
+
+/* One call; the strings stay on the Lua stack. */
+struct call {
+    struct work work;
+    enum action action;
+    const char *a, *b, *c, *d, *sha256;
+    int number;
+    struct buf out;
+    struct pack_result pack;
+    struct backup_copy copy;
+    uint64_t count;
+};
+
+static int pack_file(struct call *c, struct err *e)
+{
+    struct pack_writer *writer;
+    static _Thread_local char chunk[CHUNK_BYTES];
+    int fd = open(c->a, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return err_errno(e, errno, "pack", "%s cannot be read", c->a);
+    int rc = pack_open(&writer, c->b, c->number, e);
+    ssize_t n = 0;
+    while (rc == 0 && (n = read(fd, chunk, sizeof chunk)) > 0)
+        rc = work_is_canceled(&c->work) ? err_set(e, ERR_CANCELED, "pack", "canceled") : pack_write(writer, chunk, (size_t)n, e);
+    if (rc == 0 && n < 0) rc = err_errno(e, errno, "pack", "%s cannot be read", c->a);
+    close(fd);
+    if (rc == 0) return pack_close(writer, &c->pack, e);
+    pack_abandon(writer);
+    return rc;
+}
+
+/* Into the file b; b NULL: only reads, which verifies. */
+static int unpack_file(struct call *c, struct err *e)
+{
+    struct pack_reader *reader;
+    static _Thread_local char chunk[CHUNK_BYTES];
+    int rc = pack_reader_open(&reader, c->a, c->sha256, e), fd = -1;
+    if (rc != 0) return rc;
+    if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0) rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
+    long n = 1;
+    while (rc == 0 && (n = pack_read(reader, chunk, sizeof chunk, e)) > 0) {
+        c->pack.raw_bytes += (uint64_t)n;
+        for (long at = 0; rc == 0 && fd >= 0 && at < n;) {
+            ssize_t written = write(fd, chunk + at, (size_t)(n - at));
+            if (written < 0 && errno != EINTR) rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
+            at += written > 0 ? written : 0;
+        }
+        if (work_is_canceled(&c->work)) rc = err_set(e, ERR_CANCELED, "unpack", "canceled");
+    }
+    if (n < 0) rc = (int)n;
+    if (rc == 0 && fd >= 0 && fsync(fd) != 0) rc = err_errno(e, errno, "unpack", "%s cannot be made durable", c->b);
+    if (fd >= 0) close(fd);
+    struct err end;
+    int ended = pack_reader_close(reader, rc == 0, &end);
+    if (rc == 0 && ended != 0) {
+        *e = end;
+        rc = ended;
+    }
+    if (rc != 0 && fd >= 0) unlink(c->b);
+    return rc;
+}
+
+static int act(struct work *work, void *arg, struct err *e)
+{
+    struct call *c = arg;
+    switch (c->action) {
+    case SQLITE_COPY: return backup_sqlite_copy(c->a, c->b, c->number, &work->canceled, e);
+    case SQLITE_CHECK: return backup_sqlite_check(c->a, e);
+    case SQLITE_SUMS: return backup_sqlite_sums(c->a, &c->out, e);
+    case PACK: return pack_file(c, e);
+    case UNPACK: return unpack_file(c, e);
+    case FILES_PACK: return backup_files_pack(c->a, c->b, c->number, &work->canceled, &c->pack, &c->count, e);
+    case FILES_UNPACK: return backup_files_unpack(c->a, c->sha256, c->b, &c->count, e);
+    case POSTGRES_OUT: return backup_postgres_out(c->a, c->b, c->c, c->d, c->number, &work->canceled, &c->copy, e);
+    case POSTGRES_IN: return backup_postgres_in(c->a, c->b, c->c, c->d, c->sha256, &work->canceled, &c->count, e);
+    }
+    return err_set(e, ERR_INTERNAL, "backup", "no such action");
+}
+
+static void set_integer(lua_State *L, const char *key, uint64_t value)
+{
+    lua_pushinteger(L, (lua_Integer)value);
+    lua_setfield(L, -2, key);
+}
+
+static void push_pack(lua_State *L, const struct pack_result *pack)
+{
+    lua_createtable(L, 0, 5);
+    set_integer(L, "raw_bytes", pack->raw_bytes);
+    set_integer(L, "bytes", pack->file_bytes);
+    lua_pushstring(L, pack->sha256);
+    lua_setfield(L, -2, "sha256");
+}
+
+/* { { name, rows, checksum }, ... } */
+static void push_sums(lua_State *L, const struct buf *out)
+{
+    lua_newtable(L);
+    lua_Integer i = 0;
+    for (const char *at = buf_str(out), *end = at + out->len; at < end;) {
+        const char *rows = at + strlen(at) + 1, *checksum = rows + strlen(rows) + 1;
+        lua_createtable(L, 0, 3);
+        lua_pushstring(L, at);
+        lua_setfield(L, -2, "name");
+        lua_pushinteger(L, (lua_Integer)strtoull(rows, NULL, 10));
+        lua_setfield(L, -2, "rows");
+        lua_pushstring(L, checksum);
+        lua_setfield(L, -2, "checksum");
+        lua_rawseti(L, -2, ++i);
+        at = checksum + strlen(checksum) + 1;
+    }
+}
+
+static int call_done(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    struct op *op = await_end(L, ctx);
+    struct call *c = (struct call *)op;
+    if (op->status < 0) return err_return(L, &op->err);
+    switch (c->action) {
+    case SQLITE_SUMS: push_sums(L, &c->out); break;
+    case PACK:
+    case UNPACK: push_pack(L, &c->pack); break;
+    case FILES_PACK:
+        push_pack(L, &c->pack);
+        set_integer(L, "entries", c->count);
+        break;
+    case POSTGRES_OUT:
+        push_pack(L, &c->copy.pack);
+        set_integer(L, "rows", c->copy.rows);
+        lua_pushstring(L, c->copy.checksum);
+        lua_setfield(L, -2, "checksum");
+        break;
+    case FILES_UNPACK:
+    case POSTGRES_IN: lua_pushinteger(L, (lua_Integer)c->count); break;
+    default: lua_pushboolean(L, 1);
+    }
+    return 1;
+}
+
+static int call_gc(lua_State *L)
+{
+    buf_release(&((struct call *)lua_touserdata(L, 1))->out);
+    return 0;
+}
+
+static struct call *push_call(lua_State *L, enum action action)
+{
+    lua_settop(L, 6);
+    struct call *c = lua_newuserdatauv(L, sizeof *c, 0);
+    memset(c, 0, sizeof *c);
+    luaL_setmetatable(L, CALL_META);
+    c->action = action;
+    return c;
+}
+
+static int start(lua_State *L, struct call *c)
+{
+    struct err e;
+    struct task *task = await_begin(L);
+    if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0) return err_return(L, &e);
+    return await(L, &c->work.op, call_done);
+}
+
+/* backup.sqlite_copy(from, to, busy_s) -> true | nil, err */
+static int l_sqlite_copy(lua_State *L)
+{
+    struct call *c = push_call(L, SQLITE_COPY);
+    c->a = luaL_checkstring(L, 1);
+    c->b = luaL_checkstring(L, 2);
+    c->number = (int)(luaL_optnumber(L, 3, 30) * 1000);
+    return start(L, c);
+}
+
+/* backup.sqlite_check(path) -> true | nil, err */
+static int l_sqlite_check(lua_State *L)
+{
+    struct call *c = push_call(L, SQLITE_CHECK);
+    c->a = luaL_checkstring(L, 1);
+    return start(L, c);
+}
+
+/* backup.sqlite_sums(path) -> array of { name, rows, checksum } | nil, err */
+static int l_sqlite_sums(lua_State *L)
+{
+    struct call *c = push_call(L, SQLITE_SUMS);
+    c->a = luaL_checkstring(L, 1);
+    return start(L, c);
+}
+
+/* backup.pack(from, to, level) -> { raw_bytes, bytes, sha256 } | nil, err */
+static int l_pack(lua_State *L)
+{
+    struct call *c = push_call(L, PACK);
+    c->a = luaL_checkstring(L, 1);
+    c->b = luaL_checkstring(L, 2);
+    c->number = (int)luaL_optinteger(L, 3, 3);
+    return start(L, c);
+}
+
+/* backup.unpack(from, to | nil, sha256 | nil) -> { raw_bytes } | nil, err */
+static int l_unpack(lua_State *L)
+{
+    struct call *c = push_call(L, UNPACK);
+    c->a = luaL_checkstring(L, 1);
+    c->b = luaL_optstring(L, 2, NULL);
+    c->sha256 = luaL_optstring(L, 3, NULL);
+    return start(L, c);
+}
+
+/* backup.files_pack(tree, to, level) -> { raw_bytes, bytes, sha256, entries } | nil, err */
+static int l_files_pack(lua_State *L)
+{
+    struct call *c = push_call(L, FILES_PACK);
+    c->a = luaL_checkstring(L, 1);
+    c->b = luaL_checkstring(L, 2);
+    c->number = (int)luaL_optinteger(L, 3, 3);
+    return start(L, c);
+}
+
+/* backup.files_unpack(from, into, sha256 | nil) -> entries | nil, err */
+static int l_files_unpack(lua_State *L)
+{
+    struct call *c = push_call(L, FILES_UNPACK);
+    c->a = luaL_checkstring(L, 1);
+    c->b = luaL_checkstring(L, 2);
+    c->sha256 = luaL_optstring(L, 3, NULL);
+    return start(L, c);
+}
+
+/* backup.postgres_out(url, snapshot | nil, statement, to | nil, level) -> { rows, checksum, raw_bytes, bytes, sha256 } | nil, err */
+static int l_postgres_out(lua_State *L)
+{
+    struct call *c = push_call(L, POSTGRES_OUT);
+    c->a = secret_check_text(L, 1, NULL);
+    c->b = luaL_optstring(L, 2, NULL);
+    c->c = luaL_checkstring(L, 3);
+    c->d = luaL_optstring(L, 4, NULL);
+    c->number = (int)luaL_optinteger(L, 5, 3);
+    if (c->b != NULL && strspn(c->b, "0123456789ABCDEFabcdef-") != strlen(c->b)) return luaL_argerror(L, 2, "no snapshot's name");
+    return start(L, c);
+}
+
+/* backup.postgres_in(url, before | nil, statement, from, sha256 | nil) -> rows | nil, err */
+static int l_postgres_in(lua_State *L)
+{
+    struct call *c = push_call(L, POSTGRES_IN);
+    c->a = secret_check_text(L, 1, NULL);
+    c->b = luaL_optstring(L, 2, NULL);
+    c->c = luaL_checkstring(L, 3);
+    c->d = luaL_checkstring(L, 4);
+    c->sha256 = luaL_optstring(L, 5, NULL);
+    return start(L, c);
+}
+
+int luaopen_core_backup(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"sqlite_copy", l_sqlite_copy},   {"sqlite_check", l_sqlite_check}, {"sqlite_sums", l_sqlite_sums},
+        {"pack", l_pack},                 {"unpack", l_unpack},             {"files_pack", l_files_pack},
+        {"files_unpack", l_files_unpack}, {"postgres_out", l_postgres_out}, {"postgres_in", l_postgres_in},
+        {NULL, NULL},
+    };
+    if (luaL_newmetatable(L, CALL_META)) {
+        lua_pushcfunction(L, call_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 1);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,83 @@
+/* lazy_archive: libarchive, loaded on first use (see lazy.h). */
+#ifndef ENGINE_CORE_LAZY_ARCHIVE_H
+#define ENGINE_CORE_LAZY_ARCHIVE_H
+
+#include "core/lazy.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
+
+#define LAZY_ARCHIVE_LIST(X)                                                                                           \
+    X(archive_error_string)                                                                                            \
+    X(archive_write_new)                                                                                               \
+    X(archive_write_set_format_pax_restricted)                                                                         \
+    X(archive_write_open2)                                                                                             \
+    X(archive_write_header)                                                                                            \
+    X(archive_write_data)                                                                                              \
+    X(archive_write_close)                                                                                             \
+    X(archive_write_free)                                                                                              \
+    X(archive_read_new)                                                                                                \
+    X(archive_read_support_format_tar)                                                                                 \
+    X(archive_read_open2)                                                                                              \
+    X(archive_read_next_header)                                                                                        \
+    X(archive_read_free)                                                                                               \
+    X(archive_read_extract2)                                                                                           \
+    X(archive_write_disk_new)                                                                                          \
+    X(archive_write_disk_set_options)                                                                                  \
+    X(archive_read_disk_new)                                                                                           \
+    X(archive_read_disk_set_behavior)                                                                                  \
+    X(archive_read_disk_set_symlink_physical)                                                                          \
+    X(archive_read_disk_open)                                                                                          \
+    X(archive_read_next_header2)                                                                                       \
+    X(archive_read_disk_descend)                                                                                       \
+    X(archive_read_data)                                                                                               \
+    X(archive_entry_new)                                                                                               \
+    X(archive_entry_free)                                                                                              \
+    X(archive_entry_clear)                                                                                             \
+    X(archive_entry_pathname)                                                                                          \
+    X(archive_entry_set_pathname)                                                                                      \
+    X(archive_entry_hardlink)                                                                                          \
+    X(archive_entry_set_hardlink)                                                                                      \
+    X(archive_entry_size)
+
+#define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);
+LAZY_ARCHIVE_LIST(X)
+#undef X
+
+#ifndef LAZY_DEFINING
+#define archive_error_string                    lazy_archive_error_string
+#define archive_write_new                       lazy_archive_write_new
+#define archive_write_set_format_pax_restricted lazy_archive_write_set_format_pax_restricted
+#define archive_write_open2                     lazy_archive_write_open2
+#define archive_write_header                    lazy_archive_write_header
+#define archive_write_data                      lazy_archive_write_data
+#define archive_write_close                     lazy_archive_write_close
+#define archive_write_free                      lazy_archive_write_free
+#define archive_read_new                        lazy_archive_read_new
+#define archive_read_support_format_tar         lazy_archive_read_support_format_tar
+#define archive_read_open2                      lazy_archive_read_open2
+#define archive_read_next_header                lazy_archive_read_next_header
+#define archive_read_free                       lazy_archive_read_free
+#define archive_read_extract2                   lazy_archive_read_extract2
+#define archive_write_disk_new                  lazy_archive_write_disk_new
+#define archive_write_disk_set_options          lazy_archive_write_disk_set_options
+#define archive_read_disk_new                   lazy_archive_read_disk_new
+#define archive_read_disk_set_behavior          lazy_archive_read_disk_set_behavior
+#define archive_read_disk_set_symlink_physical  lazy_archive_read_disk_set_symlink_physical
+#define archive_read_disk_open                  lazy_archive_read_disk_open
+#define archive_read_next_header2               lazy_archive_read_next_header2
+#define archive_read_disk_descend               lazy_archive_read_disk_descend
+#define archive_read_data                       lazy_archive_read_data
+#define archive_entry_new                       lazy_archive_entry_new
+#define archive_entry_free                      lazy_archive_entry_free
+#define archive_entry_clear                     lazy_archive_entry_clear
+#define archive_entry_pathname                  lazy_archive_entry_pathname
+#define archive_entry_set_pathname              lazy_archive_entry_set_pathname
+#define archive_entry_hardlink                  lazy_archive_entry_hardlink
+#define archive_entry_set_hardlink              lazy_archive_entry_set_hardlink
+#define archive_entry_size                      lazy_archive_entry_size
+#endif
+
+#endif

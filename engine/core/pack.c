@@ -1,0 +1,218 @@
+#include "core/pack.h"
+
+#include "base/mem.h"
+#include "core/lazy_crypto.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <zstd.h>
+
+enum { BUFFER_BYTES = 256 << 10 };
+
+struct pack_writer {
+    int fd;
+    char *path;
+    ZSTD_CCtx *zstd;
+    EVP_MD_CTX *hash;
+    struct pack_result result;
+    char out[BUFFER_BYTES];
+};
+
+struct pack_reader {
+    int fd;
+    char *path;
+    ZSTD_DCtx *zstd;
+    EVP_MD_CTX *hash;
+    ZSTD_inBuffer in;
+    size_t hint; /* what zstd wants next; 0: a frame is complete */
+    bool eof;
+    char expected[65];
+    char buffer[BUFFER_BYTES];
+};
+
+static EVP_MD_CTX *new_hash(void)
+{
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    if (hash != NULL && !EVP_DigestInit_ex(hash, EVP_sha256(), NULL)) {
+        EVP_MD_CTX_free(hash);
+        hash = NULL;
+    }
+    return hash;
+}
+
+static void hex_digest(EVP_MD_CTX *hash, char hex[65])
+{
+    unsigned char digest[32];
+    EVP_DigestFinal_ex(hash, digest, NULL);
+    for (int i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void free_writer(struct pack_writer *w)
+{
+    ZSTD_freeCCtx(w->zstd);
+    if (w->hash != NULL) EVP_MD_CTX_free(w->hash);
+    if (w->fd >= 0) close(w->fd);
+    mem_free(w->path);
+    mem_free(w);
+}
+
+int pack_open(struct pack_writer **out, const char *path, int level, struct err *e)
+{
+    int rc = lazy_crypto(e);
+    if (rc != 0) return rc;
+    struct pack_writer *w = mem_zalloc(sizeof *w);
+    if (w == NULL) return err_set(e, ERR_MEMORY, "pack", "no memory to write %s", path);
+    w->fd = -1;
+    w->path = mem_strdup(path);
+    w->zstd = ZSTD_createCCtx();
+    w->hash = new_hash();
+    if (w->path == NULL || w->zstd == NULL || w->hash == NULL) {
+        rc = err_set(e, ERR_MEMORY, "pack", "no memory to write %s", path);
+        goto failed;
+    }
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, level);
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1);
+    w->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (w->fd < 0) {
+        rc = err_errno(e, errno, "pack", "%s cannot be written", path);
+        goto failed;
+    }
+    *out = w;
+    return 0;
+
+failed:
+    free_writer(w);
+    return rc;
+}
+
+static int write_out(struct pack_writer *w, const char *bytes, size_t n, struct err *e)
+{
+    EVP_DigestUpdate(w->hash, bytes, n);
+    w->result.file_bytes += n;
+    while (n > 0) {
+        ssize_t written = write(w->fd, bytes, n);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return err_errno(e, errno, "pack", "%s cannot be written", w->path);
+        bytes += written;
+        n -= (size_t)written;
+    }
+    return 0;
+}
+
+static int compress(struct pack_writer *w, const void *bytes, size_t n, ZSTD_EndDirective mode, struct err *e)
+{
+    ZSTD_inBuffer in = {bytes, n, 0};
+    for (;;) {
+        ZSTD_outBuffer out = {w->out, sizeof w->out, 0};
+        size_t left = ZSTD_compressStream2(w->zstd, &out, &in, mode);
+        if (ZSTD_isError(left)) return err_set(e, ERR_IO, "pack", "%s: zstd: %s", w->path, ZSTD_getErrorName(left));
+        int rc = write_out(w, w->out, out.pos, e);
+        if (rc != 0) return rc;
+        if (mode == ZSTD_e_end ? left == 0 : in.pos == in.size) return 0;
+    }
+}
+
+int pack_write(struct pack_writer *w, const void *bytes, size_t n, struct err *e)
+{
+    w->result.raw_bytes += n;
+    return compress(w, bytes, n, ZSTD_e_continue, e);
+}
+
+int pack_close(struct pack_writer *w, struct pack_result *out, struct err *e)
+{
+    int rc = compress(w, "", 0, ZSTD_e_end, e);
+    if (rc == 0 && fsync(w->fd) != 0) rc = err_errno(e, errno, "pack", "%s cannot be made durable", w->path);
+    hex_digest(w->hash, w->result.sha256);
+    *out = w->result;
+    if (rc != 0) unlink(w->path);
+    free_writer(w);
+    return rc;
+}
+
+void pack_abandon(struct pack_writer *w)
+{
+    if (w == NULL) return;
+    unlink(w->path);
+    free_writer(w);
+}
+
+static void free_reader(struct pack_reader *r)
+{
+    ZSTD_freeDCtx(r->zstd);
+    if (r->hash != NULL) EVP_MD_CTX_free(r->hash);
+    if (r->fd >= 0) close(r->fd);
+    mem_free(r->path);
+    mem_free(r);
+}
+
+int pack_reader_open(struct pack_reader **out, const char *path, const char *expected_sha256, struct err *e)
+{
+    int rc = lazy_crypto(e);
+    if (rc != 0) return rc;
+    struct pack_reader *r = mem_zalloc(sizeof *r);
+    if (r == NULL) return err_set(e, ERR_MEMORY, "unpack", "no memory to read %s", path);
+    r->path = mem_strdup(path);
+    r->zstd = ZSTD_createDCtx();
+    r->hash = new_hash();
+    r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (r->fd < 0) rc = err_errno(e, errno, "unpack", "%s cannot be read", path);
+    else if (r->path == NULL || r->zstd == NULL || r->hash == NULL) rc = err_set(e, ERR_MEMORY, "unpack", "no memory to read %s", path);
+    if (rc != 0) {
+        free_reader(r);
+        return rc;
+    }
+    snprintf(r->expected, sizeof r->expected, "%s", expected_sha256 ? expected_sha256 : "");
+    *out = r;
+    return 0;
+}
+
+static int fill(struct pack_reader *r, struct err *e)
+{
+    ssize_t n;
+    do
+        n = read(r->fd, r->buffer, sizeof r->buffer);
+    while (n < 0 && errno == EINTR);
+    if (n < 0) return err_errno(e, errno, "unpack", "%s cannot be read", r->path);
+    r->eof = n == 0;
+    EVP_DigestUpdate(r->hash, r->buffer, (size_t)n);
+    r->in = (ZSTD_inBuffer){r->buffer, (size_t)n, 0};
+    return 0;
+}
+
+long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
+{
+    ZSTD_outBuffer out = {room, n, 0};
+    while (out.pos == 0) {
+        if (r->in.pos == r->in.size && !r->eof) {
+            int rc = fill(r, e);
+            if (rc != 0) return rc;
+        }
+        if (r->eof) {
+            if (r->hint != 0) return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is cut off: its last frame is not complete", r->path);
+            return 0;
+        }
+        size_t hint = ZSTD_decompressStream(r->zstd, &out, &r->in);
+        if (ZSTD_isError(hint)) return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is damaged: %s", r->path, ZSTD_getErrorName(hint));
+        r->hint = hint;
+    }
+    return (long)out.pos;
+}
+
+int pack_reader_close(struct pack_reader *r, bool to_the_end, struct err *e)
+{
+    int rc = 0;
+    while (rc == 0 && to_the_end && !r->eof)
+        rc = fill(r, e);
+    if (rc == 0 && to_the_end && r->expected[0] != '\0') {
+        char actual[65];
+        hex_digest(r->hash, actual);
+        if (strcmp(actual, r->expected) != 0)
+            rc = err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is not the file that was written: SHA-256 %.12s..., expected %.12s...", r->path, actual, r->expected);
+    }
+    free_reader(r);
+    return rc;
+}
