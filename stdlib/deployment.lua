@@ -255,13 +255,12 @@ function Deployment:watch(colour, baseline, seconds, stage)
     self.run:event("metrics", { stage = stage, verdict = "not judged" })
     return
   end
-  self.sampler = self.sampler or host.sampler and host.sampler() or nil
   local last_said = clock.now()
   local verdict = canary.watch {
     feed = self.feed, colour = colour, baseline = baseline, seconds = seconds, max_seconds = math.max(config.max_watch, seconds),
     limits = { error_rate = config.error_rate, target_error_rate = config.target_error_rate, p95_ms = config.p95_ms, pool = config.pool, cpu = config.cpu,
       memory = config.memory, min_requests = config.min_requests },
-    probes = { pool = function() return self:pool_use() end, host = function() return host.sample {} end },
+    probes = { pool = function() return self:pool_use() end, host = function() return host.sample() end },
     on_tick = function(view)
       if clock.now() - last_said < 5 then return end
       last_said = clock.now()
@@ -309,10 +308,9 @@ end
 function Deployment:restore_database()
   if not self.backup then error(core_err.new { code = "backup", message = "this run has no backup to restore" }, 0) end
   local url = self.venture.database.url
-  local restored, err = backup.restore { backup = self.backup.path, database = url, method = self.backup.method, to = self.run.folder .. "/lost",
-    warm = self.backup.warm, safety_to = self.venture.backup.to }
+  local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost" }
   if not restored then error(err, 0) end
-  local loss = restored.loss or { tables = {} }
+  local loss = restored.loss
   self.run:event("loss", loss)
   self.run:event("note", { text = ("database restored from %s in %s, downtime %s"):format(self.backup.id, display.duration(restored.seconds), display.duration(restored.downtime_s or 0)),
     seconds = restored.seconds, downtime_s = restored.downtime_s })

@@ -52,6 +52,12 @@ function M.mkdir(path) return core.mkdir(path) end
 ---@return string? path, table? err
 function M.mkdtemp(prefix) return core.mkdtemp(prefix) end
 
+--- Gives a file or folder another name, durably; one that exists is never replaced.
+---@param from string
+---@param to string
+---@return true?, table? err code exists
+function M.rename(from, to) return core.rename(from, to) end
+
 --- Removes a file or link; being absent is no error.
 ---@param path string
 ---@return true?, table? err

@@ -7,7 +7,7 @@
 #include "core/backup_files.h"
 #include "core/backup_postgres.h"
 #include "core/backup_sqlite.h"
-#include "core/files.h"
+#include "core/postgres_url.h"
 #include "core/work.h"
 
 #include <errno.h>
@@ -276,12 +276,51 @@ static int l_postgres_in(lua_State *L)
     return start(L, c);
 }
 
+/* backup.postgres_environment(url) -> table of libpq's environment variables; the password is a secret */
+static int l_postgres_environment(lua_State *L)
+{
+    struct buf pairs = BUF_INIT;
+    struct err e;
+    int rc = postgres_url_environment(secret_check_text(L, 1, NULL), &pairs, &e);
+    lua_pushlstring(L, buf_str(&pairs), pairs.len); /* owned by Lua before anything can raise */
+    buf_release(&pairs);
+    if (rc != 0) return err_raise(L, &e);
+    size_t len;
+    const char *at = lua_tolstring(L, -1, &len), *end = at + len;
+    lua_newtable(L);
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+        if (strcmp(at, "PGPASSWORD") == 0) secret_push(L, value, strlen(value), "database password");
+        else lua_pushstring(L, value);
+        lua_setfield(L, -2, at);
+        at = value + strlen(value) + 1;
+    }
+    return 1;
+}
+
+/* backup.postgres_with_database(url, name) -> url, a secret if it was one */
+static int l_postgres_with_database(lua_State *L)
+{
+    struct buf url = BUF_INIT;
+    struct err e;
+    int rc = postgres_url_with_database(secret_check_text(L, 1, NULL), luaL_checkstring(L, 2), &url, &e);
+    lua_pushlstring(L, buf_str(&url), url.len);
+    buf_release(&url);
+    if (rc != 0) return err_raise(L, &e);
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    if (secret_is(L, 1)) secret_push(L, text, len, "database url");
+    return 1;
+}
+
 int luaopen_core_backup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"sqlite_copy", l_sqlite_copy},   {"sqlite_check", l_sqlite_check}, {"sqlite_sums", l_sqlite_sums},
         {"pack", l_pack},                 {"unpack", l_unpack},             {"files_pack", l_files_pack},
         {"files_unpack", l_files_unpack}, {"postgres_out", l_postgres_out}, {"postgres_in", l_postgres_in},
+        {"postgres_environment", l_postgres_environment},
+        {"postgres_with_database", l_postgres_with_database},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, CALL_META)) {

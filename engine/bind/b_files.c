@@ -28,7 +28,8 @@ enum action {
     SHA256,
     REALPATH,
     MKDTEMP,
-    LINK
+    LINK,
+    RENAME
 };
 
 /* One call. The strings stay on the Lua stack below it. */
@@ -75,6 +76,8 @@ static int act(struct work *work, void *arg, struct err *e)
         snprintf(c->text, sizeof c->text, "%sXXXXXX", c->path);
         return mkdtemp(c->text) != NULL ? 0
                                         : err_errno(e, errno, "make folder", "%s cannot be made", c->path);
+    case RENAME:
+        return files_rename(c->path, c->bytes, e);
     case LINK:
         return symlink(c->bytes, c->path) == 0
                    ? 0
@@ -253,6 +256,15 @@ static int l_link(lua_State *L)
     return start(L, c);
 }
 
+/* files.rename(from, to) */
+static int l_rename(lua_State *L)
+{
+    const char *to = luaL_checkstring(L, 2);
+    struct call *c = push_call(L, RENAME);
+    c->bytes = to;
+    return start(L, c);
+}
+
 /* files.sha256_text(text) -> 64 hexadecimal digits; at once, for short texts */
 static int l_sha256_text(lua_State *L)
 {
@@ -274,7 +286,7 @@ int luaopen_core_files(lua_State *L)
         {"mkdir", l_mkdir},     {"remove", l_remove},
         {"sha256", l_sha256},   {"realpath", l_realpath},
         {"mkdtemp", l_mkdtemp}, {"remove_tree", l_remove_tree},
-        {"link", l_link},       {"sha256_text", l_sha256_text},
+        {"link", l_link},       {"sha256_text", l_sha256_text}, {"rename", l_rename},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, FILES_META)) {

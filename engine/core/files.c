@@ -164,6 +164,12 @@ int files_remove(const char *path, struct err *e)
     return err_errno(e, errno, "remove file", "%s cannot be removed", path);
 }
 
+int files_rename(const char *from, const char *to, struct err *e)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0) return err_errno(e, errno, "rename", "%s cannot become %s", from, to);
+    return sync_parent(to, e);
+}
+
 static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 {
     (void)st;

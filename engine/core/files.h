@@ -29,6 +29,7 @@ int files_list(const char *path, struct buf *out, struct err *e);
 int files_stat_path(const char *path, struct files_stat *out, struct err *e); /* of a link itself */
 int files_make_folders(const char *path, struct err *e);                      /* no error if it is there */
 int files_remove(const char *path, struct err *e);      /* a file or link; no error if absent */
+int files_rename(const char *from, const char *to, struct err *e);              /* durable; to must not exist */
 int files_remove_tree(const char *path, struct err *e); /* refuses "/" and "" */
 int files_sha256(const char *path, char hex[65], struct err *e);
 int files_sha256_bytes(const void *bytes, size_t n, char hex[65], struct err *e);

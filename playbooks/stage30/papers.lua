@@ -5,7 +5,7 @@ local files = require "files"
 local papers = require "papers"
 
 return function(run, d)
-  local data = { run = run:row(), steps = run:steps(), events = run:events(), result = run.result, version = { before = d.old_version, release = d.release.version } }
+  local data = { run = run:row(), steps = run:steps(), events = run:events(), result = run.result, version = { before = d.old_version, release = d.release.version }, owner = d.venture.owner }
   local function write(name, text)
     local path = run.folder .. "/" .. name
     expect(files.write(path, text))

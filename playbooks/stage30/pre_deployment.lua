@@ -33,7 +33,7 @@ return function(run, d)
 
   step("30.1.3 restoration tested in staging", function()
     if not venture.backup.drill then fail("gate", "backup.drill is false: a backup that was never restored does not pass") end
-    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url, keep = false })
+    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url })
     d.backup.drill_seconds = drill.seconds
     run:event("backup", d.backup)
     run:say(("restored beside the live database and compared: %d tables, %d rows, %s; this is what a restore takes"):format(drill.tables, drill.rows, display.duration(drill.seconds)), "done")

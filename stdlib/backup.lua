@@ -1,0 +1,263 @@
+--- backup: backups that are proven: written whole or not at all, verified file by file, restored and compared.
+--
+-- A backup is a folder: manifest.json, SHA256SUMS, the data, RESTORE.md and restore.sh (which need no engine),
+-- and COMPLETE, written last. It is made as <id>.partial and renamed; without COMPLETE it is no backup.
+-- The databases are drivers: backup.sqlite and backup.postgres.
+
+local clock = require "clock"
+local core = require "core.backup"
+local core_err = require "core.err"
+local core_secret = require "core.secret"
+local files = require "files"
+local json = require "json"
+local random = require "random"
+local restore_script = require "backup.restore_script"
+local sql = require "sql"
+
+local M = {}
+
+local VERSION = 1
+local EXECUTABLE = tonumber("700", 8)
+
+local function failed(code, message, cause)
+  return nil, core_err.new { code = code, op = "backup", message = message, cause = cause and (cause.message or tostring(cause)) or nil }
+end
+
+-- The driver of a database. A secret address is only asked what dialect it speaks.
+local function driver_of(url)
+  local scheme = not core_secret.is(url) and tostring(url):match "^(%a+):"
+  if not scheme then
+    local db, err = sql.open(url, { timeout = 30 })
+    if not db then return nil, err end
+    scheme = db:dialect()
+    db:close()
+  end
+  return require(scheme == "sqlite" and "backup.sqlite" or "backup.postgres")
+end
+
+local function new_id() return clock.utc():gsub("[-:]", ""):gsub("%.%d+Z", "Z") .. "-" .. random.hex(3) end
+
+-- Every file below folder, by its relative name. A link or other thing is named as such: none belongs there.
+local function tree(folder, prefix, found)
+  local names, err = files.list(folder)
+  if not names then return nil, err end
+  for _, name in ipairs(names) do
+    local stat
+    stat, err = files.stat(folder .. "/" .. name)
+    if not stat then return nil, err end
+    if stat.type == "directory" then
+      local ok
+      ok, err = tree(folder .. "/" .. name, prefix .. name .. "/", found)
+      if not ok then return nil, err end
+    else
+      found[prefix .. name] = stat
+    end
+  end
+  return found
+end
+
+local function write_sums(folder, manifest)
+  local count = 0
+  for _ in pairs(manifest.files) do count = count + 1 end
+  -- manifest.json, RESTORE.md, restore.sh, SHA256SUMS and COMPLETE come on top of the data.
+  assert(files.write(folder .. "/manifest.json", json.encode(manifest, { pretty = true }) .. "\n"))
+  assert(files.write(folder .. "/RESTORE.md", restore_script.readme(manifest)))
+  assert(files.write(folder .. "/restore.sh", restore_script.script(manifest, count + 5), EXECUTABLE))
+  local lines = {}
+  for name, one in pairs(manifest.files) do lines[#lines + 1] = one.sha256 .. "  " .. name end
+  for _, name in ipairs { "manifest.json", "RESTORE.md", "restore.sh" } do lines[#lines + 1] = assert(files.sha256(folder .. "/" .. name)) .. "  " .. name end
+  table.sort(lines, function(a, b) return a:sub(67) < b:sub(67) end)
+  local sums = table.concat(lines, "\n") .. "\n"
+  assert(files.write(folder .. "/SHA256SUMS", sums))
+  assert(files.write(folder .. "/COMPLETE", files.sha256_text(sums) .. "\n" .. assert(files.sha256(folder .. "/manifest.json")) .. "\n"))
+  return files.sha256_text(sums)
+end
+
+local function take_into(folder, options, id)
+  local manifest = { version = VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {} }
+  if options.database then
+    local driver = assert(driver_of(options.database))
+    local taken = assert(driver.take(options.database, folder))
+    manifest.database = { tables = json.array(taken.tables), info = taken.info }
+    for name, one in pairs(taken.files) do manifest.files[name] = one end
+  end
+  for index, path in ipairs(options.files or {}) do
+    local name = ("files-%03d.tar.zst"):format(index)
+    local packed = assert(core.files_pack(path, folder .. "/" .. name, 3))
+    manifest.files[name] = { bytes = packed.bytes, raw_bytes = packed.raw_bytes, sha256 = packed.sha256 }
+    manifest.trees[index] = { path = path, file = name, entries = packed.entries }
+  end
+  local checksum = write_sums(folder, manifest)
+  return manifest, checksum
+end
+
+--- Takes a backup. What fails leaves nothing behind that could be taken for one.
+---@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number }
+---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
+function M.take(options)
+  if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
+  local began, id = clock.now(), options.id or new_id()
+  local partial, final = ("%s/%s.partial"):format(options.to, id), ("%s/%s"):format(options.to, id)
+  local ok, err = files.mkdir(partial)
+  if not ok then return nil, err end
+  local manifest, checksum
+  ok, err = pcall(function()
+    deadline(options.timeout or 3600, function() manifest, checksum = take_into(partial, options, id) end)
+    assert(files.rename(partial, final))
+  end)
+  if not ok then
+    shield(function() files.remove_tree(partial) end)
+    if core_err.is(err) then
+      if err.code == "canceled" or err.code == "interrupted" then error(err, 0) end
+      return nil, err
+    end
+    error(err, 0)
+  end
+  local size = 0
+  for _, one in pairs(manifest.files) do size = size + one.bytes end
+  return { id = id, path = final, checksum = checksum, size_bytes = size, seconds = clock.now() - began, tables = manifest.database and manifest.database.tables or {} }
+end
+
+local function read_manifest(path)
+  local text, err = files.read(path .. "/manifest.json")
+  if not text then return failed("backup_corrupt", path .. "/manifest.json cannot be read", err) end
+  local manifest
+  manifest, err = json.decode(text)
+  if not manifest or type(manifest) ~= "table" or type(manifest.files) ~= "table" then return failed("backup_corrupt", path .. "/manifest.json is no manifest", err) end
+  if manifest.version ~= VERSION then return failed("backup_corrupt", ("%s/manifest.json is of version %s, this engine reads %d"):format(path, tostring(manifest.version), VERSION)) end
+  for name in pairs(manifest.files) do
+    if name:sub(1, 1) == "/" or ("/" .. name .. "/"):find("/../", 1, true) then return failed("backup_corrupt", ("%s/manifest.json names the file '%s', which leads out of the backup"):format(path, name)) end
+  end
+  return manifest
+end
+
+--- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.
+---@param path string
+---@return { files: integer, bytes: integer, manifest: table }?, table? err code backup_corrupt names every bad file
+function M.verify(path)
+  local complete, err = files.read(path .. "/COMPLETE")
+  if not complete then return failed("backup_corrupt", path .. " has no COMPLETE: it is no finished backup", err) end
+  local sums
+  sums, err = files.read(path .. "/SHA256SUMS")
+  if not sums then return failed("backup_corrupt", path .. "/SHA256SUMS cannot be read", err) end
+  local sums_hash, manifest_hash = complete:match "^(%x+)\n(%x+)\n$"
+  if sums_hash ~= files.sha256_text(sums) then return failed("backup_corrupt", path .. "/SHA256SUMS or COMPLETE is not the one that was written") end
+  local found, bad, bytes, count = assert(tree(path, "", {})), {}, 0, 0
+  found.COMPLETE, found.SHA256SUMS = nil, nil
+  for expected, name in sums:gmatch "(%x+)  ([^\n]+)\n" do
+    local stat = found[name]
+    found[name] = nil
+    count = count + 1
+    if not stat then
+      bad[#bad + 1] = name .. " is missing"
+    elseif stat.type ~= "file" then
+      bad[#bad + 1] = name .. " is a " .. stat.type
+    else
+      bytes = bytes + stat.size
+      local actual, hash_err = files.sha256(path .. "/" .. name)
+      if actual ~= expected then bad[#bad + 1] = name .. (actual and " is not the file that was written" or ": " .. hash_err.message) end
+      if name == "manifest.json" and actual ~= manifest_hash then bad[#bad + 1] = "COMPLETE names another manifest.json" end
+    end
+  end
+  for name in pairs(found) do bad[#bad + 1] = name .. " does not belong to it" end
+  if bad[1] then
+    table.sort(bad)
+    return failed("backup_corrupt", ("%s: %s"):format(path, table.concat(bad, "; ")))
+  end
+  local manifest
+  manifest, err = read_manifest(path)
+  if not manifest then return nil, err end
+  return { files = count, bytes = bytes, manifest = manifest }
+end
+
+--- The finished backups in a folder, the latest first.
+---@param folder string
+---@return { id: string, path: string, taken_at: string }[]?, table? err
+function M.list(folder)
+  local names, err = files.list(folder)
+  if not names then return nil, err end
+  local list = {}
+  for _, name in ipairs(names) do
+    local path = folder .. "/" .. name
+    if not name:match "%.partial$" and files.stat(path .. "/COMPLETE") then
+      local manifest = read_manifest(path)
+      if manifest then list[#list + 1] = { id = manifest.id, path = path, taken_at = manifest.taken_at } end
+    end
+  end
+  table.sort(list, function(a, b) return a.id > b.id end)
+  return list
+end
+
+local function totals(manifest)
+  local rows = 0
+  for _, one in ipairs(manifest.database.tables) do rows = rows + one.rows end
+  return #manifest.database.tables, rows
+end
+
+-- Verifies, then restores beside the live database and compares.
+local function restore_beside(path, url)
+  local verified, err = M.verify(path)
+  if not verified then return nil, err end
+  local driver
+  driver, err = driver_of(url)
+  if not driver then return nil, err end
+  local manifest = verified.manifest
+  if not manifest.database then return failed("backup", path .. " holds no database") end
+  local copy
+  copy, err = driver.restore_beside(manifest, path, url, manifest.id .. "-" .. random.hex(2))
+  if not copy then return nil, err end
+  return copy, nil, driver, manifest
+end
+
+--- The staging drill: restores beside the live database, compares every table, measures, and drops it again.
+---@param options { backup: string, database: any }
+---@return { seconds: number, tables: integer, rows: integer }?, table? err code backup_mismatch names the table
+function M.drill(options)
+  local began = clock.now()
+  local copy, err, driver, manifest = restore_beside(options.backup, options.database)
+  if not copy then return nil, err end
+  local seconds = clock.now() - began
+  local dropped
+  dropped, err = driver.drop(copy, options.database)
+  if not dropped then return nil, err end
+  local tables, rows = totals(manifest)
+  return { seconds = seconds, tables = tables, rows = rows }
+end
+
+--- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it.
+---@param options { backup: string, database: any, to?: string } to: folder for the lost rows
+---@return { seconds: number, downtime_s: number, loss: table, old: string }?, table? err
+function M.restore(options)
+  local began = clock.now()
+  local copy, err, driver, manifest = restore_beside(options.backup, options.database)
+  if not copy then return nil, err end
+  local swapped
+  swapped, err = driver.swap(copy, options.database, manifest.id, options.to)
+  -- The copy's place is either the live database now (PostgreSQL) or no longer needed (SQLite).
+  if not swapped or copy.path then shield(function() driver.drop(copy, options.database) end) end
+  if not swapped then return nil, err end
+  swapped.seconds = clock.now() - began
+  return swapped
+end
+
+--- Restores file trees into a folder.
+---@param options { backup: string, to: string }
+---@return integer? entries, table? err
+function M.restore_files(options)
+  local verified, err = M.verify(options.backup)
+  if not verified then return nil, err end
+  local entries = 0
+  for index, one in ipairs(verified.manifest.trees) do
+    local into = ("%s/%03d"):format(options.to, index)
+    local ok
+    ok, err = files.mkdir(into)
+    if not ok then return nil, err end
+    local count
+    count, err = core.files_unpack(options.backup .. "/" .. one.file, into, verified.manifest.files[one.file].sha256)
+    if not count then return nil, err end
+    entries = entries + count
+  end
+  return entries
+end
+
+return M

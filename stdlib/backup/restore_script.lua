@@ -1,0 +1,91 @@
+--- backup.restore_script: RESTORE.md and restore.sh, which restore a backup without the engine.
+
+local M = {}
+
+local HEAD = [[#!/bin/sh
+# Restores this backup with sha256sum, zstd and %s alone.
+# It refuses a backup that is not complete or whose files are not those that were written.
+set -eu
+cd "$(dirname "$0")"
+fail() { echo "restore.sh: $*" >&2; exit 1; }
+[ -f COMPLETE ] || fail "there is no COMPLETE: this is no finished backup"
+[ "$(cat COMPLETE)" = "$(sha256sum SHA256SUMS manifest.json | cut -d' ' -f1)" ] || fail "SHA256SUMS, manifest.json or COMPLETE is not the one that was written"
+[ "$(find . -type f | wc -l)" -eq %d ] || fail "there are missing or extra files"
+sha256sum --quiet -c SHA256SUMS || fail "a file is damaged (see above)"
+[ "${1:-}" != --check ] || exit 0
+]]
+
+local SQLITE = [[
+[ $# -eq 1 ] || fail "usage: ./restore.sh NEW_DATABASE_FILE | --check"
+[ ! -e "$1" ] || fail "$1 exists; give the name of a new file"
+zstd -q -d -o "$1" database.sqlite.zst
+[ "$(sqlite3 "$1" 'PRAGMA integrity_check')" = ok ] || fail "$1 is not sound"
+%s
+echo "restored $1"
+]]
+
+local POSTGRES = [[
+[ $# -eq 1 ] || fail "usage: ./restore.sh EMPTY_DATABASE_NAME_OR_URL | --check"
+run() { psql -X -q -v ON_ERROR_STOP=1 -d "$1" ; }
+{
+  echo 'BEGIN;'
+  zstd -q -dc schema-pre.sql.zst
+%s
+  zstd -q -dc sequences.sql.zst
+  zstd -q -dc schema-post.sql.zst
+  echo 'COMMIT;'
+} | run "$1" > /dev/null
+echo "restored into $1"
+]]
+
+local function shell(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
+
+-- Every table is loaded and counted before COMMIT: a count that is wrong raises a division by zero, which undoes all.
+local function postgres(manifest)
+  local lines = {}
+  for _, one in ipairs(manifest.database.tables) do
+    if one.file then
+      local name = quoted(one.schema) .. "." .. quoted(one.table_name)
+      lines[#lines + 1] = ("  echo %s"):format(shell(("COPY %s (%s) FROM STDIN;"):format(name, one.columns)))
+      lines[#lines + 1] = ("  zstd -q -dc %s; printf '%%s\\n' '\\.'"):format(one.file)
+      lines[#lines + 1] = ("  echo %s"):format(shell(("SELECT 1 / (count(*) = %d)::int FROM %s;"):format(one.rows, name)))
+    end
+  end
+  return POSTGRES:format(table.concat(lines, "\n"))
+end
+
+local function sqlite(manifest)
+  local lines = {}
+  for _, one in ipairs(manifest.database.tables) do
+    lines[#lines + 1] = ("[ \"$(sqlite3 \"$1\" %s)\" = %d ] || fail %s"):format(shell("SELECT count(*) FROM " .. quoted(one.name)), one.rows, shell("table " .. one.name .. " has another number of rows"))
+  end
+  return SQLITE:format(table.concat(lines, "\n"))
+end
+
+--- The script.
+---@param manifest table
+---@param file_count integer files that the finished backup has
+---@return string
+function M.script(manifest, file_count)
+  if not manifest.database then return HEAD:format("tar", file_count) .. "echo 'files: see RESTORE.md'\n" end
+  local is_sqlite = manifest.database.info.format == "sqlite"
+  return HEAD:format(is_sqlite and "sqlite3" or "psql", file_count) .. (is_sqlite and sqlite(manifest) or postgres(manifest))
+end
+
+--- The instructions.
+function M.readme(manifest)
+  local lines = { "# Backup " .. manifest.id, "", "Taken " .. manifest.taken_at .. ". It can be restored without the engine:", "",
+    "1. `./restore.sh --check` proves that every file is the one that was written." }
+  if manifest.database then
+    lines[#lines + 1] = manifest.database.info.format == "sqlite" and "2. `./restore.sh /path/new.db` makes the database file."
+      or "2. `createdb NAME && ./restore.sh NAME` fills an empty database; connection settings come from PGHOST, PGPORT, PGUSER."
+  end
+  for _, tree in ipairs(manifest.trees or {}) do
+    lines[#lines + 1] = ("- `zstd -dc %s | tar -xf - -C DIR` restores the files of `%s`."):format(tree.file, tree.path)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return M

@@ -1,0 +1,88 @@
+--- backup.sqlite: the SQLite driver of backup: one file through SQLite's online backup API.
+
+local clock = require "clock"
+local core = require "core.backup"
+local core_err = require "core.err"
+local diff = require "backup.diff"
+local files = require "files"
+
+local M = {}
+
+local function path_of(url) return (tostring(url):gsub("^sqlite:", ""):gsub("%?.*$", "")) end
+
+--- Copies the database into the backup's folder. Checked before and after: a damaged database is no backup.
+function M.take(url, folder)
+  local copy = folder .. "/database.sqlite"
+  local ok, err = core.sqlite_check(path_of(url))
+  if ok then ok, err = core.sqlite_copy(path_of(url), copy, 60) end
+  if ok then ok, err = core.sqlite_check(copy) end
+  local sums
+  if ok then sums, err = core.sqlite_sums(copy) end
+  if not sums then return nil, err end
+  local packed
+  packed, err = core.pack(copy, folder .. "/database.sqlite.zst", 3)
+  if not packed then return nil, err end
+  for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(copy .. suffix)) end
+  return { tables = sums, files = { ["database.sqlite.zst"] = packed }, info = { format = "sqlite" } }
+end
+
+local function compare(tables, path)
+  local sums, err = core.sqlite_sums(path)
+  if not sums then return nil, err end
+  local found = {}
+  for _, one in ipairs(sums) do found[one.name] = one end
+  for _, wanted in ipairs(tables) do
+    local one = found[wanted.name]
+    if not one or one.rows ~= wanted.rows or one.checksum ~= wanted.checksum then
+      return nil, core_err.new { code = "backup_mismatch", op = "compare", message = ("table %s: %s rows, checksum %s; the backup has %d rows, checksum %s"):format(
+        wanted.name, one and one.rows or "no", one and one.checksum or "none", wanted.rows, wanted.checksum) }
+    end
+    found[wanted.name] = nil
+  end
+  local extra = next(found)
+  if extra then return nil, core_err.new { code = "backup_mismatch", op = "compare", message = ("table %s is not in the backup"):format(extra) } end
+  return true
+end
+
+--- Restores beside the live database and compares every table. Returns a reference to the copy.
+function M.restore_beside(manifest, folder, url, id)
+  local path = ("%s.restore-%s"):format(path_of(url), id)
+  for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(path .. suffix)) end
+  local ok, err = core.unpack(folder .. "/database.sqlite.zst", path, manifest.files["database.sqlite.zst"].sha256)
+  if ok then ok, err = core.sqlite_check(path) end
+  if ok then ok, err = compare(manifest.database.tables, path) end
+  if not ok then
+    M.drop { path = path }
+    return nil, err
+  end
+  return { path = path }
+end
+
+--- Removes what restore_beside made.
+function M.drop(copy)
+  for _, suffix in ipairs { "", "-wal", "-shm" } do
+    local ok, err = files.remove(copy.path .. suffix)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+--- Makes the copy the live database: page by page into the live file in one transaction, so that clients keep their
+-- connections. The database of before is kept beside it.
+function M.swap(copy, url, id, lost_to)
+  local live, old = path_of(url), ("%s.before-%s"):format(path_of(url), id)
+  assert(files.remove(old))
+  local ok, err = core.sqlite_copy(live, old, 60)
+  if not ok then return nil, err end
+  local began = clock.now()
+  ok, err = core.sqlite_copy(copy.path, live, 60)
+  local downtime = clock.now() - began
+  if ok then ok, err = core.sqlite_check(live) end
+  if not ok then return nil, err end
+  local loss
+  loss, err = diff.compare("sqlite:" .. old, "sqlite:" .. copy.path, lost_to)
+  if not loss then return nil, err end
+  return { downtime_s = downtime, loss = loss, old = old }
+end
+
+return M

@@ -1,0 +1,103 @@
+local t = require "test"
+
+local function world(fn)
+  local folder = t.ok(files.mkdtemp "/tmp/engine-test-")
+  local url = "sqlite:" .. folder .. "/live.db"
+  local db = t.ok(sql.open(url))
+  t.ok(db:execute [[CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, data BLOB, score REAL);
+    CREATE TABLE log (text TEXT);
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) INSERT INTO people SELECT i, 'name ' || i, randomblob(20), i / 3.0 FROM n;
+    INSERT INTO log VALUES ('a'), ('a'), ('b');]])
+  t.ok(files.mkdir(folder .. "/tree/sub"))
+  t.ok(files.write(folder .. "/tree/sub/file", "content"))
+  t.ok(files.link(folder .. "/tree/link", "sub/file"))
+  local ok, err = pcall(fn, folder, url, db)
+  db:close()
+  files.remove_tree(folder)
+  if not ok then error(err, 0) end
+end
+
+t.case("take, verify, list, drill", function()
+  world(function(folder, url)
+    local taken = t.ok(backup.take { database = url, files = { folder .. "/tree" }, to = folder .. "/backups" })
+    t.ok(t.ok(backup.verify(taken.path)).files >= 5)
+    t.eq(backup.list(folder .. "/backups")[1].id, taken.id)
+    local drill = t.ok(backup.drill { backup = taken.path, database = url })
+    t.eq({ drill.tables, drill.rows }, { 2, 5003 })
+    t.eq(t.ok(backup.restore_files { backup = taken.path, to = folder .. "/restored" }), 4)
+    t.eq(files.read(folder .. "/restored/001/sub/file"), "content")
+    t.eq(files.stat(folder .. "/restored/001/link").type, "link")
+    for _, name in ipairs(files.list(folder)) do t.ok(not name:find "restore%-", "no scratch database is left: " .. name) end
+  end)
+end)
+
+t.case("a restore takes back and says what is lost", function()
+  world(function(folder, url, db)
+    local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    t.ok(db:execute [[INSERT INTO people (id, name) VALUES (9001, 'new'), (9002, 'new too'); UPDATE people SET name = 'changed' WHERE id IN (5, 6, 7);
+      DELETE FROM people WHERE id = 10; INSERT INTO log VALUES ('a'); ALTER TABLE people ADD COLUMN plan TEXT]])
+    local restored = t.ok(backup.restore { backup = taken.path, database = url, to = folder .. "/lost" })
+    local by_name = {}
+    for _, one in ipairs(restored.loss.tables) do by_name[one.name] = one end
+    t.eq({ by_name.people.inserted, by_name.people.updated, by_name.people.deleted }, { 2, 3, 1 })
+    t.eq({ by_name.log.inserted, by_name.log.updated, by_name.log.deleted }, { 1, 0, 0 })
+    t.eq(by_name.people.columns_only_live, { "plan" })
+    t.has(files.read(by_name.people.path), "new too")
+    t.eq(db:value "SELECT count(*) FROM people", 5000)
+    t.eq(db:value "SELECT count(*) FROM pragma_table_info('people') WHERE name = 'plan'", 0)
+    t.eq(db:value "SELECT name FROM people WHERE id = 5", "name 5")
+  end)
+end)
+
+t.case("one changed bit, a missing, a truncated and an extra file are found and named, for every file", function()
+  world(function(folder, url)
+    local taken = t.ok(backup.take { database = url, files = { folder .. "/tree" }, to = folder .. "/backups" })
+    for _, name in ipairs(files.list(taken.path)) do
+      local path = taken.path .. "/" .. name
+      local text = files.read(path)
+      local middle = #text // 2 + 1
+      local damages = {
+        flipped = text:sub(1, middle - 1) .. string.char(text:byte(middle) ~ 1) .. text:sub(middle + 1),
+        truncated = text:sub(1, #text // 2),
+      }
+      for how, damaged in pairs(damages) do
+        files.write(path, damaged)
+        local ok, err = backup.verify(taken.path)
+        t.err(ok, err, "backup_corrupt")
+        t.has(err.message, name)
+        t.ok(process.run { argv = { "sh", taken.path .. "/restore.sh", "--check" } }.code ~= 0 or name == "restore.sh", how .. " " .. name .. " passes restore.sh")
+      end
+      files.remove(path)
+      local ok, err = backup.verify(taken.path)
+      t.err(ok, err, "backup_corrupt")
+      files.write(path, text, name == "restore.sh" and tonumber("700", 8) or nil)
+    end
+    t.ok(backup.verify(taken.path), "whole again")
+    files.write(taken.path .. "/extra", "x")
+    local ok, err = backup.verify(taken.path)
+    t.err(ok, err, "backup_corrupt")
+    t.has(err.message, "extra does not belong")
+  end)
+end)
+
+t.case("a damaged database is no backup, and nothing is left behind", function()
+  world(function(folder, url, db)
+    db:query "PRAGMA journal_mode = DELETE"
+    local page = db:value "SELECT max(pageno) FROM dbstat WHERE name = 'people'"
+    local size = db:value "PRAGMA page_size"
+    db:close()
+    process.run { argv = { "dd", "if=/dev/urandom", "of=" .. folder .. "/live.db", "bs=" .. size, "seek=" .. page - 1, "count=1", "conv=notrunc" } }
+    local taken, err = backup.take { database = url, to = folder .. "/backups" }
+    t.err(taken, err, "backup_corrupt")
+    t.eq(files.list(folder .. "/backups"), {})
+  end)
+end)
+
+t.case("restore.sh alone restores it", function()
+  world(function(folder, url)
+    local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    local result = process.run { argv = { "sh", taken.path .. "/restore.sh", folder .. "/by-hand.db" } }
+    t.eq(result.code, 0)
+    t.eq(process.run { argv = { "sqlite3", folder .. "/by-hand.db", "SELECT count(*) FROM people" } }.stdout, "5000\n")
+  end)
+end)
