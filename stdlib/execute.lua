@@ -83,7 +83,7 @@ local function prepare(path, argv)
   end
   local venture
   if parsed.venture then
-    venture, err = require("venture").load(parsed.venture)
+    venture, err = require("configuration").load(parsed.venture)
     if not venture then return nil, err end
   elseif playbook.needs_venture then
     return nil, core_err.new { code = "usage", op = "command line", message = ("the playbook %s needs a venture"):format(playbook.name), next = "Name its folder with --venture DIR." }

@@ -1,6 +1,6 @@
 --- health: checks that are declared, not programmed: HTTP, SQL, command, TCP, mail, payments, vault, ...
 --
--- A check is a table (see venture_schema.check); its kind is the one of the known kinds that it has
+-- A check is a table (see configuration_schema.check); its kind is the one of the known kinds that it has
 -- as a key. A target says what it is asked of: { base = "http://...", database = url, run = run }.
 -- A kind is a function(check, target) that returns a short text of evidence, or nil and an error.
 

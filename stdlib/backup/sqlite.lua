@@ -5,16 +5,28 @@ local core = require "core.backup"
 local core_err = require "core.err"
 local diff = require "backup.diff"
 local files = require "files"
+local sql = require "sql"
 
 local M = {}
 
-local function path_of(url) return (tostring(url):gsub("^sqlite:", ""):gsub("%?.*$", "")) end
+-- SQLite itself says which file an address means; so a secret address need not be read.
+local function path_of(url)
+  local db, err = sql.open(url, { timeout = 30 })
+  if not db then return nil, err end
+  local closer <close> = db
+  local path = db:value "SELECT file FROM pragma_database_list WHERE name = 'main'"
+  if not path or path == "" then return nil, core_err.new { code = "backup", op = "backup", message = "a database in memory cannot be backed up" } end
+  return path, closer and nil
+end
 
 --- Copies the database into the backup's folder. Checked before and after: a damaged database is no backup.
 function M.take(url, folder)
   local copy = folder .. "/database.sqlite"
-  local ok, err = core.sqlite_check(path_of(url))
-  if ok then ok, err = core.sqlite_copy(path_of(url), copy, 60) end
+  local path, err = path_of(url)
+  if not path then return nil, err end
+  local ok
+  ok, err = core.sqlite_check(path)
+  if ok then ok, err = core.sqlite_copy(path, copy, 60) end
   if ok then ok, err = core.sqlite_check(copy) end
   local sums
   if ok then sums, err = core.sqlite_sums(copy) end
@@ -46,9 +58,12 @@ end
 
 --- Restores beside the live database and compares every table. Returns a reference to the copy.
 function M.restore_beside(manifest, folder, url, id)
-  local path = ("%s.restore-%s"):format(path_of(url), id)
+  local live, err = path_of(url)
+  if not live then return nil, err end
+  local path = ("%s.restore-%s"):format(live, id)
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(path .. suffix)) end
-  local ok, err = core.unpack(folder .. "/database.sqlite.zst", path, manifest.files["database.sqlite.zst"].sha256)
+  local ok
+  ok, err = core.unpack(folder .. "/database.sqlite.zst", path, manifest.files["database.sqlite.zst"].sha256)
   if ok then ok, err = core.sqlite_check(path) end
   if ok then ok, err = compare(manifest.database.tables, path) end
   if not ok then
@@ -70,9 +85,12 @@ end
 --- Makes the copy the live database: page by page into the live file in one transaction, so that clients keep their
 -- connections. The database of before is kept beside it.
 function M.swap(copy, url, id, lost_to)
-  local live, old = path_of(url), ("%s.before-%s"):format(path_of(url), id)
+  local live, err = path_of(url)
+  if not live then return nil, err end
+  local old = ("%s.before-%s"):format(live, id)
   assert(files.remove(old))
-  local ok, err = core.sqlite_copy(live, old, 60)
+  local ok
+  ok, err = core.sqlite_copy(live, old, 60)
   if not ok then return nil, err end
   local began = clock.now()
   ok, err = core.sqlite_copy(copy.path, live, 60)

@@ -1,4 +1,4 @@
---- venture_schema: every key of a venture's configuration, its type, its default and what it means.
+--- configuration_schema: every key of a venture's configuration, its type, its default and what it means.
 -- `engine check` and the reference print this table; nothing else lists the keys.
 
 local M = {}

@@ -1,4 +1,4 @@
---- venture: one product's configuration, read as data, checked, with its secrets resolved.
+--- configuration: one product's configuration, read as data, checked, with its secrets resolved.
 --
 -- A venture is a folder with venture.lua, which returns a table. The file runs in a sandbox that
 -- holds nothing but `secret "env:NAME"` and `env("NAME", default)`: it can describe, not act.
@@ -8,7 +8,7 @@ local core_search = require "core.search"
 local core_secret = require "core.secret"
 local files = require "files"
 local schema = require "schema"
-local description = require "venture_schema"
+local description = require "configuration_schema"
 
 local M = {}
 
