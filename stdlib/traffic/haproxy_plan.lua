@@ -7,6 +7,8 @@ local traffic = require "traffic"
 
 local M = {}
 
+local CONFIGURED_DISABLED = 4 -- SRV_ADMF_CMAINT
+
 -- A line of `show servers state` beside each of `show stat`: only the former tells a server that was
 -- told to drain from one that merely has weight 0.
 local function join_states(rows, states)
@@ -16,8 +18,9 @@ local function join_states(rows, states)
     local state = by_name[row.server] or {}
     row.admin_state, row.op_state, row.check_state = state.admin_state, state.op_state, state.check_state or 0
     row.weight = row.weight or state.weight
-    -- Out by somebody's word: forced, inherited or by its host name's end.
-    row.takes_requests = row.admin_state == 0
+    -- Out by somebody's word: forced, inherited or by its host name's end. That it was `disabled` in the
+    -- configuration (4) only says how it began.
+    row.takes_requests = row.admin_state and row.admin_state & ~CONFIGURED_DISABLED == 0
     row.works = row.takes_requests and row.op_state ~= 0
   end
 end
