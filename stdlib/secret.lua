@@ -45,14 +45,15 @@ local function from_command(reference, options)
   local argv = {}
   for word in reference:sub(#"command:" + 1):gmatch "%S+" do argv[#argv + 1] = word end
   if not argv[1] then return failed(reference, "names no command", "Write it like command:pass show shop/stripe.") end
-  local result, err = require("process").run { argv = argv, timeout = options and options.timeout or 30, max_output = 65536 }
+  local result, err = require("process").run { argv = argv, secret = reference, timeout = options and options.timeout or 30, max_output = 65536 }
   if not result then return failed(reference, err.message, "Run the command by hand and see.") end
   if result.code ~= 0 then
-    return failed(reference, "the command ended with " .. (result.code and "exit code " .. result.code or "signal " .. result.signal), "Run the command by hand and see.")
+    return failed(reference, ("the command ended with %s: %s"):format(result.code and "exit code " .. result.code or "signal " .. result.signal,
+      core.redact(result.stderr:sub(1, 200))), "Run the command by hand and see.")
   end
-  local text = result.stdout:gsub("[\r\n]+$", "")
-  if text == "" then return failed(reference, "the command printed nothing", "Run the command by hand and see.") end
-  return core.wrap(text, reference)
+  if result.truncated then return failed(reference, "the command printed more than 64 KiB: that is no secret") end
+  if result.stdout == core.wrap("", "") then return failed(reference, "the command printed nothing", "Run the command by hand and see.") end
+  return result.stdout
 end
 
 --- The secret that a reference points to.

@@ -1,6 +1,5 @@
-/* b_clock: core.clock for Lua, on the runtime's clock (real or virtual). */
-#include "base/clock.h"
-
+/* b_clock: core.clock for Lua: the runtime's clock, which may be virtual. */
+#include "bind/b_err.h"
 #include "bind/runtime.h"
 
 #include <lauxlib.h>
@@ -24,9 +23,14 @@ static int l_wall(lua_State *L)
 /* clock.utc([wall]) -> "2026-11-23T18:07:20.123Z" */
 static int l_utc(lua_State *L)
 {
+    int64_t wall_us = clock_wall_us(&runtime_of(L)->clock);
+    if (!lua_isnoneornil(L, 1)) {
+        lua_Number wall = luaL_checknumber(L, 1);
+        /* Up to the end of the year 9999; the half keeps 0.123 from becoming 0.122. */
+        luaL_argcheck(L, wall >= 0 && wall < 253402300800.0, 1, "not a time in seconds since 1970");
+        wall_us = (int64_t)(wall * 1e6 + 0.5);
+    }
     char text[CLOCK_TEXT_BYTES];
-    int64_t wall_us = lua_isnoneornil(L, 1) ? clock_wall_us(&runtime_of(L)->clock)
-                                            : (int64_t)(luaL_checknumber(L, 1) * 1e6 + 0.5);
     clock_format_utc(wall_us, text, sizeof text);
     lua_pushstring(L, text);
     return 1;

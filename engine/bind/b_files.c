@@ -1,299 +1,379 @@
-/* b_files: core.files for Lua. Every call runs on a worker thread while the task waits. */
-#include "base/buf.h"
+/* b_files: core.files for Lua. Each function is a row: what a worker does, what comes back. */
 #include "bind/await.h"
 #include "bind/b_err.h"
+#include "bind/b_secret.h"
 #include "core/files.h"
+#include "core/grant.h"
 #include "core/work.h"
 
-#include <errno.h>
 #include <lauxlib.h>
-#include <limits.h>
-#include <stdlib.h>
+#include <string.h>
 
 int luaopen_core_files(lua_State *L);
 
-#define FILES_META "engine.files"
-enum { READ_LIMIT_BYTES = 64 << 20 };
+#define JOB_META "engine.files"
 
-enum action {
-    READ,
-    TAIL,
-    WRITE,
-    APPEND,
-    LIST,
-    STAT,
-    MAKE,
-    REMOVE,
-    REMOVE_TREE,
-    SHA256,
-    REALPATH,
-    MKDTEMP,
-    LINK,
-    RENAME
+enum { DEFAULT_LIMIT_BYTES = 64 << 20, HASHED_AT_ONCE_BYTES = 256 << 10 };
+
+struct job;
+struct action {
+    const char *name;
+    int (*act)(struct job *job, struct err *e);       /* on a worker */
+    int (*push)(lua_State *L, const struct job *job); /* NULL: true */
 };
 
-/* One call. The strings stay on the Lua stack below it. */
-struct call {
+struct job {
     struct work work;
-    enum action action;
-    const char *path, *bytes;
-    size_t size;
-    int64_t limit;
-    unsigned mode;
-    struct buf out;
+    const struct action *action;
+    const struct grant *grant;
+    char path[PATH_MAX], other[PATH_MAX];
+    struct buf bytes; /* in: what to write; out: what was read */
+    size_t limit_bytes;
+    mode_t mode;
+    bool flag;
+    char digest[65];
     struct files_stat stat;
-    char text[PATH_MAX];
 };
 
-static int act(struct work *work, void *arg, struct err *e)
+/* --- on a worker --------------------------------------------------------------------------- */
+
+static int may_read(struct job *job, struct err *e)
 {
-    struct call *c = arg;
-    (void)work;
-    switch (c->action) {
-    case READ:
-        return files_read(c->path, c->limit, &c->out, e);
-    case TAIL:
-        return files_read_tail(c->path, c->limit, &c->out, e);
-    case WRITE:
-        return files_write(c->path, c->bytes, c->size, c->mode, e);
-    case APPEND:
-        return files_append(c->path, c->bytes, c->size, c->mode, e);
-    case LIST:
-        return files_list(c->path, &c->out, e);
-    case STAT:
-        return files_stat_path(c->path, &c->stat, e);
-    case MAKE:
-        return files_make_folders(c->path, e);
-    case REMOVE:
-        return files_remove(c->path, e);
-    case REMOVE_TREE:
-        return files_remove_tree(c->path, e);
-    case SHA256:
-        return files_sha256(c->path, c->text, e);
-    case REALPATH:
-        return realpath(c->path, c->text) != NULL ? 0 : err_errno(e, errno, "look at file", "%s", c->path);
-    case MKDTEMP:
-        snprintf(c->text, sizeof c->text, "%sXXXXXX", c->path);
-        return mkdtemp(c->text) != NULL ? 0
-                                        : err_errno(e, errno, "make folder", "%s cannot be made", c->path);
-    case RENAME:
-        return files_rename(c->path, c->bytes, e);
-    case LINK:
-        return symlink(c->bytes, c->path) == 0
-                   ? 0
-                   : err_errno(e, errno, "make link", "%s cannot be made", c->path);
-    }
-    return err_set(e, ERR_INTERNAL, "files", "no such action");
+    return grant_check_path(job->grant, job->path, false, true, e);
 }
 
-static int push_result(lua_State *L, struct call *c)
+/* Of the name itself, which is about to be replaced or removed. */
+static int may_replace(struct job *job, const char *path, struct err *e)
 {
-    switch (c->action) {
-    case READ:
-    case TAIL:
-        lua_pushlstring(L, buf_str(&c->out), c->out.len);
-        break;
-    case LIST: {
-        lua_newtable(L);
-        lua_Integer i = 0;
-        for (const char *at = buf_str(&c->out), *end = at + c->out.len; at < end; at += strlen(at) + 1) {
-            lua_pushstring(L, at);
-            lua_rawseti(L, -2, ++i);
-        }
-        break;
-    }
-    case STAT:
-        lua_createtable(L, 0, 4);
-        lua_pushstring(L, c->stat.type);
-        lua_setfield(L, -2, "type");
-        lua_pushinteger(L, c->stat.size_bytes);
-        lua_setfield(L, -2, "size");
-        lua_pushinteger(L, c->stat.mode);
-        lua_setfield(L, -2, "mode");
-        lua_pushnumber(L, c->stat.modified_s);
-        lua_setfield(L, -2, "modified");
-        break;
-    case SHA256:
-    case REALPATH:
-    case MKDTEMP:
-        lua_pushstring(L, c->text);
-        break;
-    default:
-        lua_pushboolean(L, 1);
-    }
-    buf_release(&c->out);
+    return grant_check_path(job->grant, path, true, false, e);
+}
+
+static int act_read(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    return rc ? rc : files_read(job->path, job->limit_bytes, &job->bytes, e);
+}
+
+static int act_read_tail(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    return rc ? rc : files_read_tail(job->path, job->limit_bytes, &job->bytes, e);
+}
+
+static int act_write(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->path, e);
+    return rc ? rc : files_write(job->path, buf_str(&job->bytes), job->bytes.len, job->mode, e);
+}
+
+static int act_append(struct job *job, struct err *e)
+{
+    int rc = grant_check_path(job->grant, job->path, true, true, e);
+    return rc ? rc : files_append(job->path, buf_str(&job->bytes), job->bytes.len, job->mode, e);
+}
+
+static int act_list(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    return rc ? rc : files_list(job->path, &job->bytes, e);
+}
+
+static int act_mkdir(struct job *job, struct err *e)
+{
+    int rc = grant_check_path(job->grant, job->path, true, true, e);
+    return rc ? rc : files_mkdir(job->path, job->mode, e);
+}
+
+static int act_mkdtemp(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->path, e);
+    return rc ? rc : files_mkdtemp(job->path, job->other, e);
+}
+
+static int act_remove(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->path, e);
+    return rc ? rc : files_remove(job->path, e);
+}
+
+static int act_remove_tree(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->path, e);
+    return rc ? rc : files_remove_tree(job->path, e);
+}
+
+static int act_copy(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    if (rc == 0) rc = may_replace(job, job->other, e);
+    return rc ? rc : files_copy(job->path, job->other, e);
+}
+
+static int act_rename(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->path, e);
+    if (rc == 0) rc = may_replace(job, job->other, e);
+    return rc ? rc : files_rename(job->path, job->other, e);
+}
+
+static int act_symlink(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->other, e);
+    return rc ? rc : files_symlink(job->path, job->other, job->flag, e);
+}
+
+static int act_stat(struct job *job, struct err *e)
+{
+    int rc = grant_check_path(job->grant, job->path, false, job->flag, e);
+    return rc ? rc : files_stat(job->path, job->flag, &job->stat, e);
+}
+
+static int act_sha256(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    return rc ? rc : files_sha256(job->path, &job->work.canceled, job->digest, e);
+}
+
+static int act_sha256_text(struct job *job, struct err *e)
+{
+    return files_sha256_text(buf_str(&job->bytes), job->bytes.len, job->digest, e);
+}
+
+static int act_realpath(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    return rc ? rc : files_realpath(job->path, job->other, e);
+}
+
+/* --- what comes back ----------------------------------------------------------------------- */
+
+static int push_bytes(lua_State *L, const struct job *job)
+{
+    lua_pushlstring(L, buf_str(&job->bytes), job->bytes.len);
     return 1;
 }
 
-static int call_done(lua_State *L, int status, lua_KContext ctx)
+static int push_names(lua_State *L, const struct job *job)
 {
-    (void)status;
-    struct op *op = await_end(L, ctx); /* a raise leaves the buffer to __gc */
-    struct call *c = (struct call *)op;
-    return op->status < 0 ? err_return(L, &op->err) : push_result(L, c);
+    lua_newtable(L);
+    lua_Integer n = 0;
+    for (size_t at = 0; at < job->bytes.len; at += strlen(job->bytes.data + at) + 1) {
+        lua_pushstring(L, job->bytes.data + at);
+        lua_rawseti(L, -2, ++n);
+    }
+    return 1;
 }
 
-static int l_gc(lua_State *L)
+static int push_other(lua_State *L, const struct job *job)
 {
-    struct call *c = lua_touserdata(L, 1);
-    buf_release(&c->out);
+    lua_pushstring(L, job->other);
+    return 1;
+}
+
+static int push_digest(lua_State *L, const struct job *job)
+{
+    lua_pushstring(L, job->digest);
+    return 1;
+}
+
+static int push_stat(lua_State *L, const struct job *job)
+{
+    const struct {
+        const char *name;
+        lua_Integer value;
+    } rows[] = {{"size", job->stat.size_bytes},
+                {"mode", job->stat.mode},
+                {"owner", job->stat.owner},
+                {"group", job->stat.group}};
+    lua_createtable(L, 0, 6);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lua_pushinteger(L, rows[i].value);
+        lua_setfield(L, -2, rows[i].name);
+    }
+    lua_pushstring(L, job->stat.type);
+    lua_setfield(L, -2, "type");
+    lua_pushnumber(L, (lua_Number)job->stat.modified_us / 1e6);
+    lua_setfield(L, -2, "modified");
+    return 1;
+}
+
+/* --- the common way ------------------------------------------------------------------------ */
+
+static int job_gc(lua_State *L)
+{
+    struct job *job = lua_touserdata(L, 1);
+    if (job->bytes.data != NULL) explicit_bzero(job->bytes.data, job->bytes.cap);
+    buf_release(&job->bytes);
     return 0;
 }
 
-static struct call *push_call(lua_State *L, enum action action)
-{
-    struct call *c = lua_newuserdatauv(L, sizeof *c, 0);
-    memset(c, 0, sizeof *c);
-    luaL_setmetatable(L, FILES_META);
-    size_t len;
-    c->action = action;
-    c->path = luaL_checklstring(L, 1, &len);
-    if (len == 0 || strlen(c->path) != len) luaL_argerror(L, 1, "a path is not empty and has no NUL bytes");
-    return c;
-}
-
-static int start(lua_State *L, struct call *c)
-{
-    struct err e;
-    struct task *task = await_begin(L);
-    if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0)
-        return err_return(L, &e);
-    return await(L, &c->work.op, call_done);
-}
-
-static int simple(lua_State *L, enum action action)
-{
-    return start(L, push_call(L, action));
-}
-
-/* files.read(path [, limit_bytes]) -> text */
-static int l_read(lua_State *L)
-{
-    lua_Integer limit = luaL_optinteger(L, 2, READ_LIMIT_BYTES);
-    struct call *c = push_call(L, READ);
-    c->limit = limit;
-    return start(L, c);
-}
-
-/* files.read_tail(path, bytes) -> text */
-static int l_read_tail(lua_State *L)
-{
-    lua_Integer bytes = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, bytes >= 0, 2, "not negative");
-    struct call *c = push_call(L, TAIL);
-    c->limit = bytes;
-    return start(L, c);
-}
-
-static int write_text(lua_State *L, enum action action)
-{
-    size_t size;
-    const char *bytes = luaL_checklstring(L, 2, &size);
-    lua_Integer mode = luaL_optinteger(L, 3, 0600);
-    struct call *c = push_call(L, action);
-    c->bytes = bytes;
-    c->size = size;
-    c->mode = (unsigned)mode;
-    return start(L, c);
-}
-
-static int l_write(lua_State *L)
-{
-    return write_text(L, WRITE);
-}
-
-static int l_append(lua_State *L)
-{
-    return write_text(L, APPEND);
-}
-
-static int l_list(lua_State *L)
-{
-    return simple(L, LIST);
-}
-
-static int l_stat(lua_State *L)
-{
-    return simple(L, STAT);
-}
-
-static int l_mkdir(lua_State *L)
-{
-    return simple(L, MAKE);
-}
-
-static int l_remove(lua_State *L)
-{
-    return simple(L, REMOVE);
-}
-
-static int l_remove_tree(lua_State *L)
-{
-    return simple(L, REMOVE_TREE);
-}
-
-static int l_sha256(lua_State *L)
-{
-    return simple(L, SHA256);
-}
-
-static int l_realpath(lua_State *L)
-{
-    return simple(L, REALPATH);
-}
-
-static int l_mkdtemp(lua_State *L)
-{
-    return simple(L, MKDTEMP);
-}
-
-/* files.link(path, target) */
-static int l_link(lua_State *L)
-{
-    const char *target = luaL_checkstring(L, 2);
-    struct call *c = push_call(L, LINK);
-    c->bytes = target;
-    return start(L, c);
-}
-
-/* files.rename(from, to) */
-static int l_rename(lua_State *L)
-{
-    const char *to = luaL_checkstring(L, 2);
-    struct call *c = push_call(L, RENAME);
-    c->bytes = to;
-    return start(L, c);
-}
-
-/* files.sha256_text(text) -> 64 hexadecimal digits; at once, for short texts */
-static int l_sha256_text(lua_State *L)
+static void copy_path(lua_State *L, int index, char out[PATH_MAX])
 {
     size_t len;
-    char hex[65];
-    struct err e;
-    const char *text = luaL_checklstring(L, 1, &len);
-    if (files_sha256_bytes(text, len, hex, &e) != 0) return err_raise(L, &e);
-    lua_pushstring(L, hex);
+    const char *path = luaL_checklstring(L, index, &len);
+    luaL_argcheck(L, len > 0 && len < PATH_MAX && strlen(path) == len, index, "not a path");
+    memcpy(out, path, len + 1);
+}
+
+static struct job *new_job(lua_State *L, const struct action *action)
+{
+    struct job *job = lua_newuserdatauv(L, sizeof *job, 0);
+    memset(job, 0, sizeof *job);
+    luaL_setmetatable(L, JOB_META);
+    job->action = action;
+    job->grant = runtime_of(L)->grant;
+    return job;
+}
+
+static int on_worker(struct work *work, void *arg, struct err *e)
+{
+    (void)work;
+    struct job *job = arg;
+    return job->action->act(job, e);
+}
+
+static int job_done(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    struct op *op = await_end(L, ctx);
+    if (op->status < 0) return err_return(L, &op->err);
+    const struct job *job = (const struct job *)op; /* work, and in it op, come first */
+    if (job->action->push != NULL) return job->action->push(L, job);
+    lua_pushboolean(L, 1);
     return 1;
+}
+
+static int run(lua_State *L, struct job *job)
+{
+    struct task *task = await_begin(L);
+    struct err e;
+    if (work_start(&job->work, runtime_of(L)->loop, on_worker, job, OP_NO_TIMEOUT, await_wake, task, &e) < 0)
+        return err_return(L, &e);
+    return await(L, &job->work.op, job_done);
+}
+
+static mode_t check_mode(lua_State *L, int index, lua_Integer fallback)
+{
+    lua_Integer mode = luaL_optinteger(L, index, fallback);
+    luaL_argcheck(L, mode >= 0 && mode <= 0777, index, "not a mode such as 384 (0600)");
+    return (mode_t)mode;
+}
+
+static int path_only(lua_State *L, const struct action *action)
+{
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    return run(L, job);
+}
+
+static int path_and_limit(lua_State *L, const struct action *action)
+{
+    lua_Integer limit = luaL_optinteger(L, 2, DEFAULT_LIMIT_BYTES);
+    luaL_argcheck(L, limit >= 0, 2, "not a number of bytes");
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    job->limit_bytes = (size_t)limit;
+    return run(L, job);
+}
+
+static int path_and_data(lua_State *L, const struct action *action)
+{
+    size_t len;
+    const char *data = secret_check_text(L, 2, &len);
+    mode_t mode = check_mode(L, 3, 0600);
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    job->mode = mode;
+    buf_add(&job->bytes, data, len);
+    if (!buf_ok(&job->bytes)) return luaL_error(L, "not enough memory to write a file");
+    return run(L, job);
+}
+
+static int two_paths(lua_State *L, const struct action *action)
+{
+    bool flag = lua_toboolean(L, 3);
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    copy_path(L, 2, job->other);
+    job->flag = flag;
+    return run(L, job);
+}
+
+static int path_and_mode(lua_State *L, const struct action *action)
+{
+    mode_t mode = check_mode(L, 2, 0700);
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    job->mode = mode;
+    return run(L, job);
+}
+
+static int path_and_flag(lua_State *L, const struct action *action)
+{
+    bool flag = lua_toboolean(L, 2);
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    job->flag = flag;
+    return run(L, job);
+}
+
+static int text_only(lua_State *L, const struct action *action)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    struct err e;
+    if (len <= HASHED_AT_ONCE_BYTES) { /* shorter than the way to a worker and back */
+        char digest[65];
+        if (files_sha256_text(text, len, digest, &e) != 0) return err_raise(L, &e);
+        lua_pushstring(L, digest);
+        return 1;
+    }
+    struct job *job = new_job(L, action);
+    buf_add(&job->bytes, text, len);
+    if (!buf_ok(&job->bytes)) return luaL_error(L, "not enough memory to hash a text");
+    return run(L, job);
+}
+
+static const struct {
+    struct action action;
+    int (*begin)(lua_State *L, const struct action *action);
+} ROWS[] = {
+    {{"read", act_read, push_bytes}, path_and_limit},
+    {{"read_tail", act_read_tail, push_bytes}, path_and_limit},
+    {{"write", act_write, NULL}, path_and_data},
+    {{"append", act_append, NULL}, path_and_data},
+    {{"list", act_list, push_names}, path_only},
+    {{"mkdir", act_mkdir, NULL}, path_and_mode},
+    {{"mkdtemp", act_mkdtemp, push_other}, path_only},
+    {{"remove", act_remove, NULL}, path_only},
+    {{"remove_tree", act_remove_tree, NULL}, path_only},
+    {{"copy", act_copy, NULL}, two_paths},
+    {{"rename", act_rename, NULL}, two_paths},
+    {{"link", act_symlink, NULL}, two_paths},
+    {{"stat", act_stat, push_stat}, path_and_flag},
+    {{"sha256", act_sha256, push_digest}, path_only},
+    {{"sha256_text", act_sha256_text, push_digest}, text_only},
+    {{"realpath", act_realpath, push_other}, path_only},
+};
+
+static int l_call(lua_State *L)
+{
+    size_t row = (size_t)lua_tointeger(L, lua_upvalueindex(1));
+    return ROWS[row].begin(L, &ROWS[row].action);
 }
 
 int luaopen_core_files(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"read", l_read},       {"read_tail", l_read_tail},
-        {"write", l_write},     {"append", l_append},
-        {"list", l_list},       {"stat", l_stat},
-        {"mkdir", l_mkdir},     {"remove", l_remove},
-        {"sha256", l_sha256},   {"realpath", l_realpath},
-        {"mkdtemp", l_mkdtemp}, {"remove_tree", l_remove_tree},
-        {"link", l_link},       {"sha256_text", l_sha256_text}, {"rename", l_rename},
-        {NULL, NULL},
-    };
-    if (luaL_newmetatable(L, FILES_META)) {
-        lua_pushcfunction(L, l_gc);
+    if (luaL_newmetatable(L, JOB_META)) {
+        lua_pushcfunction(L, job_gc);
         lua_setfield(L, -2, "__gc");
     }
     lua_pop(L, 1);
-    luaL_newlib(L, functions);
+    lua_newtable(L);
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        lua_pushinteger(L, (lua_Integer)i);
+        lua_pushcclosure(L, l_call, 1);
+        lua_setfield(L, -2, ROWS[i].action.name);
+    }
     return 1;
 }

@@ -1,200 +1,325 @@
-/* b_json: core.json for Lua, on jansson. Encoding is canonical: keys sorted, no white space, so that equal
- * values give equal bytes and hashes. */
+/* b_json: core.json for Lua. Text is written here, canonically; jansson reads it. */
+#include "base/buf.h"
 #include "bind/b_err.h"
 #include "bind/b_secret.h"
+#include "core/json_text.h"
 
 #include <jansson.h>
 #include <lauxlib.h>
-#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 int luaopen_core_json(lua_State *L);
 
-#define ARRAY_META "engine.json.array"
-enum { MAX_DEPTH = 100 };
+#define BOX_META   "engine.json.box"
+#define ARRAY_META "json.array"
 
-static json_t *to_json(lua_State *L, int index, int depth);
+enum { MAX_DEPTH = 128, PATH_BYTES = 200 };
 
-/* A table is an array if it is marked as one or its keys are exactly 1..n with n > 0. */
-static bool is_array(lua_State *L, int index, lua_Integer *n)
+/* What a call holds outside of Lua, in a userdata, so that a raise leaks nothing. */
+struct box {
+    struct buf out;
+    json_t *tree;
+};
+
+/* Where in the value the encoder is, for messages: a chain of frames on the C stack. */
+struct place {
+    const struct place *up;
+    const char *key;
+    lua_Integer index; /* when key is NULL */
+    int depth;
+};
+
+static int box_gc(lua_State *L)
 {
-    *n = (lua_Integer)lua_rawlen(L, index);
-    if (lua_getmetatable(L, index)) {
-        luaL_getmetatable(L, ARRAY_META);
-        bool marked = lua_rawequal(L, -1, -2);
-        lua_pop(L, 2);
-        if (marked) return true;
+    struct box *box = lua_touserdata(L, 1);
+    buf_release(&box->out);
+    json_decref(box->tree);
+    box->tree = NULL;
+    return 0;
+}
+
+static struct box *push_box(lua_State *L)
+{
+    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    memset(box, 0, sizeof *box);
+    if (luaL_newmetatable(L, BOX_META)) {
+        lua_pushcfunction(L, box_gc);
+        lua_setfield(L, -2, "__gc");
     }
-    if (*n == 0) return false;
-    lua_Integer keys = 0;
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
-        keys++;
-    return keys == *n;
+    lua_setmetatable(L, -2);
+    return box;
 }
 
-/* On failure the values made so far are freed and the message is on the stack. */
-static json_t *fail(lua_State *L, json_t *half, const char *fmt, const char *what)
+/* --- encode ------------------------------------------------------------------------------- */
+
+static void place_text(const struct place *at, struct buf *out)
 {
-    json_decref(half);
-    lua_pushfstring(L, fmt, what);
-    return NULL;
+    if (at == NULL || at->up == NULL) {
+        buf_addstr(out, "value");
+        return;
+    }
+    place_text(at->up, out);
+    if (out->len > PATH_BYTES) return;
+    if (at->key != NULL)
+        buf_addf(out, ".%s", at->key);
+    else
+        buf_addf(out, "[%lld]", (long long)at->index);
 }
 
-static json_t *array_to_json(lua_State *L, int index, lua_Integer n, int depth)
+static int refuse(lua_State *L, struct box *box, const struct place *at, const char *why)
 {
-    json_t *array = json_array();
-    for (lua_Integer i = 1; i <= n; i++) {
-        lua_rawgeti(L, index, i);
-        json_t *item = to_json(L, lua_gettop(L), depth + 1);
-        if (item == NULL) {
-            json_decref(array);
-            return NULL;
-        }
-        json_array_append_new(array, item);
+    buf_clear(&box->out);
+    place_text(at, &box->out);
+    return err_misuse(L, "json.encode: %s %s", buf_str(&box->out), why);
+}
+
+struct key {
+    const char *text;
+    size_t len;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct key *x = a, *y = b;
+    int order = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static void new_line(struct box *box, bool pretty, int depth)
+{
+    if (!pretty) return;
+    buf_addch(&box->out, '\n');
+    for (int i = 0; i < depth; i++)
+        buf_addstr(&box->out, "  ");
+}
+
+static void encode(lua_State *L, struct box *box, bool pretty, const struct place *at);
+
+static bool is_marked_array(lua_State *L)
+{
+    if (!lua_getmetatable(L, -1)) return false;
+    luaL_getmetatable(L, ARRAY_META);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+static void encode_array(lua_State *L, struct box *box, bool pretty, const struct place *at,
+                         lua_Integer count)
+{
+    buf_addch(&box->out, '[');
+    for (lua_Integer i = 1; i <= count; i++) {
+        struct place here = {at, NULL, i, at->depth + 1};
+        if (i > 1) buf_addch(&box->out, ',');
+        new_line(box, pretty, here.depth);
+        lua_rawgeti(L, -1, i);
+        encode(L, box, pretty, &here);
         lua_pop(L, 1);
     }
-    return array;
+    if (count > 0) new_line(box, pretty, at->depth);
+    buf_addch(&box->out, ']');
 }
 
-static json_t *object_to_json(lua_State *L, int index, int depth)
+static void encode_object(lua_State *L, struct box *box, bool pretty, const struct place *at, size_t count)
 {
-    json_t *object = json_object();
-    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            return fail(L, object, "a JSON object's keys are strings, but one is a %s", luaL_typename(L, -2));
-        json_t *item = to_json(L, lua_gettop(L), depth + 1);
-        if (item == NULL) {
-            json_decref(object);
-            return NULL;
-        }
-        if (json_object_set_new(object, lua_tostring(L, -2), item) != 0)
-            return fail(L, object, "the key '%s' is not UTF-8", lua_tostring(L, -2));
+    struct key *keys = lua_newuserdatauv(L, (count ? count : 1) * sizeof *keys, 0);
+    lua_insert(L, -2); /* keys table */
+    size_t n = 0;
+    for (lua_pushnil(L); lua_next(L, -2) && n < count; lua_pop(L, 1), n++)
+        keys[n].text = lua_tolstring(L, -2, &keys[n].len);
+    qsort(keys, n, sizeof *keys, by_bytes);
+    buf_addch(&box->out, '{');
+    for (size_t i = 0; i < n; i++) {
+        struct place here = {at, keys[i].text, 0, at->depth + 1};
+        if (i > 0) buf_addch(&box->out, ',');
+        new_line(box, pretty, here.depth);
+        if (!json_add_string(&box->out, keys[i].text, keys[i].len))
+            refuse(L, box, at, "has a key that is not UTF-8");
+        buf_addstr(&box->out, pretty ? ": " : ":");
+        lua_pushlstring(L, keys[i].text, keys[i].len);
+        lua_rawget(L, -2);
+        encode(L, box, pretty, &here);
+        lua_pop(L, 1);
     }
-    return object;
+    if (n > 0) new_line(box, pretty, at->depth);
+    buf_addch(&box->out, '}');
+    lua_remove(L, -2);
 }
 
-static json_t *to_json(lua_State *L, int index, int depth)
+static void encode_table(lua_State *L, struct box *box, bool pretty, const struct place *at)
 {
-    if (depth > MAX_DEPTH || !lua_checkstack(L, 6))
-        return fail(L, NULL, "%s", "tables are nested too deeply for JSON (or in a circle)");
-    switch (lua_type(L, index)) {
+    if (at->depth >= MAX_DEPTH) refuse(L, box, at, "is nested too deeply (128), or contains itself");
+    luaL_checkstack(L, 8, "json.encode");
+    lua_Integer length = (lua_Integer)lua_rawlen(L, -1), integers = 0;
+    size_t strings = 0;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            strings++;
+        } else if (lua_isinteger(L, -2) && lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= length) {
+            integers++;
+        } else {
+            refuse(L, box, at, "has a key that is neither a string nor part of a sequence 1..n");
+        }
+    }
+    if (integers != length) refuse(L, box, at, "is a sequence with holes; use json.null for nothing");
+    if (strings > 0 && length > 0) refuse(L, box, at, "has both a sequence and names");
+    bool is_array = length > 0 || is_marked_array(L);
+    if (is_array && strings > 0) refuse(L, box, at, "is a json.array but has names");
+    if (is_array)
+        encode_array(L, box, pretty, at, length);
+    else
+        encode_object(L, box, pretty, at, strings);
+}
+
+/* Encodes the value at the top. [-0, +0] */
+static void encode(lua_State *L, struct box *box, bool pretty, const struct place *at)
+{
+    switch (lua_type(L, -1)) {
     case LUA_TBOOLEAN:
-        return json_boolean(lua_toboolean(L, index));
+        buf_addstr(&box->out, lua_toboolean(L, -1) ? "true" : "false");
+        return;
     case LUA_TNUMBER:
-        if (lua_isinteger(L, index)) return json_integer(lua_tointeger(L, index));
-        if (!isfinite(lua_tonumber(L, index))) return fail(L, NULL, "%s", "JSON has no NaN and no infinity");
-        return json_real(lua_tonumber(L, index));
+        if (lua_isinteger(L, -1))
+            json_add_integer(&box->out, lua_tointeger(L, -1));
+        else if (!json_add_real(&box->out, lua_tonumber(L, -1)))
+            refuse(L, box, at, "is not a finite number");
+        return;
     case LUA_TSTRING: {
         size_t len;
-        const char *text = lua_tolstring(L, index, &len);
-        json_t *value = json_stringn(text, len);
-        return value != NULL ? value : fail(L, NULL, "%s", "a string is not UTF-8 and cannot be JSON");
+        const char *s = lua_tolstring(L, -1, &len);
+        if (!json_add_string(&box->out, s, len)) refuse(L, box, at, "is not UTF-8 text");
+        return;
     }
-    case LUA_TTABLE: {
-        lua_Integer n;
-        return is_array(L, index, &n) ? array_to_json(L, index, n, depth) : object_to_json(L, index, depth);
-    }
+    case LUA_TTABLE:
+        encode_table(L, box, pretty, at);
+        return;
     case LUA_TLIGHTUSERDATA:
-        if (lua_touserdata(L, index) == NULL) return json_null();
-        break;
-    case LUA_TUSERDATA:
-        if (secret_is(L, index)) return fail(L, NULL, "%s", "a secret is never written as JSON");
+        if (lua_touserdata(L, -1) == NULL) {
+            buf_addstr(&box->out, "null");
+            return;
+        }
         break;
     default:
         break;
     }
-    return fail(L, NULL, "a %s cannot be JSON", luaL_typename(L, index));
+    if (secret_is(L, -1)) refuse(L, box, at, "is a secret; secrets are never serialised");
+    char why[64];
+    snprintf(why, sizeof why, "is a %s, which JSON cannot hold", luaL_typename(L, -1));
+    refuse(L, box, at, why);
 }
 
-/* json.encode(value [, pretty]) -> string; raises for what JSON cannot hold */
+/* json.encode(value [, { pretty = boolean }]) -> string. Raises for what JSON cannot hold. */
 static int l_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
-    size_t flags = JSON_SORT_KEYS | JSON_ENCODE_ANY | (lua_toboolean(L, 2) ? JSON_INDENT(2) : JSON_COMPACT);
-    lua_settop(L, 1);
-    json_t *value = to_json(L, 1, 0);
-    if (value == NULL) return err_misuse(L, "%s", lua_tostring(L, -1));
-    char *text = json_dumps(value, flags);
-    json_decref(value);
-    if (text == NULL) return luaL_error(L, "no memory for JSON");
-    lua_pushstring(L, text); /* dumps escapes NUL, so the text has none */
-    free(text);
+    bool pretty = false;
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        lua_getfield(L, 2, "pretty");
+        pretty = lua_toboolean(L, -1);
+    }
+    struct box *box = push_box(L);
+    struct place top = {NULL, NULL, 0, 0};
+    lua_pushvalue(L, 1);
+    encode(L, box, pretty, &top);
+    if (!buf_ok(&box->out)) return luaL_error(L, "not enough memory for JSON text");
+    lua_pushlstring(L, buf_str(&box->out), box->out.len);
+    buf_release(&box->out);
     return 1;
 }
 
-static void push_value(lua_State *L, const json_t *value)
+/* --- decode ------------------------------------------------------------------------------- */
+
+/* Pushes the value. False when it is nested too deeply; then one value was still pushed. */
+static bool push_json(lua_State *L, const json_t *j, bool drop_null, int depth)
 {
-    luaL_checkstack(L, 6, "JSON is nested too deeply");
-    switch (json_typeof(value)) {
+    if (depth >= MAX_DEPTH && (json_is_object(j) || json_is_array(j))) {
+        lua_pushnil(L);
+        return false;
+    }
+    luaL_checkstack(L, 6, "json.decode");
+    bool fits = true;
+    switch (json_typeof(j)) {
     case JSON_OBJECT: {
         const char *key;
         json_t *item;
-        lua_createtable(L, 0, (int)json_object_size(value));
-        json_object_foreach((json_t *)value, key, item)
+        lua_createtable(L, 0, (int)json_object_size(j));
+        json_object_foreach((json_t *)j, key, item)
         {
-            push_value(L, item);
+            if (drop_null && json_is_null(item)) continue;
+            fits = push_json(L, item, drop_null, depth + 1) && fits;
             lua_setfield(L, -2, key);
         }
         break;
     }
-    case JSON_ARRAY:
-        lua_createtable(L, (int)json_array_size(value), 0);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            push_value(L, json_array_get(value, i));
+    case JSON_ARRAY: {
+        size_t i;
+        json_t *item;
+        lua_createtable(L, (int)json_array_size(j), 0);
+        luaL_setmetatable(L, ARRAY_META);
+        json_array_foreach(j, i, item)
+        {
+            fits = push_json(L, item, drop_null, depth + 1) && fits;
             lua_rawseti(L, -2, (lua_Integer)i + 1);
         }
-        luaL_setmetatable(L, ARRAY_META);
         break;
+    }
     case JSON_STRING:
-        lua_pushlstring(L, json_string_value(value), json_string_length(value));
+        lua_pushlstring(L, json_string_value(j), json_string_length(j));
         break;
     case JSON_INTEGER:
-        lua_pushinteger(L, json_integer_value(value));
+        lua_pushinteger(L, json_integer_value(j));
         break;
     case JSON_REAL:
-        lua_pushnumber(L, json_real_value(value));
+        lua_pushnumber(L, json_real_value(j));
         break;
     case JSON_TRUE:
-        lua_pushboolean(L, 1);
-        break;
     case JSON_FALSE:
-        lua_pushboolean(L, 0);
+        lua_pushboolean(L, json_is_true(j));
         break;
     case JSON_NULL:
         lua_pushlightuserdata(L, NULL);
         break;
     }
+    return fits;
 }
 
-static int push_protected(lua_State *L)
-{
-    push_value(L, lua_touserdata(L, 1));
-    return 1;
-}
-
-/* json.decode(text) -> value | nil, err with line and column */
+/* json.decode(text [, { drop_null = boolean }]) -> value | nil, err ("protocol", or "limit") */
 static int l_decode(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
-    json_error_t problem;
-    json_t *value =
-        json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &problem);
-    if (value == NULL) {
-        struct err e;
-        err_set(&e, ERR_PROTOCOL, "decode JSON", "not JSON: %s at line %d, column %d", problem.text,
-                problem.line, problem.column);
+    bool drop_null = false;
+    if (!lua_isnoneornil(L, 2)) {
+        luaL_checktype(L, 2, LUA_TTABLE);
+        lua_getfield(L, 2, "drop_null");
+        drop_null = lua_toboolean(L, -1);
+    }
+    struct box *box = push_box(L);
+    json_error_t bad;
+    struct err e;
+    box->tree = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &bad);
+    if (box->tree == NULL) {
+        err_set(&e, ERR_PROTOCOL, "json.decode", "JSON cannot be read, line %d column %d: %s", bad.line,
+                bad.column, bad.text);
         return err_return(L, &e);
     }
-    lua_pushcfunction(L, push_protected);
-    lua_pushlightuserdata(L, value);
-    int status = lua_pcall(L, 1, 1, 0);
-    json_decref(value);
-    return status == LUA_OK ? 1 : lua_error(L);
+    bool fits = push_json(L, box->tree, drop_null, 0);
+    json_decref(box->tree);
+    box->tree = NULL;
+    if (fits) return 1;
+    err_set(&e, ERR_LIMIT, "json.decode", "JSON is nested more than %d deep", MAX_DEPTH);
+    return err_return(L, &e);
 }
 
-/* json.array(table) -> the same table, marked: it is an array even when it is empty */
+/* json.array(table) -> the table, which is encoded as [...] even when it is empty */
 static int l_array(lua_State *L)
 {
+    if (lua_isnoneornil(L, 1)) {
+        lua_settop(L, 0);
+        lua_newtable(L);
+    }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     luaL_setmetatable(L, ARRAY_META);

@@ -1,314 +1,376 @@
-/* b_process: core.process for Lua. */
+/* b_process: core.process for Lua: commands that are waited for. Detached ones: b_process_detached.c. */
+#include "bind/b_process.h"
 #include "base/buf.h"
-#include "base/mem.h"
 #include "bind/await.h"
 #include "bind/b_err.h"
 #include "bind/b_secret.h"
+#include "core/grant.h"
 #include "core/proc.h"
-#include "core/proc_detached.h"
 
 #include <lauxlib.h>
-#include <unistd.h>
+#include <string.h>
 
 int luaopen_core_process(lua_State *L);
 
-#define PROCESS_META "engine.process"
-enum { DEFAULT_OUTPUT_BYTES = 4 << 20, DEFAULT_GRACE_S = 5 };
+#define JOB_META "engine.process"
 
-extern char **environ;
+enum { DEFAULT_KEEP_BYTES = 4 << 20, MAX_KEEP_BYTES = 64 << 20 };
 
-struct l_process {
+/* Registered under its own address while the process runs. User value 1: the label under which
+ * stdout is a secret, or nil. */
+struct job {
+    lua_State *main;
     struct proc *proc;
+    struct op wait; /* of the one task that waits for a line or for the end */
+    bool wants_line, ended;
+    struct buf text;
 };
 
-/* Strings gathered as one block and an array of pointers into it, in userdata that Lua frees. */
-static char **push_vector(lua_State *L, const struct buf *block, size_t count)
+/* --- reading options ----------------------------------------------------------------------- */
+
+static int env_gc(lua_State *L)
 {
-    if (!buf_ok(block)) luaL_error(L, "no memory for a process's arguments");
-    char **vector = lua_newuserdatauv(L, (count + 1) * sizeof *vector + block->len + 1, 0);
-    char *text = (char *)(vector + count + 1);
-    if (block->len > 0) memcpy(text, block->data, block->len);
-    for (size_t i = 0; i < count; i++) {
-        vector[i] = text;
-        text += strlen(text) + 1;
-    }
-    vector[count] = NULL;
-    return vector;
+    proc_env_release(lua_touserdata(L, 1));
+    return 0;
 }
 
-/* The field "argv" of the table at index 1. A secret is refused: argv is visible to everybody on the machine.
- */
-static char **read_argv(lua_State *L)
+struct proc_env *proc_check_env(lua_State *L, int index)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    if (lua_getfield(L, 1, "argv") != LUA_TTABLE || lua_rawlen(L, -1) == 0)
-        err_misuse(L, "a process needs argv = { program, argument, ... }");
-    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
-    luaL_Buffer joined;
-    int argv = lua_gettop(L);
-    luaL_checkstack(L, 8, NULL);
-    for (lua_Integer i = 1; i <= n; i++) { /* checked first: nothing is held while a raise is possible */
-        size_t len;
-        lua_rawgeti(L, argv, i);
-        if (secret_is(L, -1))
-            err_misuse(
-                L,
-                "argument %d is a secret: everybody can see a process's arguments; pass it in env or stdin",
-                (int)i);
-        const char *text = lua_tolstring(L, -1, &len);
-        if (text == NULL || strlen(text) != len)
-            err_misuse(L, "argument %d must be a string without NUL bytes", (int)i);
-        lua_pop(L, 1);
+    struct proc_env *env = lua_newuserdatauv(L, sizeof *env, 0);
+    memset(env, 0, sizeof *env);
+    if (luaL_newmetatable(L, "engine.process.env")) {
+        lua_pushcfunction(L, env_gc);
+        lua_setfield(L, -2, "__gc");
     }
-    luaL_buffinit(L, &joined);
-    for (lua_Integer i = 1; i <= n; i++) {
-        lua_rawgeti(L, argv, i);
-        luaL_addvalue(&joined);
-        luaL_addchar(&joined, '\0');
-    }
-    luaL_pushresult(&joined);
-    size_t len;
-    const char *block = lua_tolstring(L, -1, &len);
-    return push_vector(L, &(struct buf){.data = (char *)block, .len = len}, (size_t)n);
-}
-
-/* The engine's environment with the fields of table "env" added or replaced; NULL if there is no such table.
- */
-static char **read_env(lua_State *L)
-{
-    if (lua_getfield(L, 1, "env") == LUA_TNIL) return NULL;
-    luaL_checktype(L, -1, LUA_TTABLE);
-    int env = lua_gettop(L);
-    for (lua_pushnil(L); lua_next(L, env); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || secret_to_text(L, -1, NULL) == NULL)
-            err_misuse(L, "env holds strings (or secrets) by name");
-    }
-    struct buf block = BUF_INIT;
-    size_t count = 0;
-    for (char **at = environ; *at != NULL; at++) {
-        const char *equals = strchr(*at, '=');
-        lua_pushlstring(L, *at, equals ? (size_t)(equals - *at) : strlen(*at));
-        bool replaced = lua_gettable(L, env) != LUA_TNIL;
-        lua_pop(L, 1);
-        if (replaced) continue;
-        buf_add(&block, *at, strlen(*at) + 1);
-        count++;
-    }
-    for (lua_pushnil(L); lua_next(L, env); lua_pop(L, 1)) {
-        buf_addf(&block, "%s=%s", lua_tostring(L, -2), secret_to_text(L, -1, NULL));
-        buf_addch(&block, '\0');
-        count++;
-    }
-    lua_pushlstring(L, buf_str(&block), block.len); /* owned by Lua before anything can raise */
-    bool ok = buf_ok(&block);
-    buf_release(&block);
-    if (!ok) luaL_error(L, "no memory for a process's environment");
-    size_t len;
-    const char *bytes = lua_tolstring(L, -1, &len);
-    return push_vector(L, &(struct buf){.data = (char *)bytes, .len = len}, count);
-}
-
-static const char *string_field(lua_State *L, const char *name, size_t *len)
-{
-    if (lua_getfield(L, 1, name) == LUA_TNIL) return NULL;
-    const char *text = secret_to_text(L, -1, len);
-    if (text == NULL) err_misuse(L, "%s must be a string", name);
-    return text; /* stays on the stack */
-}
-
-static lua_Number number_field(lua_State *L, const char *name, lua_Number fallback)
-{
-    lua_getfield(L, 1, name);
-    lua_Number value = luaL_optnumber(L, -1, fallback);
+    lua_setmetatable(L, -2);
+    lua_getfield(L, index, "clean_env");
+    proc_env_init(env, lua_toboolean(L, -1));
     lua_pop(L, 1);
-    if (!(value >= 0 && value < 1e9)) err_misuse(L, "%s must be a number of seconds from 0 on", name);
-    return value;
+    if (lua_getfield(L, index, "env") != LUA_TNIL) {
+        luaL_argcheck(L, lua_istable(L, -1), index, "env must be a table of names and values");
+        for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+            size_t len;
+            if (lua_type(L, -2) != LUA_TSTRING || !proc_env_is_name(lua_tostring(L, -2)))
+                err_misuse(L, "env: a name is a string without '='");
+            const char *name = lua_tostring(L, -2), *value = secret_to_text(L, -1, &len);
+            if (lua_isboolean(L, -1) && !lua_toboolean(L, -1))
+                proc_env_remove(env, name);
+            else if (value == NULL)
+                err_misuse(L, "env.%s must be a string, number, secret, or false to remove it", name);
+            else if (memchr(value, '\0', len) != NULL)
+                err_misuse(L, "env.%s contains a zero byte", name);
+            else
+                proc_env_set(env, name, value, len);
+        }
+    }
+    lua_pop(L, 1);
+    if (env->failed) luaL_error(L, "not enough memory for an environment");
+    return env;
 }
 
-/* process.start{ argv, env, cwd, stdin, max_output, lines, grace } -> process | nil, err */
+const char *const *proc_check_argv(lua_State *L, int index)
+{
+    if (lua_getfield(L, index, "argv") != LUA_TTABLE)
+        err_misuse(L, "argv must be an array: { \"command\", \"argument\" }");
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    if (count < 1 || count > 100000) err_misuse(L, "argv must name at least the command");
+    lua_newtable(L); /* keeps the strings, of which some were numbers */
+    const char **argv = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *argv, 0);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -3, i);
+        if (secret_is(L, -1))
+            err_misuse(L,
+                       "argv[%I] is a secret: arguments are visible to everybody on the machine; give it in "
+                       "env or stdin",
+                       i);
+        size_t len;
+        argv[i - 1] = lua_tolstring(L, -1, &len);
+        if (argv[i - 1] == NULL)
+            err_misuse(L, "argv[%I] must be a string, not a %s", i, luaL_typename(L, -1));
+        if (strlen(argv[i - 1]) != len) err_misuse(L, "argv[%I] contains a zero byte", i);
+        lua_rawseti(L, -3, i);
+    }
+    argv[count] = NULL;
+    lua_remove(L, -3);
+    return argv; /* two values stay on the stack: the strings and the array */
+}
+
+const char *proc_check_path(lua_State *L, int index, const char *name)
+{
+    int type = lua_getfield(L, index, name);
+    if (type == LUA_TNIL) return NULL;
+    if (type != LUA_TSTRING) err_misuse(L, "%s must be a path", name);
+    return lua_tostring(L, -1); /* stays on the stack */
+}
+
+int64_t proc_check_seconds(lua_State *L, int index, const char *name, double fallback)
+{
+    double seconds = fallback;
+    if (lua_getfield(L, index, name) != LUA_TNIL) {
+        if (!lua_isnumber(L, -1)) err_misuse(L, "%s must be a number of seconds", name);
+        seconds = lua_tonumber(L, -1);
+    }
+    lua_pop(L, 1);
+    if (!(seconds >= 0 && seconds <= 1e8)) err_misuse(L, "%s must be a number of seconds from 0 on", name);
+    return (int64_t)(seconds * 1e6);
+}
+
+/* --- the running process ------------------------------------------------------------------- */
+
+static struct job *check_job(lua_State *L)
+{
+    struct job *job = luaL_checkudata(L, 1, JOB_META);
+    if (job->proc == NULL) err_misuse(L, "the process was not started");
+    return job;
+}
+
+static int job_gc(lua_State *L)
+{
+    struct job *job = lua_touserdata(L, 1);
+    if (job->proc != NULL && !job->ended)
+        proc_abandon(job->proc);
+    else
+        proc_free(job->proc);
+    job->proc = NULL;
+    if (job->text.data != NULL) explicit_bzero(job->text.data, job->text.cap);
+    buf_release(&job->text);
+    return 0;
+}
+
+static void wake(struct job *job)
+{
+    if (job->wait.state != OP_RUNNING) return;
+    if (job->ended || (job->wants_line && !job->wait.canceled)) op_finish(&job->wait);
+}
+
+static void on_line(void *arg)
+{
+    wake(arg);
+}
+
+static void on_ended(struct op *op, void *arg)
+{
+    (void)op;
+    struct job *job = arg;
+    job->ended = true;
+    wake(job);
+    lua_pushnil(job->main);
+    lua_rawsetp(job->main, LUA_REGISTRYINDEX, job); /* from here on only Lua's references keep it */
+}
+
+/* A canceled wait stops the process, and ends only when that has ended. */
+static void wait_cancel(struct op *op)
+{
+    struct job *job = (struct job *)((char *)op - offsetof(struct job, wait));
+    op_cancel(proc_op(job->proc), op->err.code, op->err.op, "%s", op->err.message);
+}
+
+static const struct op_kind WAIT = {.name = "process", .external = false, .cancel = wait_cancel};
+
+static int wait_for(lua_State *L, struct job *job, bool wants_line, lua_KFunction done)
+{
+    if (job->wait.state == OP_RUNNING) return luaL_error(L, "somebody else waits for this process already");
+    struct task *task = await_begin(L);
+    job->wants_line = wants_line;
+    op_begin(&job->wait, runtime_of(L)->loop, &WAIT, OP_NO_TIMEOUT, await_wake, task);
+    return await(L, &job->wait, done);
+}
+
+static void parse_output(lua_State *L, struct proc_options *options)
+{
+    const char *log = proc_check_path(L, 1, "log"); /* stays on the stack */
+    lua_getfield(L, 1, "inherit");
+    bool inherit = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (log != NULL && inherit) err_misuse(L, "output goes to log or is inherited, not both");
+    options->output = log ? PROC_FILE : inherit ? PROC_INHERIT : PROC_CAPTURE;
+    options->file = log;
+    lua_getfield(L, 1, "lines");
+    options->lines = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    if (options->lines && options->output != PROC_CAPTURE)
+        err_misuse(L, "lines can only be handed out when output is kept");
+    lua_Integer keep = DEFAULT_KEEP_BYTES;
+    if (lua_getfield(L, 1, "max_output") != LUA_TNIL) {
+        if (!lua_isinteger(L, -1)) err_misuse(L, "max_output must be a number of bytes");
+        keep = lua_tointeger(L, -1);
+    }
+    lua_pop(L, 1);
+    if (keep < 0 || keep > MAX_KEEP_BYTES)
+        err_misuse(L, "max_output must be between 0 and %d bytes", MAX_KEEP_BYTES);
+    options->keep_bytes = (size_t)keep;
+}
+
+int proc_check_grants(struct runtime *rt, const char *command, const char *log_path, struct err *e)
+{
+    int rc = grant_check_command(rt->grant, command, e);
+    if (rc == 0 && log_path != NULL) rc = grant_check_path(rt->grant, log_path, true, true, e);
+    return rc;
+}
+
+/* process.start{ argv, cwd, env, clean_env, stdin, timeout, grace, max_output, lines, inherit, log,
+ * secret } -> job | nil, err */
 static int l_start(lua_State *L)
 {
-    struct proc_options options = {.max_output_bytes = DEFAULT_OUTPUT_BYTES};
-    options.argv = read_argv(L);
-    options.env = read_env(L);
-    options.cwd = string_field(L, "cwd", NULL);
-    options.input = string_field(L, "stdin", &options.input_bytes);
-    options.grace_us = (int64_t)(number_field(L, "grace", DEFAULT_GRACE_S) * 1e6);
-    options.max_output_bytes = (size_t)number_field(L, "max_output", DEFAULT_OUTPUT_BYTES);
-    lua_getfield(L, 1, "lines");
-    options.lines = lua_toboolean(L, -1);
-    struct l_process *self = lua_newuserdatauv(L, sizeof *self, 0);
-    self->proc = NULL;
-    luaL_setmetatable(L, PROCESS_META);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct runtime *rt = runtime_of(L);
+    struct job *job = lua_newuserdatauv(L, sizeof *job, 1);
+    memset(job, 0, sizeof *job);
+    luaL_setmetatable(L, JOB_META);
+    job->main = rt->L;
+    lua_getfield(L, 1, "secret");
+    lua_setiuservalue(L, 2, 1);
+    struct proc_options options = {.argv = proc_check_argv(L, 1)};
+    options.env = proc_check_env(L, 1)->items;
+    static char *no_env[] = {NULL};
+    if (options.env == NULL) options.env = no_env;
+    options.cwd = proc_check_path(L, 1, "cwd");
+    if (lua_getfield(L, 1, "stdin") != LUA_TNIL) {
+        options.input = secret_to_text(L, -1, &options.input_len);
+        if (options.input == NULL) return err_misuse(L, "stdin must be a string or a secret");
+    }
+    parse_output(L, &options);
+    options.timeout_us = proc_check_seconds(L, 1, "timeout", 60);
+    options.grace_us = proc_check_seconds(L, 1, "grace", 5);
+    options.on_line = on_line;
+    options.on_line_arg = job;
+    await_begin(L); /* a command is only started where its end can be waited for */
+    lua_pushvalue(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, job);
     struct err e;
-    if (proc_start(&self->proc, runtime_of(L)->loop, &options, &e) < 0) return err_return(L, &e);
+    int rc = proc_check_grants(rt, options.argv[0], options.file, &e);
+    if (rc == 0) rc = proc_start(&job->proc, rt->loop, &options, on_ended, job, &e);
+    if (rc != 0) {
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, job);
+        return err_return(L, &e);
+    }
+    lua_pushvalue(L, 2);
     return 1;
 }
 
-static struct proc *check_process(lua_State *L)
+static int next_line(lua_State *L, struct job *job);
+
+static int next_line_done(lua_State *L, int status, lua_KContext ctx)
 {
-    struct l_process *self = luaL_checkudata(L, 1, PROCESS_META);
-    if (self->proc == NULL) luaL_error(L, "this process was closed");
-    return self->proc;
+    (void)status;
+    await_end(L, ctx);
+    return next_line(L, check_job(L));
+}
+
+static int next_line(lua_State *L, struct job *job)
+{
+    int stream;
+    const char *line;
+    size_t len;
+    if (proc_next_line(job->proc, &stream, &line, &len)) {
+        lua_pushlstring(L, line, len);
+        lua_pushstring(L, stream ? "stderr" : "stdout");
+        return 2;
+    }
+    if (job->ended) {
+        lua_pushnil(L);
+        return 1;
+    }
+    return wait_for(L, job, true, next_line_done);
+}
+
+/* job:line() -> line, "stdout" or "stderr"; nil at the end */
+static int l_line(lua_State *L)
+{
+    return next_line(L, check_job(L));
+}
+
+/* Pushes what was kept of a stream; returns whether something is missing. [-0, +1] */
+static bool push_stream(lua_State *L, struct job *job, int stream)
+{
+    buf_clear(&job->text);
+    bool truncated = proc_text(job->proc, stream, &job->text);
+    if (!buf_ok(&job->text)) luaL_error(L, "not enough memory for the output of a process");
+    size_t len = job->text.len;
+    if (stream == 0 && lua_getiuservalue(L, 1, 1) == LUA_TSTRING) {
+        if (len > 0 && job->text.data[len - 1] == '\n') len--;
+        secret_push(L, buf_str(&job->text), len, lua_tostring(L, -1));
+        lua_remove(L, -2);
+    } else {
+        if (stream == 0) lua_pop(L, 1);
+        lua_pushlstring(L, buf_str(&job->text), len);
+    }
+    explicit_bzero(job->text.data, job->text.data ? job->text.cap : 0);
+    buf_release(&job->text);
+    return truncated;
+}
+
+static int push_result(lua_State *L, struct job *job)
+{
+    struct op *op = proc_op(job->proc);
+    if (op->status < 0)
+        err_return(L, &op->err); /* the fields below are added to the error */
+    else
+        lua_createtable(L, 0, 6);
+    bool truncated = push_stream(L, job, 0);
+    lua_setfield(L, -2, "stdout");
+    truncated = push_stream(L, job, 1) || truncated;
+    lua_setfield(L, -2, "stderr");
+    lua_pushboolean(L, truncated);
+    lua_setfield(L, -2, "truncated");
+    if (proc_exit_signal(job->proc) != 0) {
+        lua_pushinteger(L, proc_exit_signal(job->proc));
+        lua_setfield(L, -2, "signal");
+    } else if (op->status == 0) {
+        lua_pushinteger(L, proc_exit_code(job->proc));
+        lua_setfield(L, -2, "code");
+    }
+    lua_pushnumber(L, (lua_Number)proc_elapsed_us(job->proc) / 1e6);
+    lua_setfield(L, -2, "seconds");
+    return op->status < 0 ? 2 : 1;
 }
 
 static int wait_done(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
-    struct op *op = await_end(L, ctx);
-    struct proc *p = ((struct l_process *)lua_touserdata(L, 1))->proc;
-    if (op->status < 0) return err_return(L, &op->err);
-    lua_createtable(L, 0, 4);
-    if (proc_term_signal(p) == 0) {
-        lua_pushinteger(L, proc_exit_code(p));
-        lua_setfield(L, -2, "code");
-    } else {
-        lua_pushinteger(L, proc_term_signal(p));
-        lua_setfield(L, -2, "signal");
-    }
-    for (int stream = 1; stream <= 2; stream++) {
-        struct buf text = BUF_INIT;
-        proc_output(p, stream, &text);
-        lua_pushlstring(L, buf_str(&text), text.len);
-        buf_release(&text);
-        lua_setfield(L, -2, stream == 1 ? "stdout" : "stderr");
-    }
-    return 1;
+    await_end(L, ctx);
+    return push_result(L, check_job(L));
 }
 
-/* process:wait(timeout_s) -> { code | signal, stdout, stderr } | nil, err */
+/* job:wait() -> { code or signal, stdout, stderr, truncated, seconds } | nil, err */
 static int l_wait(lua_State *L)
 {
-    struct proc *p = check_process(L);
-    lua_Number timeout_s = luaL_checknumber(L, 2);
-    struct task *task = await_begin(L);
-    return await(L, proc_wait(p, (int64_t)(timeout_s * 1e6), await_wake, task), wait_done);
+    struct job *job = check_job(L);
+    if (job->ended) return push_result(L, job);
+    return wait_for(L, job, false, wait_done);
 }
 
-static int line_done(lua_State *L, int status, lua_KContext ctx)
+/* job:cancel(why): SIGTERM, later SIGKILL; job:wait() then gives the error "canceled" */
+static int l_cancel(lua_State *L)
 {
-    (void)status;
-    struct op *op = await_end(L, ctx);
-    if (op->status < 0) return err_return(L, &op->err);
-    size_t len;
-    int stream;
-    const char *text = proc_line(((struct l_process *)lua_touserdata(L, 1))->proc, &len, &stream);
-    if (text == NULL) return 0;
-    lua_pushlstring(L, text, len);
-    lua_pushstring(L, stream == 1 ? "stdout" : "stderr");
-    return 2;
-}
-
-/* process:next_line(timeout_s) -> line, "stdout"|"stderr"; nothing when no more can come; nil, err */
-static int l_next_line(lua_State *L)
-{
-    struct proc *p = check_process(L);
-    lua_Number timeout_s = luaL_checknumber(L, 2);
-    struct task *task = await_begin(L);
-    return await(L, proc_next_line(p, (int64_t)(timeout_s * 1e6), await_wake, task), line_done);
-}
-
-static int l_close(lua_State *L)
-{
-    struct l_process *self = luaL_checkudata(L, 1, PROCESS_META);
-    proc_free(self->proc);
-    self->proc = NULL;
+    struct job *job = check_job(L);
+    const char *why = luaL_checkstring(L, 2);
+    if (!job->ended) op_cancel(proc_op(job->proc), ERR_CANCELED, "process", "%s", why);
     return 0;
 }
 
-/* process.spawn{ argv, env, cwd, log } -> { pid, started } | nil, err */
-static int l_spawn(lua_State *L)
+static int l_pid(lua_State *L)
 {
-    char **argv = read_argv(L), **env = read_env(L);
-    const char *cwd = string_field(L, "cwd", NULL), *log = string_field(L, "log", NULL);
-    if (log == NULL)
-        return err_misuse(L, "a process that outlives the engine needs log = a file for its output");
-    struct proc_identity id;
-    struct err e;
-    if (proc_detached_start(&id, argv, env, cwd, log, &e) < 0) return err_return(L, &e);
-    lua_createtable(L, 0, 2);
-    lua_pushinteger(L, id.pid);
-    lua_setfield(L, -2, "pid");
-    lua_pushinteger(L, (lua_Integer)id.started);
-    lua_setfield(L, -2, "started");
-    return 1;
-}
-
-static struct proc_identity check_identity(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_getfield(L, 1, "pid");
-    lua_getfield(L, 1, "started");
-    struct proc_identity id = {(int)luaL_checkinteger(L, -2), (uint64_t)luaL_checkinteger(L, -1)};
-    lua_pop(L, 2);
-    return id;
-}
-
-/* process.alive{ pid, started } -> boolean */
-static int l_alive(lua_State *L)
-{
-    struct proc_identity id = check_identity(L);
-    lua_pushboolean(L, proc_is_alive(&id));
-    return 1;
-}
-
-static int stop_done(lua_State *L, int status, lua_KContext ctx)
-{
-    (void)status;
-    struct op *op = await_end(L, ctx);
-    if (op->status < 0) return err_return(L, &op->err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* process.stop({ pid, started }, grace_s, timeout_s, send_signals) -> true | nil, err */
-static int l_stop(lua_State *L)
-{
-    struct proc_identity id = check_identity(L);
-    lua_Number grace_s = luaL_checknumber(L, 2), timeout_s = luaL_checknumber(L, 3);
-    bool send_signals = lua_toboolean(L, 4);
-    struct proc_stop *stop = lua_newuserdatauv(L, sizeof *stop, 0);
-    memset(stop, 0, sizeof *stop);
-    struct task *task = await_begin(L);
-    struct err e;
-    if (proc_stop_start(stop, runtime_of(L)->loop, &id, (int64_t)(grace_s * 1e6), (int64_t)(timeout_s * 1e6),
-                        send_signals, await_wake, task, &e) < 0)
-        return err_return(L, &e);
-    return await(L, &stop->op, stop_done);
-}
-
-/* process.self() -> { pid, started, exe } */
-static int l_self(lua_State *L)
-{
-    char path[4096];
-    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
-    struct proc_identity id = {0};
-    proc_identify(getpid(), &id, NULL);
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, getpid());
-    lua_setfield(L, -2, "pid");
-    lua_pushinteger(L, (lua_Integer)id.started);
-    lua_setfield(L, -2, "started");
-    lua_pushlstring(L, path, n > 0 ? (size_t)n : 0);
-    lua_setfield(L, -2, "exe");
+    lua_pushinteger(L, proc_pid(check_job(L)->proc));
     return 1;
 }
 
 int luaopen_core_process(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"start", l_start}, {"spawn", l_spawn}, {"alive", l_alive},
-                                         {"stop", l_stop},   {"self", l_self},   {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"wait", l_wait}, {"next_line", l_next_line}, {"close", l_close}, {NULL, NULL}};
-    if (luaL_newmetatable(L, PROCESS_META)) {
+        {"line", l_line}, {"wait", l_wait}, {"cancel", l_cancel}, {"pid", l_pid}, {NULL, NULL}};
+    if (luaL_newmetatable(L, JOB_META)) {
+        lua_pushcfunction(L, job_gc);
+        lua_setfield(L, -2, "__gc");
         luaL_newlib(L, methods);
         lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_close);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, l_close);
-        lua_setfield(L, -2, "__close");
     }
     lua_pop(L, 1);
-    luaL_newlib(L, functions);
+    lua_newtable(L);
+    lua_pushcfunction(L, l_start);
+    lua_setfield(L, -2, "start");
+    proc_detached_functions(L);
     return 1;
 }

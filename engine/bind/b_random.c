@@ -1,46 +1,57 @@
-/* b_random: core.random for Lua, from the kernel. */
-#include "bind/runtime.h"
+/* b_random: core.random for Lua: unpredictable bytes from the kernel. */
+#include "bind/b_err.h"
 
+#include <errno.h>
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <string.h>
 #include <sys/random.h>
 
 int luaopen_core_random(lua_State *L);
 
-enum { MAX_BYTES = 128 };
+enum { MAX_BYTES = 1024 };
 
 static void fill(lua_State *L, void *out, size_t n)
 {
-    /* Up to 256 bytes come at once, whole. */
-    if (getrandom(out, n, 0) != (ssize_t)n) luaL_error(L, "the kernel gives no random bytes");
+    for (size_t done = 0; done < n;) {
+        ssize_t got = getrandom((char *)out + done, n - done, 0);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) luaL_error(L, "the kernel gives no random bytes: %s", strerror(errno));
+        done += (size_t)got;
+    }
 }
 
-/* random.hex(bytes) -> string of twice as many digits */
+/* random.hex(n) -> 2n hexadecimal digits of n random bytes */
 static int l_hex(lua_State *L)
 {
+    static const char digits[] = "0123456789abcdef";
     lua_Integer n = luaL_checkinteger(L, 1);
-    if (n < 1 || n > MAX_BYTES) return luaL_argerror(L, 1, "from 1 to 128 bytes");
+    luaL_argcheck(L, n >= 1 && n <= MAX_BYTES, 1, "between 1 and 1024 bytes");
     unsigned char bytes[MAX_BYTES];
-    char text[2 * MAX_BYTES + 1];
+    char text[2 * MAX_BYTES];
     fill(L, bytes, (size_t)n);
-    for (lua_Integer i = 0; i < n; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-    lua_pushlstring(L, text, (size_t)n * 2);
+    for (lua_Integer i = 0; i < n; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    lua_pushlstring(L, text, 2 * (size_t)n);
     return 1;
 }
 
-/* random.integer(low, high) -> integer, both included, each as likely */
+/* random.integer(a, b) -> integer, every one from a to b equally likely */
 static int l_integer(lua_State *L)
 {
-    lua_Integer low = luaL_checkinteger(L, 1), high = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, low <= high, 2, "the second number is below the first");
-    uint64_t span = (uint64_t)high - (uint64_t)low + 1, value;
-    uint64_t limit = span ? UINT64_MAX - UINT64_MAX % span : UINT64_MAX;
-    do
+    lua_Integer a = luaL_checkinteger(L, 1), b = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, a <= b, 2, "less than the first");
+    uint64_t span = (uint64_t)b - (uint64_t)a, mask = span, value;
+    for (int shift = 1; shift < 64; shift *= 2)
+        mask |= mask >> shift;
+    do { /* a remainder would favour the small ones */
         fill(L, &value, sizeof value);
-    while (value >= limit && span != 0); /* above the last whole multiple some would be likelier */
-    lua_pushinteger(L, (lua_Integer)((uint64_t)low + (span ? value % span : value)));
+        value &= mask;
+    } while (value > span);
+    lua_pushinteger(L, (lua_Integer)((uint64_t)a + value));
     return 1;
 }
 

@@ -1,89 +1,42 @@
-/* b_secret: core.secret for Lua. */
+/* b_secret: core.secret for Lua, and the bytes of a secret for other bindings. */
 #include "bind/b_secret.h"
 
 #include "base/log.h"
 #include "bind/b_err.h"
+#include "core/secret.h"
 
-#include <errno.h>
 #include <lauxlib.h>
-#include <stdio.h>
-#include <sys/stat.h>
-
-int luaopen_core_secret(lua_State *L);
+#include <string.h>
 
 #define SECRET_META "engine.secret"
-enum { MAX_SECRET_BYTES = 64 << 10 };
+#define BOX_META    "engine.secret.box"
 
-/* User value 1 is the label. */
-struct secret_value {
+/* User value 1: the label. */
+struct secret {
     size_t len;
-    char bytes[];
+    char bytes[]; /* and a NUL */
 };
 
-static int l_tostring(lua_State *L)
-{
-    luaL_checkudata(L, 1, SECRET_META);
-    lua_pushliteral(L, "secret(");
-    lua_getiuservalue(L, 1, 1);
-    lua_pushliteral(L, ")");
-    lua_concat(L, 3);
-    return 1;
-}
+static void set_meta(lua_State *L);
 
-/* "Bearer " .. secret is a secret too. */
-static int l_concat(lua_State *L)
+/* A secret whose bytes the caller fills in; the label is on top of the stack. [-1, +1] */
+static struct secret *new_secret(lua_State *L, size_t len)
 {
-    size_t a_len, b_len;
-    const char *a = secret_check_text(L, 1, &a_len), *b = secret_check_text(L, 2, &b_len);
-    luaL_Buffer both;
-    luaL_buffinit(L, &both);
-    luaL_addlstring(&both, a, a_len);
-    luaL_addlstring(&both, b, b_len);
-    luaL_pushresult(&both);
-    size_t len;
-    const char *bytes = lua_tolstring(L, -1, &len);
-    lua_getiuservalue(L, secret_is(L, 1) ? 1 : 2, 1);
-    secret_push(L, bytes, len, lua_tostring(L, -1));
-    return 1;
-}
-
-static int l_eq(lua_State *L)
-{
-    size_t a_len, b_len;
-    const char *a = secret_check_text(L, 1, &a_len), *b = secret_check_text(L, 2, &b_len);
-    unsigned char difference = a_len != b_len;
-    for (size_t i = 0; i < a_len && i < b_len; i++) /* every byte, whatever the first ones say */
-        difference |= (unsigned char)(a[i] ^ b[i]);
-    lua_pushboolean(L, difference == 0);
-    return 1;
-}
-
-static int l_gc(lua_State *L)
-{
-    struct secret_value *s = luaL_checkudata(L, 1, SECRET_META);
-    explicit_bzero(s->bytes, s->len);
-    return 0;
+    struct secret *s = lua_newuserdatauv(L, sizeof *s + len + 1, 1);
+    s->len = len;
+    s->bytes[0] = s->bytes[len] = '\0';
+    set_meta(L);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+    return s;
 }
 
 void secret_push(lua_State *L, const char *bytes, size_t len, const char *label)
 {
-    struct secret_value *s = lua_newuserdatauv(L, sizeof *s + len + 1, 1);
-    s->len = len;
+    lua_pushstring(L, label);
+    struct secret *s = new_secret(L, len);
     memcpy(s->bytes, bytes, len);
-    s->bytes[len] = '\0';
-    lua_pushstring(L, label ? label : "unnamed");
-    lua_setiuservalue(L, -2, 1);
-    if (luaL_newmetatable(L, SECRET_META)) {
-        static const luaL_Reg methods[] = {
-            {"__tostring", l_tostring}, {"__concat", l_concat}, {"__eq", l_eq}, {"__gc", l_gc}, {NULL, NULL}};
-        luaL_setfuncs(L, methods, 0);
-        lua_pushliteral(L, "secret");
-        lua_setfield(L, -2, "__name");
-        lua_pushliteral(L, "secret"); /* getmetatable shows this instead of the functions */
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_setmetatable(L, -2);
-    if (log_add_secret(bytes, len) != 0) luaL_error(L, "no memory to protect a secret");
+    if (log_add_secret(s->bytes, len) != 0) luaL_error(L, "not enough memory to protect a secret");
 }
 
 bool secret_is(lua_State *L, int index)
@@ -93,11 +46,8 @@ bool secret_is(lua_State *L, int index)
 
 const char *secret_to_text(lua_State *L, int index, size_t *len)
 {
-    struct secret_value *s = luaL_testudata(L, index, SECRET_META);
-    if (s == NULL)
-        return lua_type(L, index) == LUA_TSTRING || lua_type(L, index) == LUA_TNUMBER
-                   ? lua_tolstring(L, index, len)
-                   : NULL;
+    struct secret *s = luaL_testudata(L, index, SECRET_META);
+    if (s == NULL) return lua_tolstring(L, index, len);
     if (len != NULL) *len = s->len;
     return s->bytes;
 }
@@ -105,58 +55,90 @@ const char *secret_to_text(lua_State *L, int index, size_t *len)
 const char *secret_check_text(lua_State *L, int index, size_t *len)
 {
     const char *text = secret_to_text(L, index, len);
-    return text != NULL ? text : luaL_checklstring(L, index, len);
+    if (text == NULL) luaL_typeerror(L, index, "string or secret");
+    return text;
 }
 
-static int missing(lua_State *L, const char *reference, const char *why, const char *next)
+static int l_gc(lua_State *L)
 {
-    struct err e;
-    err_set(&e, ERR_SECRET, "read secret", "the secret %s %s", reference, why);
-    err_return(L, &e);
-    lua_pushstring(L, next);
-    lua_setfield(L, -2, "next");
-    return 2;
+    struct secret *s = lua_touserdata(L, 1);
+    explicit_bzero(s->bytes, s->len);
+    s->len = 0;
+    return 0;
 }
 
-static int resolve_file(lua_State *L, const char *reference, const char *path)
+static void push_label(lua_State *L, int index)
 {
-    struct stat st;
-    FILE *f = fopen(path, "rbe");
-    if (f == NULL)
-        return missing(L, reference, "cannot be read: the file is not there or not readable",
-                       "Create the file, readable by the engine's user only (mode 0600).");
-    bool is_mounted = strncmp(path, "/run/secrets/", 13) == 0 || strncmp(path, "/run/credentials/", 17) == 0;
-    if (fstat(fileno(f), &st) != 0 || ((st.st_mode & 077) != 0 && !is_mounted)) {
-        fclose(f);
-        return missing(L, reference, "is readable by others", "Run chmod 600 on the file.");
+    if (lua_getiuservalue(L, index, 1) != LUA_TSTRING) {
+        lua_pop(L, 1);
+        lua_pushliteral(L, "?");
     }
-    luaL_Buffer b;
-    char *room = luaL_buffinitsize(L, &b, MAX_SECRET_BYTES);
-    size_t len = fread(room, 1, MAX_SECRET_BYTES, f);
-    fclose(f);
-    while (len > 0 && (room[len - 1] == '\n' || room[len - 1] == '\r'))
-        len--;
-    luaL_pushresultsize(&b, len);
-    if (len == 0) return missing(L, reference, "is empty", "Write the secret into the file.");
-    secret_push(L, lua_tostring(L, -1), len, reference);
+}
+
+static int l_tostring(lua_State *L)
+{
+    luaL_checkudata(L, 1, SECRET_META);
+    push_label(L, 1);
+    lua_pushfstring(L, "secret(%s)", lua_tostring(L, -1));
     return 1;
 }
 
-/* secret.resolve(reference) -> secret | nil, err; "env:NAME" and "file:PATH" */
+static int l_eq(lua_State *L)
+{
+    struct secret *a = luaL_testudata(L, 1, SECRET_META), *b = luaL_testudata(L, 2, SECRET_META);
+    lua_pushboolean(L, a != NULL && b != NULL && secret_equal(a->bytes, a->len, b->bytes, b->len));
+    return 1;
+}
+
+static int l_concat(lua_State *L)
+{
+    size_t a_len, b_len;
+    const char *a = secret_to_text(L, 1, &a_len), *b = secret_to_text(L, 2, &b_len);
+    if (a == NULL || b == NULL)
+        return err_misuse(L, "a secret can be joined with text only, not with a %s",
+                          luaL_typename(L, a ? 2 : 1));
+    push_label(L, secret_is(L, 1) ? 1 : 2);
+    struct secret *s = new_secret(L, a_len + b_len);
+    memcpy(s->bytes, a, a_len);
+    memcpy(s->bytes + a_len, b, b_len);
+    return 1;
+}
+
+static void set_meta(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"__gc", l_gc}, {"__tostring", l_tostring}, {"__eq", l_eq}, {"__concat", l_concat}, {NULL, NULL}};
+    if (luaL_newmetatable(L, SECRET_META)) {
+        luaL_setfuncs(L, methods, 0);
+        /* getmetatable gives this word, so that Lua cannot reach the functions above. */
+        lua_pushliteral(L, "secret");
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_setmetatable(L, -2);
+}
+
+static int box_gc(lua_State *L)
+{
+    secret_wipe(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* secret.resolve(reference) -> secret | nil, err ("secret"). env: and file: only. */
 static int l_resolve(lua_State *L)
 {
     const char *reference = luaL_checkstring(L, 1);
-    if (strncmp(reference, "env:", 4) == 0) {
-        const char *value = getenv(reference + 4);
-        if (value == NULL || value[0] == '\0')
-            return missing(L, reference, "is not set",
-                           "Set the environment variable before starting the engine.");
-        secret_push(L, value, strlen(value), reference);
-        return 1;
+    struct buf *bytes = lua_newuserdatauv(L, sizeof *bytes, 0); /* wiped even when a push raises */
+    buf_init(bytes);
+    if (luaL_newmetatable(L, BOX_META)) {
+        lua_pushcfunction(L, box_gc);
+        lua_setfield(L, -2, "__gc");
     }
-    if (strncmp(reference, "file:", 5) == 0) return resolve_file(L, reference, reference + 5);
-    return missing(L, reference, "is of no known kind",
-                   "Use env:NAME, file:/path, vault:PATH#KEY or command:ARGV.");
+    lua_setmetatable(L, -2);
+    struct err e;
+    int rc = secret_read(reference, bytes, &e);
+    if (rc == 0) secret_push(L, buf_str(bytes), bytes->len, reference);
+    secret_wipe(bytes);
+    return rc == 0 ? 1 : err_return(L, &e);
 }
 
 /* secret.wrap(text, label) -> secret */
@@ -168,28 +150,30 @@ static int l_wrap(lua_State *L)
     return 1;
 }
 
+/* secret.is(value) -> boolean */
 static int l_is(lua_State *L)
 {
+    luaL_checkany(L, 1);
     lua_pushboolean(L, secret_is(L, 1));
     return 1;
 }
 
-/* secret.environment(name) -> string | nil: a plain variable, for what is no secret */
+/* secret.environment(name) -> string or nil: a plain setting, not a secret */
 static int l_environment(lua_State *L)
 {
     lua_pushstring(L, getenv(luaL_checkstring(L, 1)));
     return 1;
 }
 
-/* secret.redact(text) -> text with every known secret replaced by stars */
+/* secret.redact(text) -> text in which every known secret is overwritten with '*' */
 static int l_redact(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
     luaL_Buffer b;
-    char *room = luaL_buffinitsize(L, &b, len + 1);
-    memcpy(room, text, len);
-    log_redact(room, len);
+    char *copy = luaL_buffinitsize(L, &b, len + 1);
+    memcpy(copy, text, len);
+    log_redact(copy, len);
     luaL_pushresultsize(&b, len);
     return 1;
 }
@@ -197,8 +181,9 @@ static int l_redact(lua_State *L)
 int luaopen_core_secret(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"resolve", l_resolve},         {"wrap", l_wrap}, {"is", l_is}, {"redact", l_redact},
-        {"environment", l_environment}, {NULL, NULL}};
+        {"resolve", l_resolve},         {"wrap", l_wrap},     {"is", l_is},
+        {"environment", l_environment}, {"redact", l_redact}, {NULL, NULL},
+    };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -10,13 +10,15 @@
 #include <lua.h>
 
 struct task;
+struct grant;
 
 struct runtime {
     lua_State *L; /* the main state; tasks are coroutines of it */
     struct loop *loop;
     struct clock clock;
-    struct task *current; /* whose coroutine runs now, or NULL */
-    unsigned long turns;  /* how often a task was resumed: tells one stretch of Lua from the next */
+    struct task *current;      /* whose coroutine runs now, or NULL */
+    unsigned long turns;       /* how often a task was resumed: tells one stretch of Lua from the next */
+    const struct grant *grant; /* what the run may reach; NULL: everything (core/grant.h) */
 };
 
 struct runtime *runtime_of(lua_State *L);

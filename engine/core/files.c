@@ -1,230 +1,254 @@
+/* Content: reading, writing, hashing. Names and folders: files_tree.c. */
 #include "core/files.h"
 
 #include "core/lazy_crypto.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int read_all(int fd, const char *path, int64_t limit_bytes, struct buf *out, struct err *e)
+enum { CHUNK_BYTES = 64 << 10 };
+
+static int open_to_read(const char *path, const char *op, struct err *e)
 {
-    for (;;) {
-        if (!buf_reserve(out, 64 << 10))
-            return err_set(e, ERR_MEMORY, "read file", "no memory to read %s", path);
-        ssize_t n = read(fd, out->data + out->len, 64 << 10);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return err_errno(e, errno, op, "%.300s cannot be opened", path);
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        close(fd);
+        return err_set(e, ERR_IO, op, "%.300s is a folder", path);
+    }
+    return fd;
+}
+
+static ssize_t read_some(int fd, void *out, size_t size)
+{
+    ssize_t n;
+    do
+        n = read(fd, out, size);
+    while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static int write_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(fd, data, size);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return err_errno(e, errno, "read file", "%s cannot be read", path);
+        if (n < 0) return -1;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Until the end of the file, or one byte more than limit_bytes. */
+static int read_rest(int fd, const char *path, size_t limit_bytes, struct buf *out, struct err *e)
+{
+    size_t start = out->len;
+    while (out->len - start <= limit_bytes) {
+        size_t want = limit_bytes - (out->len - start) + 1;
+        if (want > CHUNK_BYTES) want = CHUNK_BYTES;
+        if (!buf_reserve(out, want)) return err_set(e, ERR_MEMORY, "read", "no memory to read %.300s", path);
+        ssize_t n = read_some(fd, out->data + out->len, want);
+        if (n < 0) return err_errno(e, errno, "read", "%.300s cannot be read", path);
         if (n == 0) break;
         out->len += (size_t)n;
-        if ((int64_t)out->len > limit_bytes)
-            return err_set(e, ERR_LIMIT, "read file", "%s is larger than %lld bytes", path,
-                           (long long)limit_bytes);
+        out->data[out->len] = '\0';
     }
-    out->data[out->len] = '\0';
     return 0;
 }
 
-static int open_file(const char *path, int *fd, struct err *e)
+int files_read(const char *path, size_t limit_bytes, struct buf *out, struct err *e)
 {
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
-    return *fd >= 0 ? 0 : err_errno(e, errno, "read file", "%s cannot be opened", path);
-}
-
-int files_read(const char *path, int64_t limit_bytes, struct buf *out, struct err *e)
-{
-    int fd, rc = open_file(path, &fd, e);
-    if (rc != 0) return rc;
-    rc = read_all(fd, path, limit_bytes, out, e);
+    int fd = open_to_read(path, "read", e);
+    if (fd < 0) return fd;
+    size_t start = out->len;
+    int rc = read_rest(fd, path, limit_bytes, out, e);
     close(fd);
+    if (rc == 0 && out->len - start > limit_bytes)
+        rc = err_set(e, ERR_LIMIT, "read", "%.300s is larger than the limit of %zu bytes", path, limit_bytes);
     return rc;
 }
 
-int files_read_tail(const char *path, int64_t bytes, struct buf *out, struct err *e)
+int files_read_tail(const char *path, size_t limit_bytes, struct buf *out, struct err *e)
 {
-    struct stat st;
-    int fd, rc = open_file(path, &fd, e);
-    if (rc != 0) return rc;
-    if (fstat(fd, &st) == 0 && st.st_size > bytes) lseek(fd, st.st_size - bytes, SEEK_SET);
-    rc = read_all(fd, path, INT64_MAX, out, e);
+    int fd = open_to_read(path, "read", e);
+    if (fd < 0) return fd;
+    off_t size = lseek(fd, 0, SEEK_END);
+    off_t from = size > (off_t)limit_bytes ? size - (off_t)limit_bytes : 0;
+    size_t start = out->len;
+    char before = '\n';
+    int rc = 0;
+    if (size < 0 || (from > 0 && pread(fd, &before, 1, from - 1) != 1) || lseek(fd, from, SEEK_SET) < 0)
+        rc = err_errno(e, errno, "read", "%.300s cannot be read from its end", path);
+    if (rc == 0) rc = read_rest(fd, path, limit_bytes, out, e);
     close(fd);
-    return rc;
-}
-
-static int write_all(int fd, const char *path, const char *bytes, size_t n, struct err *e)
-{
-    while (n > 0) {
-        ssize_t written = write(fd, bytes, n);
-        if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return err_errno(e, errno, "write file", "%s cannot be written", path);
-        bytes += written;
-        n -= (size_t)written;
+    if (rc != 0) return rc;
+    if (out->len - start > limit_bytes) { /* it grew meanwhile: the read went one byte too far */
+        out->len = start + limit_bytes;
+        out->data[out->len] = '\0';
     }
-    if (fsync(fd) != 0 && errno != EINVAL)
-        return err_errno(e, errno, "write file", "%s cannot be made durable", path);
+    if (before == '\n') return 0;
+    const char *newline = memchr(out->data + start, '\n', out->len - start);
+    size_t cut = newline != NULL ? (size_t)(newline + 1 - (out->data + start)) : 0;
+    memmove(out->data + start, out->data + start + cut, out->len - start - cut + 1);
+    out->len -= cut;
     return 0;
 }
 
-int files_sync_folder(const char *path, struct err *e)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return err_errno(e, errno, "sync folder", "%s cannot be opened", path);
-    int rc = fsync(fd) == 0 ? 0 : err_errno(e, errno, "sync folder", "%s cannot be made durable", path);
-    close(fd);
-    return rc;
-}
+/* --- writing ------------------------------------------------------------------------------- */
 
-static int sync_parent(const char *path, struct err *e)
+int files_sync_folder_of(const char *path, struct err *e)
 {
-    char parent[PATH_MAX];
+    char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-    return files_sync_folder(parent[0] ? parent : "/", e);
+    int len = slash == NULL ? 0 : slash == path ? 1 : (int)(slash - path);
+    snprintf(folder, sizeof folder, "%.*s", len ? len : 1, len ? path : ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd >= 0 ? fsync(fd) : -1, kept = errno;
+    if (fd >= 0) close(fd);
+    if (rc == 0 || kept == EINVAL) return 0; /* some file systems cannot sync a folder */
+    return err_errno(e, kept, "sync", "the folder %.300s cannot be synced", folder);
 }
 
-int files_write(const char *path, const void *bytes, size_t n, unsigned mode, struct err *e)
+/* A new file in the folder of path; its name goes to temp. */
+static int open_beside(const char *path, mode_t mode, char temp[PATH_MAX], struct err *e)
 {
-    char temporary[PATH_MAX];
-    if (snprintf(temporary, sizeof temporary, "%s.XXXXXX", path) >= (int)sizeof temporary)
-        return err_set(e, ERR_LIMIT, "write file", "the path %s is too long", path);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) return err_errno(e, errno, "write file", "%s cannot be written", path);
-    int rc = write_all(fd, path, bytes, n, e);
-    if (rc == 0 && fchmod(fd, mode) != 0)
-        rc = err_errno(e, errno, "write file", "%s cannot get its mode", path);
-    close(fd);
-    if (rc == 0 && rename(temporary, path) != 0)
-        rc = err_errno(e, errno, "write file", "%s cannot be replaced", path);
-    if (rc != 0) unlink(temporary);
-    return rc != 0 ? rc : sync_parent(path, e);
+    for (int attempt = 0; attempt < 16; attempt++) {
+        uint64_t random;
+        if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
+        int n = snprintf(temp, PATH_MAX, "%s.%012llx.tmp", path, (unsigned long long)(random >> 16));
+        if (n < 0 || n >= PATH_MAX)
+            return err_set(e, ERR_LIMIT, "write", "the path %.200s... is too long", path);
+        int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 && errno == EEXIST) continue;
+        if (fd < 0) return err_errno(e, errno, "write", "%.300s cannot be written", path);
+        if (fchmod(fd, mode) == 0) return fd; /* as asked, whatever the umask */
+        int rc = err_errno(e, errno, "write", "the mode of %.300s cannot be set", path);
+        close(fd);
+        unlink(temp);
+        return rc;
+    }
+    return err_set(e, ERR_IO, "write", "no free name for a file beside %.300s", path);
 }
 
-int files_append(const char *path, const void *bytes, size_t n, unsigned mode, struct err *e)
+/* Makes the file behind fd durable under path, or removes it. rc: of the writing so far. */
+static int put_in_place(int fd, const char *temp, const char *path, int rc, struct err *e)
+{
+    if (rc == 0 && fsync(fd) != 0) rc = err_errno(e, errno, "write", "%.300s cannot be written", path);
+    if (close(fd) != 0 && rc == 0) rc = err_errno(e, errno, "write", "%.300s cannot be written", path);
+    if (rc == 0 && rename(temp, path) != 0)
+        rc = err_errno(e, errno, "write", "%.300s cannot be replaced", path);
+    if (rc != 0) {
+        unlink(temp);
+        return rc;
+    }
+    return files_sync_folder_of(path, e);
+}
+
+int files_write(const char *path, const void *data, size_t size_bytes, mode_t mode, struct err *e)
+{
+    char temp[PATH_MAX];
+    int fd = open_beside(path, mode, temp, e), rc = 0;
+    if (fd < 0) return fd;
+    if (write_all(fd, data, size_bytes) != 0)
+        rc = err_errno(e, errno, "write", "%.300s cannot be written", path);
+    return put_in_place(fd, temp, path, rc, e);
+}
+
+int files_append(const char *path, const void *data, size_t size_bytes, mode_t mode, struct err *e)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, mode);
-    if (fd < 0) return err_errno(e, errno, "append to file", "%s cannot be opened", path);
-    int rc = write_all(fd, path, bytes, n, e);
-    close(fd);
+    if (fd < 0) return err_errno(e, errno, "append", "%.300s cannot be opened", path);
+    int rc = 0;
+    if (write_all(fd, data, size_bytes) != 0)
+        rc = err_errno(e, errno, "append", "%.300s cannot be written", path);
+    if (rc == 0 && fsync(fd) != 0 && errno != EINVAL) /* a pipe or terminal cannot be synced */
+        rc = err_errno(e, errno, "append", "%.300s cannot be written", path);
+    if (close(fd) != 0 && rc == 0) rc = err_errno(e, errno, "append", "%.300s cannot be written", path);
     return rc;
 }
 
-int files_list(const char *path, struct buf *out, struct err *e)
+int files_copy(const char *from, const char *to, struct err *e)
 {
-    DIR *dir = opendir(path);
-    if (dir == NULL) return err_errno(e, errno, "list folder", "%s cannot be listed", path);
-    struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        buf_add(out, entry->d_name, strlen(entry->d_name) + 1);
-    }
-    closedir(dir);
-    return buf_ok(out) ? 0 : err_set(e, ERR_MEMORY, "list folder", "no memory to list %s", path);
-}
-
-int files_stat_path(const char *path, struct files_stat *out, struct err *e)
-{
+    int in = open_to_read(from, "copy", e);
+    if (in < 0) return in;
     struct stat st;
-    if (lstat(path, &st) != 0) return err_errno(e, errno, "look at file", "%s", path);
-    out->type = S_ISREG(st.st_mode)   ? "file"
-                : S_ISDIR(st.st_mode) ? "directory"
-                : S_ISLNK(st.st_mode) ? "link"
-                                      : "other";
-    out->size_bytes = st.st_size;
-    out->mode = st.st_mode & 07777;
-    out->modified_s = (double)st.st_mtim.tv_sec + (double)st.st_mtim.tv_nsec / 1e9;
-    return 0;
-}
-
-int files_make_folders(const char *path, struct err *e)
-{
-    char part[PATH_MAX];
-    struct stat st;
-    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part)
-        return err_set(e, ERR_LIMIT, "make folder", "the path %s is too long", path);
-    for (char *at = part + (part[0] == '/');; at++) {
-        if (*at != '/' && *at != '\0') continue;
-        char separator = *at;
-        *at = '\0';
-        if (part[0] != '\0' && mkdir(part, 0700) != 0 && errno != EEXIST)
-            return err_errno(e, errno, "make folder", "%s cannot be made", part);
-        *at = separator;
-        if (separator == '\0') break;
+    char temp[PATH_MAX], chunk[CHUNK_BYTES];
+    int out = fstat(in, &st) != 0 ? err_errno(e, errno, "copy", "%.300s cannot be examined", from)
+                                  : open_beside(to, st.st_mode & 0777, temp, e);
+    if (out < 0) {
+        close(in);
+        return out;
     }
-    if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode))
-        return err_set(e, ERR_EXISTS, "make folder", "%s is there, but is no folder", path);
-    return 0;
-}
-
-int files_remove(const char *path, struct err *e)
-{
-    if (unlink(path) == 0 || errno == ENOENT) return 0;
-    return err_errno(e, errno, "remove file", "%s cannot be removed", path);
-}
-
-int files_rename(const char *from, const char *to, struct err *e)
-{
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) != 0) return err_errno(e, errno, "rename", "%s cannot become %s", from, to);
-    return sync_parent(to, e);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
-int files_remove_tree(const char *path, struct err *e)
-{
-    char real[PATH_MAX];
-    if (realpath(path, real) == NULL)
-        return errno == ENOENT ? 0 : err_errno(e, errno, "remove folder", "%s", path);
-    if (strcmp(real, "/") == 0)
-        return err_set(e, ERR_USAGE, "remove folder", "the root folder is never removed");
-    if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) == 0) return 0;
-    return err_errno(e, errno, "remove folder", "%s cannot be removed whole", path);
-}
-
-static void to_hex(const unsigned char digest[32], char hex[65])
-{
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-int files_sha256_bytes(const void *bytes, size_t n, char hex[65], struct err *e)
-{
-    unsigned char digest[32];
-    if (lazy_crypto(e) != 0) return -ERR_NOT_FOUND;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) && EVP_DigestUpdate(ctx, bytes, n) &&
-              EVP_DigestFinal_ex(ctx, digest, NULL);
-    EVP_MD_CTX_free(ctx);
-    if (!ok) return err_set(e, ERR_MEMORY, "hash", "SHA-256 could not be computed");
-    to_hex(digest, hex);
-    return 0;
-}
-
-int files_sha256(const char *path, char hex[65], struct err *e)
-{
-    unsigned char digest[32];
-    char chunk[64 << 10];
+    int rc = 0;
     ssize_t n = 0;
-    int fd, rc = lazy_crypto(e);
-    if (rc != 0 || (rc = open_file(path, &fd, e)) != 0) return rc;
+    while (rc == 0 && (n = read_some(in, chunk, sizeof chunk)) > 0)
+        if (write_all(out, chunk, (size_t)n) != 0)
+            rc = err_errno(e, errno, "copy", "%.300s cannot be written", to);
+    if (n < 0) rc = err_errno(e, errno, "copy", "%.300s cannot be read", from);
+    close(in);
+    return put_in_place(out, temp, to, rc, e);
+}
+
+/* --- hashing ------------------------------------------------------------------------------- */
+
+static int digest_text(EVP_MD_CTX *ctx, char out[65])
+{
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    if (!EVP_DigestFinal_ex(ctx, bytes, &len) || len != 32) return -1;
+    for (unsigned i = 0; i < len; i++)
+        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    return 0;
+}
+
+static EVP_MD_CTX *begin_digest(struct err *e)
+{
+    if (lazy_crypto(e) != 0) return NULL;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
-    while (ok && (n = read(fd, chunk, sizeof chunk)) > 0)
-        ok = EVP_DigestUpdate(ctx, chunk, (size_t)n);
-    if (n < 0)
-        rc = err_errno(e, errno, "hash file", "%s cannot be read", path);
-    else if (!ok || !EVP_DigestFinal_ex(ctx, digest, NULL))
-        rc = err_set(e, ERR_MEMORY, "hash file", "SHA-256 of %s could not be computed", path);
+    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL)) return ctx;
     EVP_MD_CTX_free(ctx);
-    close(fd);
-    if (rc == 0) to_hex(digest, hex);
+    err_set(e, ERR_MEMORY, "sha256", "the hash could not be started");
+    return NULL;
+}
+
+int files_sha256(const char *path, const atomic_bool *canceled, char out[65], struct err *e)
+{
+    struct err own;
+    if (e == NULL) e = &own;
+    EVP_MD_CTX *ctx = begin_digest(e);
+    if (ctx == NULL) return -(int)e->code;
+    char chunk[CHUNK_BYTES];
+    int fd = open_to_read(path, "sha256", e), rc = fd < 0 ? fd : 0;
+    ssize_t n = 0;
+    while (rc == 0 && (n = read_some(fd, chunk, sizeof chunk)) > 0) {
+        if (!EVP_DigestUpdate(ctx, chunk, (size_t)n))
+            rc = err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
+        if (canceled != NULL && atomic_load(canceled))
+            rc = err_set(e, ERR_CANCELED, "sha256", "hashing %.300s was canceled", path);
+    }
+    if (n < 0) rc = err_errno(e, errno, "sha256", "%.300s cannot be read", path);
+    if (fd >= 0) close(fd);
+    if (rc == 0 && digest_text(ctx, out) != 0) rc = err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
+    EVP_MD_CTX_free(ctx);
+    return rc;
+}
+
+int files_sha256_text(const void *data, size_t size_bytes, char out[65], struct err *e)
+{
+    struct err own;
+    if (e == NULL) e = &own;
+    EVP_MD_CTX *ctx = begin_digest(e);
+    if (ctx == NULL) return -(int)e->code;
+    int rc = 0;
+    if (!EVP_DigestUpdate(ctx, data, size_bytes) || digest_text(ctx, out) != 0)
+        rc = err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
+    EVP_MD_CTX_free(ctx);
     return rc;
 }

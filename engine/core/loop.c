@@ -18,14 +18,17 @@ struct loop {
     uv_check_t after_poll;
 };
 
-static void on_wake(uv_timer_t *handle)
-{
-    (void)handle; /* only ends the poll; due timers fire in the turn */
-}
-
 static void on_spin(uv_idle_t *handle)
 {
     (void)handle;
+}
+
+/* libuv runs due timers before it polls, too: when this one fires there (the clock's millisecond
+ * turned since it was armed), the poll that follows would have nothing to end it. */
+static void on_wake(uv_timer_t *handle)
+{
+    struct loop *loop = handle->data;
+    uv_idle_start(&loop->spin, on_spin);
 }
 
 /* A turn of the loop runs from the end of one poll to the beginning of the next. */
@@ -58,7 +61,7 @@ int loop_init(struct loop **out, struct clock *clock, struct err *e)
     uv_idle_init(&loop->uv, &loop->spin);
     uv_prepare_init(&loop->uv, &loop->before_poll);
     uv_check_init(&loop->uv, &loop->after_poll);
-    loop->before_poll.data = loop->after_poll.data = loop;
+    loop->wake.data = loop->before_poll.data = loop->after_poll.data = loop;
     uv_prepare_start(&loop->before_poll, on_before_poll);
     uv_check_start(&loop->after_poll, on_after_poll);
     uv_unref((uv_handle_t *)&loop->wake);
@@ -221,6 +224,7 @@ int loop_run_until(struct loop *loop, bool (*done)(void *arg), void *arg, struct
             uv_ref((uv_handle_t *)&loop->wake);
             uv_run(&loop->uv, mode);
             uv_unref((uv_handle_t *)&loop->wake);
+            uv_idle_stop(&loop->spin);
             continue;
         }
         if (mode == UV_RUN_NOWAIT) uv_idle_start(&loop->spin, on_spin);

@@ -1,316 +1,366 @@
 #include "core/proc.h"
 
 #include "base/mem.h"
+#include "core/proc_output.h"
+#include "core/proc_spawn.h"
 
 #include <assert.h>
-#include <linux/close_range.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <unistd.h>
-#include <uv.h>
 
-enum { STREAMS = 2, MAX_LINE_BYTES = 64 << 10 };
-
-/* The first half of the limit is kept for ever, the second half is a ring of the latest bytes. */
-struct capture {
-    uv_pipe_t pipe;
-    struct buf head, tail;
-    size_t half, left_out;
-    struct buf line; /* what has come since the last newline */
-    bool open;
-};
-
-struct line {
-    struct line *next;
-    size_t len;
-    int stream;
-    char text[];
+enum {
+    READ_BYTES = 64 << 10,
+    DRAIN_US = 1000000,         /* how long a stream that a grandchild holds open is read after the end */
+    GROUP_LOOK_US = 20000,      /* between two looks at whether the group is gone */
+    MAX_LOOKS_AFTER_KILL = 250, /* a process that a disk holds may survive SIGKILL for ever */
 };
 
 struct proc {
-    struct loop *loop;
+    struct op op;
     uv_process_t process;
-    uv_pipe_t input;
+    uv_pipe_t in, out[2];
     uv_write_t write;
-    struct buf input_data;
-    struct capture captures[STREAMS];
-    struct line *lines, **lines_tail, *taken;
-    struct timer kill_timer;
-    struct op wait_op, line_op;
-    int64_t grace_us;
-    int64_t exit_code;
-    int term_signal, pid;
-    int open_handles;
-    bool keeps_lines, exited, orphaned;
+    uv_shutdown_t shutdown;
+    char *input;
+    size_t input_len;
+    struct proc_output output[2];
+    struct proc_lines lines;
+    bool has_lines, is_paused;
+    void (*on_line)(void *arg);
+    void *on_line_arg;
+    struct timer timeout, grace, drain, group;
+    int64_t timeout_us, grace_us, began_us, ended_us;
     char name[64];
-    char chunk[16 << 10];
+    int pid, code, signum, looks_after_kill;
+    int open_handles, open_streams;
+    bool exited, killed, closing, abandoned; /* abandoned: the start failed, nobody waits */
+    char chunk[READ_BYTES];
 };
 
-static void release(struct proc *p)
+static void look_at_end(struct proc *p);
+
+static void proc_release(struct proc *p)
 {
-    for (int i = 0; i < STREAMS; i++) {
-        buf_release(&p->captures[i].head);
-        buf_release(&p->captures[i].tail);
-        buf_release(&p->captures[i].line);
-    }
-    while (p->lines != NULL) {
-        struct line *line = p->lines;
-        p->lines = line->next;
-        mem_free(line);
-    }
-    mem_free(p->taken);
-    buf_release(&p->input_data);
+    if (p->input != NULL) explicit_bzero(p->input, p->input_len);
+    mem_free(p->input);
+    proc_output_release(&p->output[0]);
+    proc_output_release(&p->output[1]);
+    proc_lines_release(&p->lines);
+    explicit_bzero(p->chunk, sizeof p->chunk);
     mem_free(p);
 }
 
-static bool is_over(const struct proc *p)
-{
-    return p->open_handles == 0;
-}
-
-static void check_over(struct proc *p)
-{
-    bool line_is_there = p->lines != NULL && !p->line_op.canceled;
-    if (p->line_op.state == OP_RUNNING && (line_is_there || is_over(p))) op_finish(&p->line_op);
-    if (!is_over(p)) return;
-    timer_stop(p->loop, &p->kill_timer);
-    if (p->wait_op.state == OP_RUNNING) op_finish(&p->wait_op);
-    if (p->orphaned) release(p);
-}
-
-static void on_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct proc *p = handle->data;
-    p->open_handles--;
-    check_over(p);
+    if (--p->open_handles > 0) return;
+    if (p->abandoned)
+        proc_release(p);
+    else if (!p->op.canceled && (p->output[0].failed || p->output[1].failed || !proc_lines_ok(&p->lines)))
+        op_fail(&p->op, ERR_MEMORY, p->name, "no memory for the output of %s", p->name);
+    else
+        op_finish(&p->op);
 }
 
-static void close_handle(void *handle)
+static void close_handle(uv_handle_t *handle)
 {
-    if (!uv_is_closing(handle)) uv_close(handle, on_closed);
+    if (handle->data != NULL && !uv_is_closing(handle)) uv_close(handle, on_handle_closed);
 }
 
-static void on_child_exit(uv_process_t *process, int64_t exit_status, int term_signal)
+static void close_all(struct proc *p)
 {
-    struct proc *p = process->data;
+    p->closing = true;
+    struct timer *timers[] = {&p->timeout, &p->grace, &p->drain, &p->group};
+    for (int i = 0; i < 4; i++)
+        timer_stop(p->op.loop, timers[i]);
+    uv_handle_t *handles[] = {(uv_handle_t *)&p->process, (uv_handle_t *)&p->in, (uv_handle_t *)&p->out[0],
+                              (uv_handle_t *)&p->out[1]};
+    for (int i = 0; i < 4; i++)
+        close_handle(handles[i]);
+}
+
+/* --- ending ------------------------------------------------------------------------------- */
+
+static void signal_group(struct proc *p, int signum)
+{
+    kill(-p->pid, signum); /* ESRCH: it is gone, which is what was wanted */
+}
+
+static void on_grace(void *arg)
+{
+    struct proc *p = arg;
+    p->killed = true;
+    signal_group(p, SIGKILL);
+    look_at_end(p);
+}
+
+static void proc_cancel(struct op *op)
+{
+    struct proc *p = (struct proc *)op; /* op is the first member */
+    if (p->closing) return;
+    signal_group(p, SIGTERM);
+    timer_start(op->loop, &p->grace, p->grace_us, on_grace, p);
+    look_at_end(p); /* it may have ended already, with a stream still open */
+}
+
+static const struct op_kind PROC = {.name = "process", .external = true, .cancel = proc_cancel};
+
+static void on_timeout(void *arg)
+{
+    struct proc *p = arg;
+    op_cancel(&p->op, ERR_TIMEOUT, p->name, "%s was still running after %.3g s and was stopped", p->name,
+              (double)p->timeout_us / 1e6);
+}
+
+static void on_drained(void *arg)
+{
+    struct proc *p = arg;
+    p->open_streams = 0;
+    look_at_end(p);
+}
+
+static void on_group(void *arg)
+{
+    look_at_end(arg);
+}
+
+static int read_streams(struct proc *p);
+
+static void look_at_end(struct proc *p)
+{
+    if (!p->exited || p->closing) return;
+    if (p->op.canceled) {
+        if (p->is_paused) read_streams(p); /* nobody takes the lines any more */
+        /* The leader is reaped, but the number stays taken as long as the group has a member: it is
+         * looked at often enough that it cannot come to mean another group in between. */
+        if (p->looks_after_kill < MAX_LOOKS_AFTER_KILL && proc_group_is_alive(p->pid)) {
+            p->looks_after_kill += p->killed;
+            timer_start(p->op.loop, &p->group, GROUP_LOOK_US, on_group, p);
+            return;
+        }
+    }
+    if (p->open_streams > 0) {
+        if (!p->is_paused && !p->drain.active) timer_start(p->op.loop, &p->drain, DRAIN_US, on_drained, p);
+        return;
+    }
+    close_all(p);
+}
+
+static void on_exit_status(uv_process_t *handle, int64_t status, int signum)
+{
+    struct proc *p = handle->data;
     p->exited = true;
-    p->exit_code = term_signal ? -1 : exit_status;
-    p->term_signal = term_signal;
-    close_handle(&p->process);
+    p->code = signum ? -1 : (int)status;
+    p->signum = signum;
+    p->ended_us = loop_now_us(p->op.loop);
+    timer_stop(p->op.loop, &p->timeout);
+    close_handle((uv_handle_t *)handle);
+    look_at_end(p);
 }
 
-static void keep_line(struct proc *p, struct capture *c, int stream)
-{
-    struct line *line = mem_alloc(sizeof *line + c->line.len + 1);
-    if (line != NULL) {
-        line->next = NULL;
-        line->stream = stream;
-        line->len = c->line.len;
-        memcpy(line->text, buf_str(&c->line), c->line.len);
-        line->text[line->len] = '\0';
-        *p->lines_tail = line;
-        p->lines_tail = &line->next;
-    }
-    buf_clear(&c->line);
-}
+/* --- streams ------------------------------------------------------------------------------ */
 
-static void take_lines(struct proc *p, struct capture *c, const char *bytes, size_t n)
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-    int stream = (int)(c - p->captures) + 1;
-    while (n > 0) {
-        const char *newline = memchr(bytes, '\n', n);
-        size_t part = newline ? (size_t)(newline - bytes) : n;
-        buf_add(&c->line, bytes, part);
-        if (newline == NULL && c->line.len < MAX_LINE_BYTES) return;
-        keep_line(p, c, stream);
-        part += newline != NULL;
-        bytes += part;
-        n -= part;
-    }
-}
-
-static void keep(struct capture *c, const char *bytes, size_t n)
-{
-    size_t to_head = c->half > c->head.len ? c->half - c->head.len : 0;
-    if (to_head > n) to_head = n;
-    buf_add(&c->head, bytes, to_head);
-    buf_add(&c->tail, bytes + to_head, n - to_head);
-    if (c->tail.len <= 2 * c->half) return; /* trimmed in large steps: moving is amortised */
-    size_t excess = c->tail.len - c->half;
-    c->left_out += excess;
-    buf_consume(&c->tail, excess);
-}
-
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
-{
-    struct proc *p = handle->data;
     (void)suggested;
-    *out = uv_buf_init(p->chunk, sizeof p->chunk); /* one read at a time on this loop */
+    struct proc *p = handle->data;
+    *buf = uv_buf_init(p->chunk, sizeof p->chunk);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *bytes)
+static void pause_streams(struct proc *p)
+{
+    p->is_paused = true;
+    for (int i = 0; i < 2; i++)
+        if (p->out[i].data != NULL && !uv_is_closing((uv_handle_t *)&p->out[i]))
+            uv_read_stop((uv_stream_t *)&p->out[i]);
+    timer_stop(p->op.loop, &p->drain);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct proc *p = stream->data;
-    struct capture *c = stream == (uv_stream_t *)&p->captures[0].pipe ? &p->captures[0] : &p->captures[1];
+    int which = stream == (uv_stream_t *)&p->out[1];
+    bool wants_lines = p->has_lines && !p->op.canceled;
     if (n > 0) {
-        keep(c, bytes->base, (size_t)n);
-        if (p->keeps_lines) take_lines(p, c, bytes->base, (size_t)n);
-    } else if (n < 0) {
-        if (p->keeps_lines && c->line.len > 0) keep_line(p, c, (int)(c - p->captures) + 1);
-        close_handle(stream);
+        proc_output_add(&p->output[which], buf->base, (size_t)n);
+        if (wants_lines) proc_lines_add(&p->lines, which, buf->base, (size_t)n);
+    } else if (n < 0) { /* the end, or an error that ends it as well */
+        if (wants_lines) proc_lines_end(&p->lines, which);
+        close_handle((uv_handle_t *)stream);
+        p->open_streams--;
+        look_at_end(p);
     }
-    check_over(p);
+    if (!wants_lines) return;
+    if (proc_lines_is_full(&p->lines)) pause_streams(p);
+    if (p->on_line != NULL) p->on_line(p->on_line_arg);
+}
+
+static int read_streams(struct proc *p)
+{
+    p->is_paused = false;
+    for (int i = 0; i < 2; i++)
+        if (p->out[i].data != NULL && !uv_is_closing((uv_handle_t *)&p->out[i]))
+            uv_read_start((uv_stream_t *)&p->out[i], on_alloc, on_read);
+    return 0;
 }
 
 static void on_written(uv_write_t *write, int status)
 {
+    (void)status; /* a command need not read its input: EPIPE is its business */
     struct proc *p = write->data;
-    (void)status; /* a child that reads no input is no error */
-    close_handle(&p->input);
+    explicit_bzero(p->input, p->input_len);
+    close_handle((uv_handle_t *)&p->in);
 }
 
-static void kill_group(struct proc *p, int signum)
+static void send_input(struct proc *p)
 {
-    if (!p->exited) kill(-p->pid, signum);
+    uv_buf_t buf = uv_buf_init(p->input, (unsigned)p->input_len);
+    p->write.data = p;
+    if (p->input_len == 0 || uv_write(&p->write, (uv_stream_t *)&p->in, &buf, 1, on_written) != 0)
+        close_handle((uv_handle_t *)&p->in);
 }
 
-static void on_kill_timer(void *arg)
+bool proc_next_line(struct proc *p, int *stream, const char **line, size_t *len)
 {
-    struct proc *p = arg;
-    kill_group(p, SIGKILL);
-    /* Grandchildren may hold the pipes although the child is gone: stop listening. */
-    for (int i = 0; i < STREAMS; i++)
-        close_handle(&p->captures[i].pipe);
-}
-
-static void end_child(struct proc *p)
-{
-    kill_group(p, SIGTERM);
-    if (!p->kill_timer.active) timer_start(p->loop, &p->kill_timer, p->grace_us, on_kill_timer, p);
-}
-
-static void cancel_wait(struct op *op)
-{
-    struct proc *p = (struct proc *)((char *)op - offsetof(struct proc, wait_op));
-    if (is_over(p))
-        op_finish(op);
-    else
-        end_child(p);
-}
-
-static void cancel_line(struct op *op)
-{
-    struct proc *p = (struct proc *)((char *)op - offsetof(struct proc, line_op));
-    if (is_over(p))
-        op_finish(op);
-    else
-        end_child(p);
-}
-
-static const struct op_kind WAIT = {.name = "process", .external = true, .cancel = cancel_wait};
-static const struct op_kind LINE = {.name = "process output", .external = true, .cancel = cancel_line};
-
-static int spawn(struct proc *p, const struct proc_options *o, struct err *e)
-{
-    uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE}};
-    if (o->input != NULL) {
-        stdio[0].flags = UV_CREATE_PIPE | UV_READABLE_PIPE;
-        stdio[0].data.stream = (uv_stream_t *)&p->input;
+    bool found = proc_lines_next(&p->lines, stream, line, len);
+    if (p->is_paused && !proc_lines_is_full(&p->lines)) {
+        read_streams(p);
+        if (p->exited) look_at_end(p);
     }
-    for (int i = 0; i < STREAMS; i++) {
-        stdio[i + 1].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
-        stdio[i + 1].data.stream = (uv_stream_t *)&p->captures[i].pipe;
-    }
-    uv_process_options_t options = {
-        .exit_cb = on_child_exit,
-        .file = o->argv[0],
-        .args = (char **)o->argv,
-        .env = (char **)o->env,
-        .cwd = o->cwd,
-        .flags = UV_PROCESS_DETACHED, /* a group of its own */
-        .stdio_count = 3,
-        .stdio = stdio,
-    };
-    /* Libraries open sockets without close-on-exec; a child that held one would keep its peer waiting. */
-    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    int rc = uv_spawn(loop_uv(p->loop), &p->process, &options);
+    return found;
+}
+
+/* --- starting ----------------------------------------------------------------------------- */
+
+/* Makes a real pipe (a socket pair would break a script that opens /dev/stderr): one end becomes a
+ * handle of ours, the other is for the child. */
+static int open_pipe(struct proc *p, uv_pipe_t *ours, bool child_reads, int *child_fd, struct err *e)
+{
+    uv_file fds[2];
+    int rc = uv_pipe(fds, child_reads ? 0 : UV_NONBLOCK_PIPE, child_reads ? UV_NONBLOCK_PIPE : 0);
+    if (rc != 0)
+        return err_set(e, ERR_PROCESS, "process", "no pipe to %s could be made: %s", p->name,
+                       uv_strerror(rc));
+    *child_fd = fds[child_reads ? 0 : 1];
+    int our_fd = fds[child_reads ? 1 : 0];
+    uv_pipe_init(loop_uv(p->op.loop), ours, 0);
+    ours->data = p;
+    p->open_handles++;
+    rc = uv_pipe_open(ours, our_fd);
     if (rc == 0) return 0;
-    enum err_code code = rc == UV_ENOENT ? ERR_NOT_FOUND : rc == UV_EACCES ? ERR_PERMISSION : ERR_PROCESS;
-    return err_set(e, code, p->name, "%s could not be started: %s", o->argv[0], uv_strerror(rc));
+    close(our_fd);
+    return err_set(e, ERR_PROCESS, "process", "no pipe to %s could be made: %s", p->name, uv_strerror(rc));
 }
 
-int proc_start(struct proc **out, struct loop *loop, const struct proc_options *o, struct err *e)
+static int open_streams(struct proc *p, const struct proc_options *options, int child_fd[3], struct err *e)
 {
-    struct proc *p = mem_zalloc(sizeof *p);
-    if (p == NULL) return err_set(e, ERR_MEMORY, "process", "no memory to start %s", o->argv[0]);
-    p->loop = loop;
-    p->grace_us = o->grace_us;
-    p->keeps_lines = o->lines;
-    p->lines_tail = &p->lines;
-    snprintf(p->name, sizeof p->name, "run %s", o->argv[0]);
-    buf_add(&p->input_data, o->input ? o->input : "", o->input ? o->input_bytes : 0);
-    uv_pipe_init(loop_uv(loop), &p->input, 0);
-    for (int i = 0; i < STREAMS; i++) {
-        p->captures[i].half = o->max_output_bytes / 2 + 1;
-        uv_pipe_init(loop_uv(loop), &p->captures[i].pipe, 0);
-        p->captures[i].pipe.data = p;
+    int rc;
+    if (options->input != NULL) {
+        p->input_len = options->input_len;
+        p->input = mem_alloc(p->input_len + 1);
+        if (p->input == NULL || p->input_len > INT_MAX)
+            return err_set(e, ERR_MEMORY, "process", "no memory for the input of %s", p->name);
+        memcpy(p->input, options->input, p->input_len);
+        if ((rc = open_pipe(p, &p->in, true, &child_fd[0], e)) != 0) return rc;
     }
-    p->process.data = p->input.data = p->write.data = p;
-    p->open_handles = 2 + STREAMS;
-    int rc =
-        buf_ok(&p->input_data) ? spawn(p, o, e) : err_set(e, ERR_MEMORY, p->name, "no memory for its input");
+    for (int i = 0; i < 2; i++) {
+        switch (options->output) {
+        case PROC_CAPTURE:
+            if ((rc = open_pipe(p, &p->out[i], false, &child_fd[1 + i], e)) != 0) return rc;
+            p->open_streams++;
+            break;
+        case PROC_INHERIT:
+            child_fd[1 + i] = fcntl(1 + i, F_DUPFD_CLOEXEC, 3);
+            break;
+        case PROC_FILE:
+            child_fd[1 + i] = proc_open_log(options->file, e);
+            if (child_fd[1 + i] < 0) return child_fd[1 + i];
+            break;
+        }
+    }
+    return 0;
+}
+
+int proc_start(struct proc **out, struct loop *loop, const struct proc_options *options, op_done_fn done,
+               void *arg, struct err *e)
+{
+    char file[PATH_MAX];
+    int rc = proc_check_start(options->argv, options->cwd, file, sizeof file, e);
+    if (rc != 0) return rc;
+    struct proc *p = mem_zalloc(sizeof *p);
+    if (p == NULL) return err_set(e, ERR_MEMORY, "process", "no memory to start %s", options->argv[0]);
+    p->op.loop = loop;
+    snprintf(p->name, sizeof p->name, "%s", options->argv[0]);
+    p->has_lines = options->lines;
+    p->on_line = options->on_line;
+    p->on_line_arg = options->on_line_arg;
+    p->timeout_us = options->timeout_us;
+    p->grace_us = options->grace_us;
+    proc_output_init(&p->output[0], options->keep_bytes);
+    proc_output_init(&p->output[1], options->keep_bytes);
+    int child_fd[3] = {-1, -1, -1};
+    rc = open_streams(p, options, child_fd, e);
+    if (rc == 0) {
+        p->process.data = p;
+        p->open_handles++;
+        rc = proc_spawn(loop_uv(loop), &p->process, file, options->argv, options->cwd, options->env, child_fd,
+                        on_exit_status, e);
+    }
+    for (int i = 0; i < 3; i++)
+        if (child_fd[i] >= 0) close(child_fd[i]);
     if (rc != 0) {
-        p->orphaned = true; /* released when its handles have closed */
-        close_handle(&p->process);
-        close_handle(&p->input);
-        for (int i = 0; i < STREAMS; i++)
-            close_handle(&p->captures[i].pipe);
+        p->abandoned = true;
+        if (p->open_handles == 0)
+            proc_release(p);
+        else
+            close_all(p);
         return rc;
     }
     p->pid = p->process.pid;
-    for (int i = 0; i < STREAMS; i++)
-        uv_read_start((uv_stream_t *)&p->captures[i].pipe, on_alloc, on_read);
-    uv_buf_t input = uv_buf_init(p->input_data.data, (unsigned)p->input_data.len);
-    if (o->input == NULL || uv_write(&p->write, (uv_stream_t *)&p->input, &input, 1, on_written) != 0)
-        close_handle(&p->input);
+    p->began_us = loop_now_us(loop);
+    read_streams(p);
+    if (p->input != NULL) send_input(p);
+    op_begin(&p->op, loop, &PROC, OP_NO_TIMEOUT, done, arg);
+    if (p->timeout_us >= 0) timer_start(loop, &p->timeout, p->timeout_us, on_timeout, p);
     *out = p;
     return 0;
 }
 
-struct op *proc_wait(struct proc *p, int64_t timeout_us, op_done_fn done, void *arg)
+struct op *proc_op(struct proc *p)
 {
-    op_begin(&p->wait_op, p->loop, &WAIT, timeout_us, done, arg);
-    check_over(p);
-    return &p->wait_op;
+    return &p->op;
 }
 
-struct op *proc_next_line(struct proc *p, int64_t timeout_us, op_done_fn done, void *arg)
+void proc_free(struct proc *p)
 {
-    op_begin(&p->line_op, p->loop, &LINE, timeout_us, done, arg);
-    check_over(p);
-    return &p->line_op;
+    if (p == NULL) return;
+    assert(!op_is_running(&p->op));
+    proc_release(p);
 }
 
-const char *proc_line(struct proc *p, size_t *len, int *stream)
+static void free_after_all(struct op *op, void *arg)
 {
-    struct line *line = p->lines;
-    if (line == NULL) return NULL;
-    p->lines = line->next;
-    if (p->lines == NULL) p->lines_tail = &p->lines;
-    mem_free(p->taken);
-    p->taken = line;
-    *len = line->len;
-    *stream = line->stream;
-    return line->text;
+    (void)arg;
+    proc_release((struct proc *)op);
 }
 
-int proc_exit_code(const struct proc *p)
+void proc_abandon(struct proc *p)
 {
-    return (int)p->exit_code;
-}
-
-int proc_term_signal(const struct proc *p)
-{
-    return p->term_signal;
+    if (!op_is_running(&p->op)) {
+        proc_release(p);
+        return;
+    }
+    p->op.done = free_after_all;
+    p->on_line = NULL;
+    if (p->op.state != OP_RUNNING) return; /* its completion is on the way, and frees it */
+    p->abandoned = true;
+    loop_idle(p->op.loop);
+    if (p->closing) return;
+    if (!p->exited) signal_group(p, SIGKILL);
+    close_all(p);
 }
 
 int proc_pid(const struct proc *p)
@@ -318,26 +368,22 @@ int proc_pid(const struct proc *p)
     return p->pid;
 }
 
-void proc_output(const struct proc *p, int stream, struct buf *out)
+int proc_exit_code(const struct proc *p)
 {
-    const struct capture *c = &p->captures[stream - 1];
-    size_t surplus = c->tail.len > c->half ? c->tail.len - c->half : 0, left_out = c->left_out + surplus;
-    buf_add(out, buf_str(&c->head), c->head.len);
-    if (left_out > 0) buf_addf(out, "\n... %zu bytes left out ...\n", left_out);
-    buf_add(out, buf_str(&c->tail) + surplus, c->tail.len - surplus);
+    return p->code;
 }
 
-void proc_free(struct proc *p)
+int proc_exit_signal(const struct proc *p)
 {
-    if (p == NULL) return;
-    assert(!op_is_running(&p->wait_op) && !op_is_running(&p->line_op));
-    p->orphaned = true;
-    if (is_over(p)) {
-        release(p);
-        return;
-    }
-    kill_group(p, SIGKILL); /* nobody waits for it any more */
-    close_handle(&p->input);
-    for (int i = 0; i < STREAMS; i++)
-        close_handle(&p->captures[i].pipe);
+    return p->signum;
+}
+
+int64_t proc_elapsed_us(const struct proc *p)
+{
+    return p->ended_us - p->began_us;
+}
+
+bool proc_text(const struct proc *p, int stream, struct buf *out)
+{
+    return proc_output_text(&p->output[stream], out);
 }

@@ -1,52 +1,59 @@
-/* proc: child processes, started from an argument vector, never through a shell.
+/* proc: runs a command and waits for its end.
  *
- * A child is the leader of a process group of its own: ending it ends what it started too. It inherits file
- * descriptors 0 to 2 and nothing else. Its output is kept up to a limit (the first half and the latest half
- * of the limit), and can be taken line by line while it runs.
+ * A command is an argv array, never a shell's line. It leads a process group of its own: when it is
+ * canceled or out of time, the whole group gets SIGTERM, and SIGKILL after a grace. Its output is
+ * kept within limits (core/proc_output.h), handed out line by line, or goes elsewhere.
  *
- * Life cycle: proc_new, proc_start, any number of proc_next_line, proc_wait, proc_free. proc_free ends
- * a child that still runs. Programs that shall outlive the engine are proc_detached's. */
+ *     proc_start(&p, loop, &options, done, arg, &e);    -> done(op) once, then proc_free(p)
+ *
+ * A command that ends by itself is a success here, whatever its exit code: the caller judges. */
 #ifndef ENGINE_CORE_PROC_H
 #define ENGINE_CORE_PROC_H
 
-#include "base/buf.h"
 #include "core/op.h"
 
-#include <stdint.h>
+#include <stddef.h>
+
+enum proc_destination {
+    PROC_CAPTURE, /* kept; see proc_text */
+    PROC_INHERIT, /* to our own stdout and stderr */
+    PROC_FILE,    /* both appended to options.file */
+};
+
+struct proc_options {
+    const char *const *argv; /* NULL-terminated; argv[0] is searched in PATH if it has no slash */
+    const char *cwd;         /* NULL: ours */
+    char **env;              /* NULL: ours; see core/proc_env.h */
+    const char *input;       /* for its stdin, or NULL: /dev/null */
+    size_t input_len;
+    enum proc_destination output;
+    const char *file;
+    size_t keep_bytes;          /* of each stream */
+    bool lines;                 /* also hand out lines: proc_next_line */
+    int64_t timeout_us;         /* until SIGTERM; OP_NO_TIMEOUT is possible */
+    int64_t grace_us;           /* between SIGTERM and SIGKILL */
+    void (*on_line)(void *arg); /* there is something for proc_next_line; may be NULL */
+    void *on_line_arg;
+};
 
 struct proc;
 
-struct proc_options {
-    char *const *argv; /* ends with NULL; argv[0] is looked up in PATH */
-    char *const *env;  /* the whole environment, ends with NULL; NULL: the engine's own */
-    const char *cwd;   /* NULL: the engine's own */
-    const void *input; /* for its standard input; NULL: /dev/null */
-    size_t input_bytes;
-    size_t max_output_bytes; /* of each stream */
-    bool lines;              /* keep lines for proc_next_line */
-    int64_t grace_us;        /* between SIGTERM and SIGKILL when it is ended from outside */
-};
+/* Everything in options may be gone when this returns. Codes: not_found, permission, process, memory. */
+int proc_start(struct proc **out, struct loop *loop, const struct proc_options *options, op_done_fn done,
+               void *arg, struct err *e);
+struct op *proc_op(struct proc *p);
+void proc_free(struct proc *p);    /* after done has fired; p may be NULL */
+void proc_abandon(struct proc *p); /* instead: SIGKILL to the group; done never fires, p frees itself */
 
-/* argv and the rest are copied. */
-int proc_start(struct proc **out, struct loop *loop, const struct proc_options *options, struct err *e);
-
-/* Completes when the child has ended and its output was read to the end. A timeout or cancellation ends the
- * child (SIGTERM to its group, SIGKILL after the grace) and completes then, with that reason. */
-struct op *proc_wait(struct proc *p, int64_t timeout_us, op_done_fn done, void *arg);
-
-/* Completes when a line is there (proc_line) or no more can come (then proc_line gives NULL). A timeout or
- * cancellation ends the child as that of proc_wait does. */
-struct op *proc_next_line(struct proc *p, int64_t timeout_us, op_done_fn done, void *arg);
-const char *proc_line(struct proc *p, size_t *len,
-                      int *stream); /* stream: 1 or 2; valid until the next call */
+int proc_pid(const struct proc *p);
+bool proc_next_line(struct proc *p, int *stream, const char **line,
+                    size_t *len); /* stream: 0 stdout, 1 stderr */
 
 /* After the end. */
-int proc_exit_code(const struct proc *p);   /* -1 if a signal ended it */
-int proc_term_signal(const struct proc *p); /* 0 if none */
-int proc_pid(const struct proc *p);
-/* What was kept of stream 1 or 2; says in the middle how much was left out. */
-void proc_output(const struct proc *p, int stream, struct buf *out);
-
-void proc_free(struct proc *p); /* may be called at any time; NULL is fine */
+int proc_exit_code(const struct proc *p);   /* 0..255, or -1 if a signal ended it */
+int proc_exit_signal(const struct proc *p); /* 0 if it ended by itself */
+int64_t proc_elapsed_us(const struct proc *p);
+struct buf;
+bool proc_text(const struct proc *p, int stream, struct buf *out); /* true: something was left out */
 
 #endif

@@ -1,205 +1,255 @@
 #include "core/proc_detached.h"
 
+#include "base/mem.h"
+#include "core/proc_spawn.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
+enum { LOOK_US = 20000, KILL_US = 5000000 };
 
-/* Field 22 of /proc/PID/stat; the name in field 2 may hold spaces and brackets, so count from its end. */
-static bool read_stat(int pid, char *state, uint64_t *started)
+/* --- our own children ---------------------------------------------------------------------- */
+
+/* libuv is told to forget a detached process at once, so that no handle keeps the loop; so its exit
+ * status is collected here, whenever somebody asks about any process. */
+struct child {
+    struct child *next;
+    struct proc_identity who;
+    bool ended;
+    int status;
+};
+static struct child *children; /* only the loop's thread comes here */
+
+static void reap(void)
 {
-    char path[64], text[1024];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (n <= 0) return false;
-    text[n] = '\0';
-    char *at = strrchr(text, ')');
-    if (at == NULL || at[1] != ' ') return false;
-    *state = at[2];
-    at += 2;
-    for (int field = 3; field < 22 && at != NULL; field++) {
-        at = strchr(at, ' ');
-        if (at != NULL) at++;
-    }
-    if (at == NULL) return false;
-    *started = strtoull(at, NULL, 10);
-    return true;
+    for (struct child *c = children; c != NULL; c = c->next)
+        if (!c->ended && waitpid(c->who.pid, &c->status, WNOHANG) == c->who.pid) c->ended = true;
 }
 
-int proc_identify(int pid, struct proc_identity *out, struct err *e)
+static void remember(const struct proc_identity *who)
 {
-    char state;
-    if (!read_stat(pid, &state, &out->started))
-        return err_set(e, ERR_NOT_FOUND, "process", "there is no process %d", pid);
+    enum { KEPT = 256 }; /* of those that ended, for proc_exit_status */
+    int ended = 0;
+    for (struct child **at = &children; *at != NULL;) {
+        struct child *c = *at;
+        if (c->ended && ++ended > KEPT) {
+            *at = c->next;
+            mem_free(c);
+        } else {
+            at = &c->next;
+        }
+    }
+    struct child *c = mem_zalloc(sizeof *c);
+    if (c == NULL) return; /* then it stays a zombie until we end, which harms nobody */
+    c->who = *who;
+    c->next = children;
+    children = c;
+}
+
+static bool is_same(const struct proc_identity *a, const struct proc_identity *b)
+{
+    return a->pid == b->pid && a->started == b->started;
+}
+
+bool proc_exit_status(const struct proc_identity *who, int *code, int *signum)
+{
+    reap();
+    for (struct child *c = children; c != NULL; c = c->next) {
+        if (!c->ended || !is_same(&c->who, who)) continue;
+        *code = WIFEXITED(c->status) ? WEXITSTATUS(c->status) : -1;
+        *signum = WIFSIGNALED(c->status) ? WTERMSIG(c->status) : 0;
+        return true;
+    }
+    return false;
+}
+
+/* --- identity ------------------------------------------------------------------------------ */
+
+/* Ticks since boot alone would come again after the next boot. */
+static uint64_t boot_bits(void)
+{
+    static uint64_t bits;
+    static bool known;
+    if (known) return bits;
+    char id[4] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && read(fd, id, 3) == 3) bits = strtoul(id, NULL, 16) & 0xFFF;
+    if (fd >= 0) close(fd);
+    known = true;
+    return bits;
+}
+
+bool proc_identify(int pid, struct proc_identity *out)
+{
+    struct proc_stat st;
+    if (pid <= 0 || !proc_read_stat(pid, &st)) return false;
     out->pid = pid;
-    return 0;
+    out->started = boot_bits() << 40 | (st.started_ticks & ((UINT64_C(1) << 40) - 1));
+    return st.state != 'Z' && st.state != 'X';
 }
 
-bool proc_is_alive(const struct proc_identity *id)
+bool proc_is_alive(const struct proc_identity *who)
 {
-    char state;
-    uint64_t started;
-    return id->pid > 0 && read_stat(id->pid, &state, &started) && started == id->started && state != 'Z' &&
-           state != 'X';
+    reap();
+    struct proc_identity now;
+    return proc_identify(who->pid, &now) && is_same(&now, who);
 }
 
-/* In the grandchild. Only async-signal-safe calls: other threads may hold any lock. */
-static void become(char *const *argv, char *const *env, const char *cwd, int log, int null, int report)
+/* --- start --------------------------------------------------------------------------------- */
+
+static void on_forgotten(uv_handle_t *handle)
 {
-    static const int signums[] = {SIGPIPE, SIGINT, SIGTERM, SIGVTALRM};
-    sigset_t none;
-    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-    sigemptyset(&none);
-    for (size_t i = 0; i < sizeof signums / sizeof *signums; i++)
-        signal(signums[i], SIG_DFL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    if ((cwd == NULL || chdir(cwd) == 0) && dup2(null, 0) == 0 && dup2(log, 1) == 1 && dup2(log, 2) == 2) {
-        environ = (char **)env;
-        execvp(argv[0], argv);
-    }
-    int failed = errno;
-    if (write(report, &failed, sizeof failed) < 0) _exit(126);
-    _exit(127);
+    mem_free(handle);
 }
 
-/* The middle process ends at once, so that the grandchild belongs to init and leaves us no zombie. */
-static void launch(char *const *argv, char *const *env, const char *cwd, int log, int null, int report)
+int proc_detached_start(struct loop *loop, const struct proc_detached_options *options,
+                        struct proc_identity *out, struct err *e)
 {
-    pid_t pid = setsid() < 0 ? -1 : fork();
-    if (pid == 0) {
-        /* A leader of a session could get a terminal; a group of its own is enough to end it whole. */
-        setpgid(0, 0);
-        become(argv, env, cwd, log, null, report);
+    reap();
+    char file[PATH_MAX];
+    int rc = proc_check_start(options->argv, options->cwd, file, sizeof file, e);
+    if (rc != 0) return rc;
+    int log_fd = -1;
+    if (options->log_path != NULL && (log_fd = proc_open_log(options->log_path, e)) < 0) return log_fd;
+    uv_process_t *handle = mem_zalloc(sizeof *handle);
+    if (handle == NULL) {
+        rc = err_set(e, ERR_MEMORY, "process", "no memory to start %s", options->argv[0]);
+    } else {
+        int fds[3] = {-1, log_fd, log_fd};
+        rc = proc_spawn(loop_uv(loop), handle, file, options->argv, options->cwd, options->env, fds, NULL, e);
+        int pid = handle->pid;
+        uv_close((uv_handle_t *)handle, on_forgotten);
+        if (rc == 0) {
+            /* Nobody else can reap it, so the number means our child even if it has ended. */
+            proc_identify(pid, out);
+            remember(out);
+        }
     }
-    int message[2] = {pid < 0 ? errno : 0, (int)pid};
-    if (write(report, message, sizeof message) < 0) _exit(126);
-    _exit(0);
-}
-
-int proc_detached_start(struct proc_identity *out, char *const *argv, char *const *env, const char *cwd,
-                        const char *log_path, struct err *e)
-{
-    int rc = 0, report[2] = {-1, -1}, message[2] = {0, 0}, exec_errno = 0;
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (log < 0) {
-        rc = err_errno(e, errno, "start process", "the log %s cannot be opened", log_path);
-        goto done;
-    }
-    if (null < 0 || pipe2(report, O_CLOEXEC) != 0) {
-        rc = err_errno(e, errno, "start process", "%s could not be started", argv[0]);
-        goto done;
-    }
-    pid_t middle = fork();
-    if (middle == 0) launch(argv, env ? env : environ, cwd, log, null, report[1]);
-    close(report[1]);
-    report[1] = -1;
-    if (middle < 0) {
-        rc = err_errno(e, errno, "start process", "%s could not be started", argv[0]);
-        goto done;
-    }
-    /* First the middle process's message, and, only if exec failed, one more number: in any order. */
-    int numbers[3], got = 0;
-    ssize_t n;
-    while (got < 3 && (n = read(report[0], &numbers[got], sizeof numbers - (size_t)got * sizeof(int))) > 0)
-        got += (int)((size_t)n / sizeof(int));
-    while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
-        ;
-    if (got == 2 && numbers[0] == 0)
-        message[1] = numbers[1];
-    else
-        exec_errno = got > 0 ? (numbers[0] ? numbers[0] : numbers[2]) : EIO;
-    if (exec_errno != 0) {
-        rc = err_errno(e, exec_errno, "start process", "%s could not be started", argv[0]);
-        goto done;
-    }
-    rc = proc_identify(message[1], out, NULL);
-    if (rc != 0)
-        rc = err_set(e, ERR_PROCESS, "start process", "%s ended at once; its output is in %s", argv[0],
-                     log_path);
-done:
-    if (report[0] >= 0) close(report[0]);
-    if (report[1] >= 0) close(report[1]);
-    if (log >= 0) close(log);
-    if (null >= 0) close(null);
+    if (log_fd >= 0) close(log_fd);
     return rc;
 }
 
-static void on_closed(uv_handle_t *handle)
+/* --- waiting and stopping ------------------------------------------------------------------ */
+
+static void finish(struct proc_end *end)
 {
-    struct proc_stop *stop = handle->data;
-    close(stop->pidfd);
-    op_finish(&stop->op);
+    if (!end->op.canceled && end->stop && proc_is_alive(&end->who))
+        op_fail(&end->op, ERR_PROCESS, "process", "pid %d is still there after SIGKILL", end->who.pid);
+    else
+        op_finish(&end->op);
 }
 
-static void finish(struct proc_stop *stop)
+static void on_poll_closed(uv_handle_t *handle)
 {
-    timer_stop(stop->op.loop, &stop->kill_timer);
-    if (!uv_is_closing((uv_handle_t *)&stop->poll)) uv_close((uv_handle_t *)&stop->poll, on_closed);
+    struct proc_end *end = handle->data;
+    close(end->pidfd);
+    finish(end);
 }
 
-static void on_ended(uv_poll_t *poll, int status, int events)
+static void end_wait(struct proc_end *end)
+{
+    if (end->closing) return;
+    end->closing = true;
+    timer_stop(end->op.loop, &end->grace);
+    timer_stop(end->op.loop, &end->look);
+    if (end->polling)
+        uv_close((uv_handle_t *)&end->poll, on_poll_closed);
+    else
+        finish(end);
+}
+
+static void send_signal(struct proc_end *end, int signum)
+{
+    if (end->leads_group)
+        kill(-end->who.pid, signum);
+    else if (end->pidfd >= 0)
+        syscall(SYS_pidfd_send_signal, end->pidfd, signum, NULL, 0);
+    else if (proc_is_alive(&end->who))
+        kill(end->who.pid, signum);
+}
+
+static void on_kill_failed(void *arg)
+{
+    end_wait(arg);
+}
+
+static void on_grace(void *arg)
+{
+    struct proc_end *end = arg;
+    send_signal(end, SIGKILL);
+    /* A process ends some time after SIGKILL was sent; one that a disk holds may take for ever. */
+    timer_start(end->op.loop, &end->grace, KILL_US, on_kill_failed, end);
+}
+
+/* Ends the wait when the process, and what is left of its group when it is to be stopped, is gone.
+ * A pidfd tells of the leader's end; for a group there is nothing to poll. */
+static void look(void *arg)
+{
+    struct proc_end *end = arg;
+    if (!end->ended) end->ended = !proc_is_alive(&end->who);
+    bool more = !end->ended || (end->stop && end->leads_group && proc_group_is_alive(end->who.pid));
+    if (!more)
+        end_wait(end);
+    else if (end->ended || !end->polling)
+        timer_start(end->op.loop, &end->look, LOOK_US, look, end);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    finish(poll->data);
+    uv_poll_stop(poll);
+    struct proc_end *end = poll->data;
+    end->ended = true;
+    reap();
+    look(end);
 }
 
-static void on_cancel(struct op *op)
+static void end_cancel(struct op *op)
 {
-    finish((struct proc_stop *)op);
+    end_wait((struct proc_end *)op); /* op is the first member */
 }
 
-static void on_kill_timer(void *arg)
+static const struct op_kind END = {.name = "process", .external = true, .cancel = end_cancel};
+
+static void start_polling(struct proc_end *end)
 {
-    struct proc_stop *stop = arg;
-    if (proc_is_alive(&stop->id)) kill(-stop->id.pid, SIGKILL);
-}
-
-static const struct op_kind STOP = {.name = "end of process", .external = true, .cancel = on_cancel};
-
-static const struct op_kind ENDED = {.name = "end of process"};
-
-static void already_ended(void *arg)
-{
-    op_finish(arg);
-}
-
-int proc_stop_start(struct proc_stop *stop, struct loop *loop, const struct proc_identity *id,
-                    int64_t grace_us, int64_t timeout_us, bool send_signals, op_done_fn done, void *arg,
-                    struct err *e)
-{
-    stop->id = *id;
-    stop->pidfd = (int)syscall(SYS_pidfd_open, id->pid, 0);
-    /* Looked at after the pidfd was opened: from here on the pidfd means this very process. */
-    if (stop->pidfd < 0 || !proc_is_alive(id)) {
-        int failed = stop->pidfd < 0 ? errno : ESRCH;
-        if (stop->pidfd >= 0) close(stop->pidfd);
-        if (failed != ESRCH)
-            return err_errno(e, failed, "stop process", "process %d cannot be watched", id->pid);
-        op_begin(&stop->op, loop, &ENDED, OP_NO_TIMEOUT, done, arg);
-        loop_post(loop, &stop->post, already_ended, &stop->op);
-        return 0;
+    end->pidfd = (int)syscall(SYS_pidfd_open, end->who.pid, 0);
+    if (end->pidfd < 0) return; /* gone, or forbidden by a container: look() finds out which */
+    fcntl(end->pidfd, F_SETFD, FD_CLOEXEC);
+    if (uv_poll_init(loop_uv(end->op.loop), &end->poll, end->pidfd) != 0) {
+        close(end->pidfd);
+        end->pidfd = -1;
+        return;
     }
-    int rc = uv_poll_init(loop_uv(loop), &stop->poll, stop->pidfd);
-    if (rc == 0) rc = uv_poll_start(&stop->poll, UV_READABLE, on_ended);
-    if (rc != 0) {
-        close(stop->pidfd);
-        return err_set(e, ERR_INTERNAL, "stop process", "process %d cannot be watched: %s", id->pid,
-                       uv_strerror(rc));
+    end->poll.data = end;
+    end->polling = true;
+    uv_poll_start(&end->poll, UV_READABLE, on_poll);
+}
+
+int proc_end_start(struct proc_end *end, struct loop *loop, int64_t timeout_us, op_done_fn done, void *arg,
+                   struct err *e)
+{
+    (void)e; /* nothing here can fail: what cannot be polled is looked at */
+    op_begin(&end->op, loop, &END, timeout_us, done, arg);
+    start_polling(end);
+    /* Only now that the pidfd holds on to whoever has the number is it asked who that is. */
+    if (proc_is_alive(&end->who)) {
+        end->leads_group = getpgid(end->who.pid) == end->who.pid;
+        if (end->stop) {
+            send_signal(end, SIGTERM);
+            timer_start(loop, &end->grace, end->grace_us, on_grace, end);
+        }
+    } else {
+        end->stop = false;
     }
-    stop->poll.data = stop;
-    op_begin(&stop->op, loop, &STOP, timeout_us, done, arg);
-    if (!send_signals) return 0;
-    kill(-id->pid, grace_us > 0 ? SIGTERM : SIGKILL);
-    if (grace_us > 0) timer_start(loop, &stop->kill_timer, grace_us, on_kill_timer, stop);
+    look(end);
     return 0;
 }

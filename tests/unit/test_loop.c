@@ -3,6 +3,7 @@
 #include "core/work.h"
 #include "test.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
 
 static bool is_set(void *arg)
@@ -95,6 +96,45 @@ TEST(work_runs_beside_the_loop_and_brings_back_its_error)
     close(fds[0]);
     close(fds[1]);
     loop_free(loop);
+}
+
+/* Stands before libuv's own: lets the millisecond turn between arming the loop's timer and polling. */
+static bool is_run_late;
+int uv_run(uv_loop_t *uv, uv_run_mode mode)
+{
+    int (*real)(uv_loop_t *, uv_run_mode) = (int (*)(uv_loop_t *, uv_run_mode))dlsym(RTLD_NEXT, "uv_run");
+    if (is_run_late) usleep(3000);
+    return real(uv, mode);
+}
+
+static void never_called(uv_poll_t *poll, int status, int events)
+{
+    (void)poll;
+    (void)status;
+    (void)events;
+}
+
+TEST(a_short_timer_ends_a_poll_although_a_descriptor_stays_silent)
+{
+    struct clock clock;
+    struct loop *loop;
+    int fds[2];
+    uv_poll_t silent;
+    clock_init_real(&clock);
+    REQUIRE(pipe(fds) == 0);
+    REQUIRE(loop_init(&loop, &clock, NULL) == 0);
+    REQUIRE(uv_poll_init(loop_uv(loop), &silent, fds[0]) == 0);
+    uv_poll_start(&silent, UV_READABLE, never_called);
+    struct op op = {0};
+    int fired = 0;
+    is_run_late = true;
+    op_sleep(&op, loop, 1000, set, &fired);
+    CHECK_INT(loop_run_until(loop, is_set, &fired, NULL), 0);
+    is_run_late = false;
+    uv_close((uv_handle_t *)&silent, NULL);
+    loop_free(loop);
+    close(fds[0]);
+    close(fds[1]);
 }
 
 TEST_MAIN()

@@ -1,0 +1,142 @@
+/* Files appear whole; removing stays inside; hashes are right. */
+#include "core/files.h"
+#include "test.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[PATH_MAX];
+
+static const char *in(const char *name)
+{
+    static char paths[4][PATH_MAX + 64];
+    static int next;
+    char *path = paths[next++ % 4];
+    if (folder[0] == '\0' && files_mkdtemp("/tmp/test-files-", folder, NULL) != 0) abort();
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+TEST(what_is_written_is_read)
+{
+    struct err e;
+    struct buf out = BUF_INIT;
+    struct files_stat st;
+    CHECK_INT(files_write(in("a"), "one\ntwo\nthree\n", 14, 0600, &e), 0);
+    CHECK_INT(files_read(in("a"), 14, &out, &e), 0);
+    CHECK_STR(buf_str(&out), "one\ntwo\nthree\n");
+    CHECK_INT(files_stat(in("a"), true, &st, &e), 0);
+    CHECK_INT(st.mode, 0600);
+    CHECK_STR(st.type, "file");
+    buf_clear(&out);
+    CHECK_INT(files_read(in("a"), 13, &out, &e), -ERR_LIMIT);
+    buf_clear(&out);
+    CHECK_INT(files_read(in("none"), 13, &out, &e), -ERR_NOT_FOUND);
+    CHECK_INT(files_read(folder, 13, &out, &e), -ERR_IO);
+    CHECK_INT(files_append(in("a"), "four\n", 5, 0600, &e), 0);
+    buf_clear(&out);
+    CHECK_INT(files_read_tail(in("a"), 12, &out, &e), 0);
+    CHECK_STR(buf_str(&out), "three\nfour\n");
+    buf_clear(&out);
+    CHECK_INT(files_read_tail(in("a"), 11, &out, &e), 0); /* exactly at a line's beginning */
+    CHECK_STR(buf_str(&out), "three\nfour\n");
+    buf_clear(&out);
+    CHECK_INT(files_read_tail(in("a"), 1000, &out, &e), 0);
+    CHECK_INT(out.len, 19);
+    buf_release(&out);
+}
+
+TEST(a_failed_write_leaves_the_old_file_and_nothing_beside_it)
+{
+    struct err e;
+    struct buf names = BUF_INIT;
+    CHECK_INT(files_mkdir(in("w/target"), 0700, &e), 0); /* a folder cannot be replaced by a file */
+    CHECK(files_write(in("w/target"), "x", 1, 0600, &e) < 0);
+    CHECK_INT(files_list(in("w"), &names, &e), 0);
+    CHECK_INT(names.len, 7);
+    CHECK_STR(buf_str(&names), "target");
+    CHECK_INT(files_write(in("none/x"), "x", 1, 0600, &e), -ERR_NOT_FOUND);
+    buf_release(&names);
+}
+
+TEST(names_come_in_order)
+{
+    struct err e;
+    struct buf names = BUF_INIT;
+    static const char *const made[] = {"l/b", "l/a", "l/c"};
+    CHECK_INT(files_mkdir(in("l"), 0700, &e), 0);
+    for (int i = 0; i < 3; i++)
+        CHECK_INT(files_write(in(made[i]), "", 0, 0600, &e), 0);
+    CHECK_INT(files_list(in("l"), &names, &e), 0);
+    CHECK_INT(names.len, 6);
+    CHECK(memcmp(names.data, "a\0b\0c", 6) == 0);
+    buf_release(&names);
+}
+
+TEST(removing_a_tree_does_not_follow_links)
+{
+    struct err e;
+    struct files_stat st;
+    CHECK_INT(files_mkdir(in("keep"), 0700, &e), 0);
+    CHECK_INT(files_write(in("keep/file"), "x", 1, 0600, &e), 0);
+    CHECK_INT(files_mkdir(in("tree/a/b"), 0700, &e), 0);
+    CHECK_INT(files_symlink(in("keep"), in("tree/a/link"), false, &e), 0);
+    CHECK_INT(files_remove_tree(in("tree"), &e), 0);
+    CHECK_INT(files_stat(in("tree"), true, &st, &e), -ERR_NOT_FOUND);
+    CHECK_INT(files_stat(in("keep/file"), true, &st, &e), 0);
+    CHECK_INT(files_remove_tree(in("tree"), &e), 0); /* gone already */
+    CHECK_INT(files_symlink(in("keep"), in("link"), false, &e), 0);
+    CHECK_INT(files_remove_tree(in("link"), &e), 0);
+    CHECK_INT(files_stat(in("keep/file"), true, &st, &e), 0);
+    CHECK_INT(files_remove_tree("/", &e), -ERR_USAGE);
+    CHECK_INT(files_remove_tree("//../.", &e), -ERR_USAGE);
+    CHECK_INT(files_remove_tree(".", &e), -ERR_USAGE);
+}
+
+TEST(links_are_replaced_in_one_step_and_files_are_not)
+{
+    struct err e;
+    char text[PATH_MAX];
+    CHECK_INT(files_symlink("one", in("current"), false, &e), 0);
+    CHECK_INT(files_symlink("two", in("current"), false, &e), -ERR_EXISTS);
+    CHECK_INT(files_symlink("two", in("current"), true, &e), 0);
+    ssize_t n = readlink(in("current"), text, sizeof text - 1);
+    CHECK_INT(n, 3);
+    CHECK(memcmp(text, "two", 3) == 0);
+    CHECK_INT(files_write(in("plain"), "x", 1, 0644, &e), 0);
+    CHECK_INT(files_symlink("two", in("plain"), true, &e), -ERR_EXISTS);
+}
+
+TEST(copies_keep_the_mode)
+{
+    struct err e;
+    struct files_stat st;
+    CHECK_INT(files_write(in("tool"), "#!/bin/sh\n", 10, 0755, &e), 0);
+    CHECK_INT(files_copy(in("tool"), in("tool2"), &e), 0);
+    CHECK_INT(files_stat(in("tool2"), true, &st, &e), 0);
+    CHECK_INT(st.mode, 0755);
+    CHECK_INT(st.size_bytes, 10);
+    CHECK_INT(files_copy(in("none"), in("tool3"), &e), -ERR_NOT_FOUND);
+}
+
+TEST(hashes_of_texts_and_files_agree)
+{
+    struct err e;
+    char a[65], b[65];
+    CHECK_INT(files_sha256_text("abc", 3, a, &e), 0);
+    CHECK_STR(a, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    CHECK_INT(files_write(in("abc"), "abc", 3, 0600, &e), 0);
+    CHECK_INT(files_sha256(in("abc"), NULL, b, &e), 0);
+    CHECK_STR(b, a);
+    CHECK_INT(files_sha256(in("none"), NULL, b, &e), -ERR_NOT_FOUND);
+    atomic_bool canceled = true;
+    CHECK_INT(files_sha256(in("abc"), &canceled, b, &e), -ERR_CANCELED);
+}
+
+TEST(zz_the_folder_is_removed_at_the_end)
+{
+    if (folder[0] != '\0') CHECK_INT(files_remove_tree(folder, NULL), 0);
+}
+
+TEST_MAIN()
