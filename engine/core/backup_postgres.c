@@ -34,6 +34,12 @@ static int begin_copy(PGconn *conn, const char *statement, ExecStatusType wanted
     return status == wanted ? 0 : failed(conn, what, statement, e);
 }
 
+static void keep_quiet(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message; /* notices; what matters comes back as an error */
+}
+
 static int connect_to(const char *url, const char *what, PGconn **out, struct err *e)
 {
     int rc = lazy_pq(e);
@@ -45,6 +51,7 @@ static int connect_to(const char *url, const char *what, PGconn **out, struct er
         PQfinish(*out);
         return -ERR_CONNECT;
     }
+    PQsetNoticeProcessor(*out, keep_quiet, NULL);
     /* What a role's own settings might cut short or hide must not: a row that row security hides is an error. */
     rc = run(*out, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET extra_float_digits = 3; SET lock_timeout = '30s'", what, e);
     if (rc != 0) PQfinish(*out);

@@ -78,8 +78,11 @@ function World:start_postgres()
   self.postgres_port = port
   self:boot_postgres()
   local admin = expect(sql.open(("postgres://demo@127.0.0.1:%d/postgres"):format(port)))
-  expect(admin:execute "CREATE DATABASE demo")
+  -- The application has a role of its own: a restore can keep it out for a moment and still come in.
+  expect(admin:execute "CREATE ROLE shop LOGIN")
+  expect(admin:execute "CREATE DATABASE demo OWNER shop")
   admin:close()
+  self.application_database = ("postgres://shop@127.0.0.1:%d/demo"):format(port)
   return ("postgres://demo@127.0.0.1:%d/demo"):format(port)
 end
 
@@ -144,12 +147,13 @@ function M.build(folder, options)
   require("demo.releases").build(options.source, self.releases, options.fault)
 
   self.database = options.postgres and self:start_postgres() or ("sqlite:" .. folder .. "/demo.db")
+  self.application_database = self.application_database or self.database
   self.addresses = { blue = "127.0.0.1:" .. net.free_port(), green = "127.0.0.1:" .. net.free_port() }
   local ports = { public = net.free_port(), stand_ins = net.free_port(), mail = net.free_port() }
   self.public = ("http://127.0.0.1:%d"):format(ports.public)
   self.admin_socket, self.log_socket = folder .. "/haproxy.sock", folder .. "/requests.sock"
   self.environment_variables = {
-    DEMO_DATABASE = self.database, DEMO_DATABASE_URL = self.database, DEMO_RELEASES = self.releases, DEMO_VAULT_TOKEN = "demo-vault-token",
+    DEMO_DATABASE = self.database, DEMO_DATABASE_URL = self.application_database, DEMO_RELEASES = self.releases, DEMO_VAULT_TOKEN = "demo-vault-token",
     DEMO_STAND_INS = ("http://127.0.0.1:%d"):format(ports.stand_ins), DEMO_MAIL = ("smtp://127.0.0.1:%d"):format(ports.mail),
     DEMO_PROXY = "127.0.0.1:" .. ports.public, DEMO_PUBLIC = self.public, DEMO_HAPROXY = self.admin_socket, DEMO_LOG_SOCKET = self.log_socket,
     DEMO_BLUE = self.addresses.blue, DEMO_GREEN = self.addresses.green, DEMO_BACKUPS = folder .. "/backups", DEMO_UPLOADS = folder .. "/uploads",
@@ -161,8 +165,10 @@ function M.build(folder, options)
   local first, candidate = expect(release.open(venture, "1.0")), expect(release.open(venture, "1.1"))
   local db = expect(sql.open(self.database, { timeout = 30 }))
   if not options.postgres then expect(db:query "PRAGMA journal_mode = WAL") end
+  if options.postgres then expect(db:execute "SET ROLE shop") end -- the tables are the application's
   expect(migrations.apply(db, first.migrations, "schema_migrations"))
   seed(db, candidate)
+  if options.postgres then expect(db:execute "RESET ROLE") end
   if options.fault == "backup" then self:damage_archive(db) else db:close() end
 
   local stand_ins = { self.engine, options.source .. "/stand_ins.lua", "--port", tostring(ports.stand_ins), "--mail-port", tostring(ports.mail) }
@@ -177,7 +183,7 @@ function M.build(folder, options)
   self.state = folder .. "/state"
   local colours = environment.open({ folder = folder, environment = {
     driver = "process", addresses = self.addresses, stop_grace = 5,
-    command = { self.engine, "{folder}/application.lua", "--port", "{port}", "--database", self.database },
+    command = { self.engine, "{folder}/application.lua", "--port", "{port}", "--database", self.application_database },
   } }, self.state)
   self.colours = colours
   expect(colours:provision("blue", first))
