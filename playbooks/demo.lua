@@ -25,6 +25,23 @@ local function look(world)
   return { blue = weights.blue, green = weights.green, version = world:served_version() or "none", stage = stage }
 end
 
+-- A venture is a folder: the demo's own, with the overlay's files over it.
+local function lay_venture(source, overlay, to)
+  expect(process.run { argv = { "cp", "-r", source .. "/venture", to }, check = true })
+  if overlay then expect(process.run { argv = { "cp", "-r", overlay .. "/.", to }, check = true }) end
+  return to
+end
+
+-- After a database rollback: is the schema that of before, and is every row that was there as it was?
+local function database_is_of_before(world)
+  local db = expect(sql.open(world.database, { timeout = 10 }))
+  local plan = db:value "SELECT count(plan) FROM ventures"
+  local seeded = expect(db:value "SELECT count(*) FROM ventures WHERE id LIKE 'seed%' AND budget_cents = CAST(substr(id, 5) AS INTEGER) * 101")
+  db:close()
+  print(("demo: schema of 1.0: %s; rows of before: %d of 200 as they were"):format(plan == nil and "yes" or "no", seeded))
+  return plan == nil and seeded == 200
+end
+
 local function outcome_of(code, seen)
   if code == 0 and seen.green == 100 and seen.version == "1.1" then return "promoted" end
   if code == 4 and seen.blue == 100 and seen.version == "1.0" then return "rolled_back" end
@@ -39,6 +56,7 @@ return playbook {
     fault = { type = "string", one_of = FAULTS, default = "none", about = "plants one fault: " .. table.concat(FAULTS, ", ") },
     postgres = { type = "boolean", default = false, about = "PostgreSQL instead of the embedded SQLite" },
     world = { type = "string", default = "build/demo", about = "the folder of the demo's world; made anew" },
+    overlay = { type = "string", about = "a folder whose files lie over the demo's venture: a part of one's own, another configuration" },
     release = { type = "string", default = "1.1", about = "the release candidate" },
   },
   run = function(run)
@@ -59,8 +77,9 @@ return playbook {
     print(("demo: release 1.0 serves at %s, 8 clients are asking"):format(world.public))
     if fault == "crash" then world:kill_green_under_traffic() end
 
+    local venture = lay_venture(source, run.args.overlay, folder .. "/venture")
     local result = expect(process.run {
-      argv = { world.engine, source:match "^(.*)/[^/]*$" .. "/stage30.lua", "--venture", source .. "/venture", "--release", run.args.release, "--state", world.state, "--mode", "auto" },
+      argv = { world.engine, source:match "^(.*)/[^/]*$" .. "/stage30.lua", "--venture", venture, "--release", run.args.release, "--state", world.state, "--mode", "auto" },
       env = world.environment_variables, timeout = 900, on_line = function(line) print(line) end,
     })
     local sent, failed = world.sent, world.failed
@@ -71,6 +90,7 @@ return playbook {
     local latest = expect(require("journal").open(world.state .. "/journal.db"))
     local row = latest:runs { limit = 1 }[1]
     latest:close()
+    local restored = fault ~= "migration" or database_is_of_before(world)
     for i = 1, math.min(#world.failures, 5) do
       local failure = world.failures[i]
       print(("demo: failed request %d: %s %s: %s"):format(i, failure.at, failure.what, failure.why))
@@ -78,7 +98,7 @@ return playbook {
     print(("demo: outcome=%s exit=%s sent=%d failed=%d blue=%d green=%d version=%s stage=%s run=%s log=%s"):format(outcome, tostring(result.code), sent, failed,
       seen.blue, seen.green, seen.version, tostring(seen.stage), row and row.id or "none", row and ("%s/runs/%s/deployment-log.md"):format(world.state, row.id) or "none"))
     local wanted = EXPECTED[fault]
-    local right = outcome == wanted[1] and result.code == wanted[2] and (fault ~= "none" or failed == 0)
+    local right = outcome == wanted[1] and result.code == wanted[2] and (fault ~= "none" or failed == 0) and restored
     return { exit = right and 0 or 1, outcome = outcome }
   end,
 }

@@ -59,6 +59,7 @@ function M.open(run)
   local err
   self.release, err = release.open(venture, run.args.release)
   if not self.release then usage(err.message, err.next) end
+  venture.traffic.folder = venture.folder -- commands of a team's own are found there
   self.traffic, err = traffic.open(venture.traffic)
   if not self.traffic then error(err, 0) end
   self.weights_before, err = self.traffic:get()

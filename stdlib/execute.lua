@@ -42,7 +42,14 @@ local function load_playbook(path)
   end
   local ok, playbook = pcall(chunk)
   if not ok then
-    if core_err.is(playbook) then return nil, playbook end
+    if core_err.is(playbook) then
+      if playbook.code == "playbook" and playbook.op == "load playbook" then
+        local sources = core_search.sources()
+        local line = playbook.field and require("schema").line_of(sources[#sources].text, { playbook.field }) or 1
+        playbook.message = ("%s:%d: %s"):format(path, line, playbook.message)
+      end
+      return nil, playbook
+    end
     return nil, core_err.new { code = "playbook", op = "load playbook", message = tostring(playbook) }
   end
   if not run_module.is_playbook(playbook) then
@@ -128,6 +135,7 @@ local function finish(run, ok, value)
   if run.reason_of_failure then display.failure(run.reason_of_failure) end
   if result.summary then print("  state  " .. result.summary) end
   if result.err then display.failure(result.err) end
+  if not run.id and not ok then print("  next   " .. (value.next or "engine help")) end
   if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s --state %s"):format(run.id, run.state_folder), code)) end
   return code
 end

@@ -20,14 +20,17 @@ local Playbook = { __name = "playbook" }
 ---@return table
 ---@usage local p = playbook { name = "empty", about = "does nothing", run = function() end }  assert(p.name == "empty")
 function M.playbook(fields)
-  if type(fields) ~= "table" then error("playbook takes a table", 2) end
+  -- `return playbook { ... }` is a tail call, so there is no caller whose line an error could name: the field
+  -- is given, and whoever loads the file finds its line.
+  local function misuse(message, field) error(core_err.new { code = "playbook", op = "load playbook", message = message, field = field }, 0) end
+  if type(fields) ~= "table" then misuse "playbook takes a table" end
   local known = { name = "string", about = "string", args = "table", prepare = "function", run = "function", needs_venture = "boolean" }
   for key, value in pairs(fields) do
-    if not known[key] then error(("a playbook has no field '%s'"):format(tostring(key)), 2) end
-    if type(value) ~= known[key] then error(("the playbook's field '%s' must be a %s"):format(key, known[key]), 2) end
+    if not known[key] then misuse(("a playbook has no field '%s'"):format(tostring(key)), key) end
+    if type(value) ~= known[key] then misuse(("the playbook's field '%s' must be a %s"):format(key, known[key]), key) end
   end
-  if not fields.name then error("a playbook needs a name", 2) end
-  if not fields.run then error("a playbook needs a function run", 2) end
+  if not fields.name then misuse "a playbook needs a name" end
+  if not fields.run then misuse "a playbook needs a function run" end
   fields.args = fields.args or {}
   return setmetatable(fields, Playbook)
 end

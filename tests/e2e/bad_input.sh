@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Bad input: each a clear error that names what, where and what to do, exit code 2, and nothing changed or left.
+set -u
+cd "$(dirname "$0")/../.."
+engine=$(realpath "${ENGINE:-build/engine}")
+scratch=$(mktemp -d /tmp/engine-bad-XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0
+stage30=playbooks/stage30.lua
+
+export DEMO_DATABASE=sqlite:$scratch/none.db DEMO_DATABASE_URL=sqlite:$scratch/none.db DEMO_RELEASES=$scratch/releases DEMO_VAULT_TOKEN=demo-vault-token \
+  DEMO_STAND_INS=http://127.0.0.1:1 DEMO_MAIL=smtp://127.0.0.1:1 DEMO_PROXY=127.0.0.1:1 DEMO_PUBLIC=http://127.0.0.1:1 DEMO_HAPROXY=$scratch/no.sock \
+  DEMO_LOG_SOCKET=$scratch/log.sock DEMO_BLUE=127.0.0.1:1 DEMO_GREEN=127.0.0.1:2 DEMO_BACKUPS=$scratch/backups DEMO_UPLOADS=$scratch DEMO_ENGINE=$engine DEMO_RULES=$scratch/rules.yml
+mkdir -p "$scratch/releases/1.1"
+echo 'return 1' > "$scratch/releases/1.1/application.lua"
+
+# A venture like the demo's, changed by a sed script, without the reference into the vault (there is none here).
+venture() {
+  mkdir -p "$scratch/$1"
+  sed -e 's/secret "vault:[^"]*"/secret "env:DEMO_VAULT_TOKEN"/' -e "$2" playbooks/demo/venture/venture.lua > "$scratch/$1/venture.lua"
+}
+
+# refuse NAME CODE PATTERN... -- COMMAND... : exit code, every pattern in the output, and no state folder made
+refuse() {
+  local name=$1 code=$2 ok=1 patterns=() output actual
+  shift 2
+  while [ "$1" != -- ]; do patterns+=("$1"); shift; done
+  shift
+  output=$("$@" 2>&1 < /dev/null)
+  actual=$?
+  [ $actual = "$code" ] || { echo "$name: exit $actual, expected $code"; ok=0; }
+  for pattern in "${patterns[@]}"; do grep -Eq -- "$pattern" <<< "$output" || { echo "$name: no '$pattern'"; ok=0; }; done
+  [ ! -e "$scratch/state" ] || { echo "$name: something was written into the state folder"; ok=0; rm -rf "$scratch/state"; }
+  [ ! -e "$scratch/none.db" ] || { echo "$name: a database was made"; ok=0; rm -f "$scratch/none.db"; }
+  if [ $ok = 1 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); sed 's/^/  /' <<< "$output"; fi
+}
+deploy() { "$engine" "$stage30" --state "$scratch/state" --release 1.1 "$@"; }
+
+venture key 's/^  backup = {/  bakcup = {/'
+refuse 'unknown key' 2 "venture.lua:[0-9]+: .*unknown key 'bakcup'; did you mean 'backup'\?" -- deploy --venture "$scratch/key"
+venture nested 's/drain_timeout = 15/drian_timeout = 15/'
+refuse 'unknown nested key' 2 "venture.lua:[0-9]+: traffic.drian_timeout: unknown key 'drian_timeout'; did you mean 'drain_timeout'" -- deploy --venture "$scratch/nested"
+venture type 's/watch = 8/watch = "8"/'
+refuse 'wrong type' 2 'venture.lua:[0-9]+: canary.watch: must be a number, but is string' -- deploy --venture "$scratch/type"
+venture kinds 's/{ name = "database answers", sql = "SELECT 1", expect = 1 }/{ name = "database answers", sql = "SELECT 1", tcp = "a:1" }/'
+refuse 'two kinds in one check' 2 'venture.lua:[0-9]+: .*two kinds' -- deploy --venture "$scratch/kinds"
+refuse 'no venture folder' 2 'no/such/venture.lua does not exist' '--venture DIR' -- deploy --venture no/such
+refuse 'no venture given' 2 'needs a venture' -- deploy
+venture syntax 's/^  backup = {/  backup = = {/'
+refuse 'syntax error in the configuration' 2 'venture.lua:[0-9]+: .*near' -- deploy --venture "$scratch/syntax"
+venture acts 's/^return {/os.execute("touch x")\nreturn {/'
+refuse 'a configuration that acts' 2 "venture.lua:[0-9]+: 'os' is not available" -- deploy --venture "$scratch/acts"
+venture good ''
+refuse 'a missing secret' 2 "venture.lua:[0-9]+: database.url: .*environment variable DEMO_DATABASE is not set: export" -- env -u DEMO_DATABASE "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
+refuse 'a missing setting' 2 'DEMO_BACKUPS is not set' -- env -u DEMO_BACKUPS "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
+refuse 'the proxy is not there' 2 'no.sock' 'Start the proxy' -- deploy --venture "$scratch/good"
+refuse 'no such release' 2 'there is no release 9.9' -- "$engine" "$stage30" --state "$scratch/state" --release 9.9 --venture "$scratch/good"
+refuse 'no release given' 2 '--release is missing' -- "$engine" "$stage30" --state "$scratch/state" --venture "$scratch/good"
+refuse 'unknown argument' 2 'unknown option --relaese; did you mean --release' -- deploy --venture "$scratch/good" --relaese 1
+refuse 'unknown mode' 2 '--mode must be one of manual, assisted, auto' -- deploy --venture "$scratch/good" --mode fast
+
+cat > "$scratch/syntax.lua" << 'L'
+return playbook {
+  name = "x"
+  about = "a comma is missing above",
+}
+L
+refuse 'syntax error in a playbook' 2 'syntax.lua:3: .*near .about' -- "$engine" "$scratch/syntax.lua" --state "$scratch/state"
+cat > "$scratch/execute.lua" << 'L'
+return playbook { name = "x", about = "y", run = function()
+  step("looks harmless", function() end)
+  os.execute("rm -rf /")
+end }
+L
+refuse 'a playbook that calls os.execute' 2 "execute.lua:3: 'os' is not available in a playbook; use process" -- "$engine" "$scratch/execute.lua" --state "$scratch/state"
+echo 'return { name = "x" }' > "$scratch/table.lua"
+refuse 'not a playbook' 2 'must end with .return playbook' -- "$engine" "$scratch/table.lua" --state "$scratch/state"
+echo 'return playbook { name = "x", runn = function() end }' > "$scratch/field.lua"
+refuse 'unknown field of a playbook' 2 "field.lua:1: a playbook has no field 'runn'" -- "$engine" "$scratch/field.lua" --state "$scratch/state"
+echo 'local a = require "stage30.nonsense" return playbook { name = "x", run = function() end }' > "$scratch/module.lua"
+refuse 'a module that is not there' 2 "module 'stage30.nonsense' was not found" -- "$engine" "$scratch/module.lua" --state "$scratch/state"
+refuse 'a missing playbook' 2 'there is no playbook no/such.lua' -- "$engine" no/such.lua --state "$scratch/state"
+refuse 'neither command nor playbook' 2 "'stauts' is neither a command nor a playbook; did you mean 'status'" -- "$engine" stauts
+refuse 'no journal' 2 'there is no journal' -- "$engine" status --state "$scratch/state"
+refuse 'unknown error code' 2 'E0200' -- "$engine" explain E9999
+mkdir -p "$scratch/over/stage30"
+cp "$scratch/good/venture.lua" "$scratch/over/"
+echo 'return function( end' > "$scratch/over/stage30/gates.lua"
+refuse 'a broken override' 2 'over/stage30/gates.lua:1:' -- deploy --venture "$scratch/over"
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

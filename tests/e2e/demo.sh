@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The demo for real: success, every fault, PostgreSQL, a venture that replaces one substage, and one that
+# moves traffic with its own command. Judged by the demo's last line, which is read back from the world.
+set -u
+cd "$(dirname "$0")/../.."
+engine=${ENGINE:-build/engine}
+scratch=$(mktemp -d /tmp/engine-e2e-XXXXXX)
+chmod 755 "$scratch"
+trap 'rm -rf "$scratch"' EXIT
+passed=0 failed=0
+
+mkdir -p "$scratch/command"
+cp tests/e2e/ventures/command/traffic.sh "$scratch/command/"
+sed '/^  traffic = {/,/^  },/c\
+  traffic = {\
+    driver = "command", set = { "./traffic.sh", "set", "{blue}", "{green}" }, get = { "./traffic.sh", "get" },\
+    ready = { "./traffic.sh", "ready", "{colour}" }, drain = { "./traffic.sh", "drain", "{colour}" }, maintenance = { "./traffic.sh", "maintenance", "{colour}" },\
+    servers = { blue = { "blue1" }, green = { "green1" } }, public = env "DEMO_PUBLIC",\
+  },' playbooks/demo/venture/venture.lua > "$scratch/command/venture.lua"
+
+# run NAME ARGS... : one demo in a world of its own
+run() {
+  local name=$1
+  shift
+  "$engine" playbooks/demo.lua --world "$scratch/world-$name" "$@" > "$scratch/$name.out" 2>&1
+  echo $? > "$scratch/$name.code"
+}
+
+# expect NAME CODE PATTERN [PATTERN of the output]...: the demo's exit code and its last line, then anywhere
+expect() {
+  local name=$1 code=$2 last=$3 ok=1
+  shift 3
+  [ "$(cat "$scratch/$name.code")" = "$code" ] || { echo "$name: exit $(cat "$scratch/$name.code"), expected $code"; ok=0; }
+  tail -1 "$scratch/$name.out" | grep -Eq "$last" || { echo "$name: last line: $(tail -1 "$scratch/$name.out"), expected $last"; ok=0; }
+  for pattern in "$@"; do grep -Eq "$pattern" "$scratch/$name.out" || { echo "$name: nothing like '$pattern'"; ok=0; }; done
+  if [ $ok = 1 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); sed 's/^/  /' "$scratch/$name.out" | tail -40; fi
+}
+
+promoted='outcome=promoted exit=0 .* failed=0 blue=0 green=100 version=1.1 stage=31'
+back='outcome=rolled_back exit=4 .* blue=100 green=0 version=1.0 stage=30'
+aborted='outcome=aborted exit=1 .* failed=0 blue=100 green=0 version=1.0 stage=30'
+
+# As many at a time as there are processors, but at least two.
+at_once=$(nproc)
+[ "$at_once" -ge 2 ] || at_once=2
+start() {
+  while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; done
+  run "$@" &
+}
+
+start success
+for fault in errors dependency slow crash backup migration smoke; do start $fault --fault $fault; done
+start override --overlay tests/e2e/ventures/override
+start command --overlay "$scratch/command"
+start pg_success --postgres
+start pg_migration --postgres --fault migration
+start pg_backup --postgres --fault backup
+wait
+
+expect success 0 "$promoted"
+expect errors 0 "$back" 'traffic rollback' 's from the first bad response to blue at 100 %'
+expect dependency 0 "$aborted" 'Stripe answered 503'
+expect slow 0 "$back" 'p95 .* ms is above 500 ms'
+expect crash 0 "$back" 'full rollback' 'green is gone'
+expect backup 0 "$aborted" 'is damaged'
+expect migration 0 "$back" 'database rollback' 'lost in ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'
+expect smoke 0 "$back" 'create, read, update, delete: step 5'
+expect override 0 "$promoted" '30.1.0 our own freeze check'
+expect command 0 "$promoted"
+expect pg_success 0 "$promoted"
+expect pg_migration 0 "$back" 'database rollback' 'lost in public.ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'
+expect pg_backup 0 "$aborted" 'invalid page'
+
+leftovers=$(pgrep -fc "$scratch" || true)
+if [ "$leftovers" = 0 ]; then passed=$((passed + 1)); else echo "$leftovers processes were left behind"; failed=$((failed + 1)); fi
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
