@@ -49,6 +49,19 @@ local function outcome_of(code, seen)
   return "failed"
 end
 
+-- The world as a place to try things in: its settings as a file for the shell, until somebody interrupts.
+local function keep(world, venture)
+  local lines = {}
+  for name, value in pairs(world.environment_variables) do lines[#lines + 1] = ("export %s='%s'"):format(name, value) end
+  table.sort(lines)
+  expect(files.write(world.folder .. "/world.env", table.concat(lines, "\n") .. "\n"))
+  print(("demo: the world is up; in another terminal: . %s/world.env; %s playbooks/stage30.lua --venture %s --state %s --release 1.1"):format(world.folder, world.engine, venture, world.state))
+  while true do
+    sleep(1)
+    expect(files.write(world.folder .. "/clients", ("sent=%d failed=%d\n"):format(world.sent, world.failed)))
+  end
+end
+
 return playbook {
   name = "demo",
   about = "Stage 30 for real on this machine, with HAProxy and clients that keep asking",
@@ -57,6 +70,7 @@ return playbook {
     postgres = { type = "boolean", default = false, about = "PostgreSQL instead of the embedded SQLite" },
     world = { type = "string", default = "build/demo", about = "the folder of the demo's world; made anew" },
     overlay = { type = "string", about = "a folder whose files lie over the demo's venture: a part of one's own, another configuration" },
+    serve = { type = "boolean", default = false, about = "only builds the world and keeps it until it is interrupted, to try things in" },
     release = { type = "string", default = "1.1", about = "the release candidate" },
   },
   run = function(run)
@@ -75,9 +89,10 @@ return playbook {
     world = require("demo.world").build(folder, { fault = fault, postgres = run.args.postgres, source = source })
     world:start_clients()
     print(("demo: release 1.0 serves at %s, 8 clients are asking"):format(world.public))
+    local venture = lay_venture(source, run.args.overlay, folder .. "/venture")
+    if run.args.serve then return keep(world, venture) end
     if fault == "crash" then world:kill_green_under_traffic() end
 
-    local venture = lay_venture(source, run.args.overlay, folder .. "/venture")
     local result = expect(process.run {
       argv = { world.engine, source:match "^(.*)/[^/]*$" .. "/stage30.lua", "--venture", venture, "--release", run.args.release, "--state", world.state, "--mode", "auto" },
       env = world.environment_variables, timeout = 900, on_line = function(line) print(line) end,
