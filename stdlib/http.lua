@@ -13,6 +13,35 @@ Response.__index = Response
 ---@return any value, table? err
 function Response:json() return json.decode(self.body) end
 
+--- Every value of a header, in order: for headers that may come several times, such as set-cookie.
+---@param name string
+---@return string[]
+function Response:values(name)
+  local values, wanted = {}, name:lower()
+  for key, value in self.header_lines:gmatch "([^:\n]+):[ \t]*([^\n]*)" do
+    if key == wanted then values[#values + 1] = value end
+  end
+  return values
+end
+
+-- "host:443" or "[::1]:443" or without a port -> host, port or ""
+local function split(text)
+  local host, port = text:match "^(%[[%x:.]+%]):?(%d*)$"
+  if not host then host, port = text:match "^([^:%s]+):?(%d*)$" end
+  if not host then error(("resolve: '%s' is neither host:port nor address:port"):format(text), 4) end
+  return host, port
+end
+
+local function connect_to(resolve)
+  local lines = {}
+  for name, address in pairs(resolve) do
+    local host, port = split(name)
+    local to, to_port = split(address)
+    lines[#lines + 1] = table.concat({ host, port, to, to_port }, ":")
+  end
+  return lines
+end
+
 local function matches(status, expected)
   if type(expected) ~= "table" then return status == expected end
   for _, one in ipairs(expected) do if one == status then return true end end
@@ -22,27 +51,28 @@ end
 --- Sends a request and waits for the whole answer.
 -- options: url, method, headers (by name), body, json (a value sent as JSON), timeout (seconds, default 30),
 -- connect_timeout (10), max_redirects (0: none followed), max_response (bytes, default 4 MiB), expect (a
--- status or a list of them; another one is err http), unix_socket, ca_file, user, password. Secrets may stand
--- wherever text may.
--- The response has status, headers (names in lower case), body, total_s, connect_s, first_byte_s, version
--- (11, 20), reused, and json().
+-- status or a list of them; another one is err http), unix_socket, ca_file, user, password, resolve
+-- ({ ["shop.example:443"] = "127.0.0.1:8443" }: connect there, while TLS and Host keep the name). Secrets may
+-- stand wherever text may.
+-- The response has status, headers (names in lower case; repeated ones joined with ", "), values(name), body,
+-- json(), total_s, connect_s, first_byte_s, version (11, 20), reused, label ("GET http://host/path").
 ---@param options table
 ---@return table? response, table? err codes connect, resolve, tls, timeout, closed, protocol, limit, http
 ---@usage local r, err = http.request { url = "http://127.0.0.1:1/", timeout = 1 }  assert(r == nil and err.code == "connect")
 function M.request(options)
-  local sent = options
+  local sent = setmetatable({}, { __index = options })
   if options.json ~= nil then
-    sent = setmetatable({}, { __index = options })
     sent.body = json.encode(options.json)
     sent.headers = { ["content-type"] = "application/json" }
     for name, value in pairs(options.headers or {}) do sent.headers[name:lower()] = value end
   end
+  if options.resolve then sent.connect_to = connect_to(options.resolve) end
   local response, err = core.request(sent)
   if not response then return nil, err end
   setmetatable(response, Response)
   if options.expect and not matches(response.status, options.expect) then
-    return nil, core_err.new { code = "http", op = "http", status = response.status,
-      message = ("%s answered %d: %s"):format(tostring(options.url):gsub("%?.*", ""), response.status, response.body:sub(1, 200)) }
+    return nil, core_err.new { code = "http", op = "http " .. response.label, status = response.status,
+      message = ("%s answered %d: %s"):format(response.label, response.status, response.body:sub(1, 200)) }
   end
   return response
 end

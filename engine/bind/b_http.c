@@ -10,7 +10,7 @@ int luaopen_core_http(lua_State *L);
 
 #define CLIENT_META  "engine.http.client"
 #define REQUEST_META "engine.http.request"
-enum { MAX_HEADERS = 64, MAX_RECIPIENTS = 64 };
+enum { MAX_HEADERS = 64, MAX_LINES = 64, MAX_REDIRECTS = 20 };
 
 struct l_client {
     struct http_client *client;
@@ -108,21 +108,31 @@ static void read_headers(lua_State *L, const char **out)
     out[n] = NULL;
 }
 
-static void read_recipients(lua_State *L, const char **out)
+/* A list of single lines, each left on the stack. */
+static void read_lines(lua_State *L, const char *field, const char **out)
 {
-    if (lua_getfield(L, 1, "mail_to") == LUA_TNIL) return;
+    if (lua_getfield(L, 1, field) == LUA_TNIL) return;
     luaL_checktype(L, -1, LUA_TTABLE);
     int table = lua_gettop(L);
     lua_Integer n = (lua_Integer)lua_rawlen(L, table);
-    if (n > MAX_RECIPIENTS) err_misuse(L, "more than %d recipients", MAX_RECIPIENTS);
-    luaL_checkstack(L, MAX_RECIPIENTS + 8, "too many recipients");
+    if (n > MAX_LINES) err_misuse(L, "more than %d in %s", MAX_LINES, field);
+    luaL_checkstack(L, MAX_LINES + 8, "too many values");
     for (lua_Integer i = 0; i < n; i++) {
         size_t len;
         lua_rawgeti(L, table, i + 1);
-        out[i] = luaL_checklstring(L, -1, &len);
-        if (has_line_break(out[i], len)) err_misuse(L, "a recipient is one line");
+        out[i] = secret_to_text(L, -1, &len);
+        if (out[i] == NULL || has_line_break(out[i], len)) err_misuse(L, "%s holds lines of text", field);
     }
     out[n] = NULL;
+}
+
+static lua_Integer integer_field(lua_State *L, const char *name, lua_Integer fallback, lua_Integer most)
+{
+    lua_getfield(L, 1, name);
+    lua_Integer value = luaL_optinteger(L, -1, fallback);
+    lua_pop(L, 1);
+    if (value < 0 || value > most) err_misuse(L, "%s must be from 0 to %I", name, (LUAI_UACINT)most);
+    return value;
 }
 
 static void set_text(lua_State *L, const char *key, const struct buf *text)
@@ -163,7 +173,10 @@ static int request_done(lua_State *L, int status, lua_KContext ctx)
     struct op *op = await_end(L, ctx);
     if (op->status < 0) return err_return(L, &op->err);
     const struct http_response *r = http_response((struct http_request *)op);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 0, 10);
+    lua_pushstring(L, http_label((struct http_request *)op));
+    lua_setfield(L, -2, "label");
+    set_text(L, "header_lines", &r->headers);
     lua_pushinteger(L, r->status);
     lua_setfield(L, -2, "status");
     set_text(L, "body", &r->body);
@@ -183,14 +196,16 @@ static int request_done(lua_State *L, int status, lua_KContext ctx)
 }
 
 /* http.request{ url, method, headers, body, timeout, connect_timeout, max_redirects, max_response,
- * unix_socket, ca_file, user, password, mail_from, mail_to } -> response | nil, err; see stdlib/http.lua */
+ * unix_socket, ca_file, user, password, connect_to, mail_from, mail_to } -> response | nil, err; see
+ * stdlib/http.lua */
 static int l_request(lua_State *L)
 {
-    const char *headers[MAX_HEADERS + 1] = {NULL}, *recipients[MAX_RECIPIENTS + 1] = {NULL};
+    const char *headers[MAX_HEADERS + 1] = {NULL}, *recipients[MAX_LINES + 1] = {NULL},
+                                      *connect_to[MAX_LINES + 1] = {NULL};
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     luaL_checkstack(L, 32, NULL);
-    struct http_options o = {.headers = headers, .mail_to = recipients};
+    struct http_options o = {.headers = headers, .mail_to = recipients, .connect_to = connect_to};
     o.url = text_field(L, "url", NULL);
     if (o.url == NULL) return err_misuse(L, "a request needs a url");
     o.method = text_field(L, "method", NULL);
@@ -202,21 +217,21 @@ static int l_request(lua_State *L)
     o.mail_from = text_field(L, "mail_from", NULL);
     o.timeout_us = seconds_field(L, "timeout", 30);
     o.connect_timeout_us = seconds_field(L, "connect_timeout", 10);
-    lua_getfield(L, 1, "max_redirects");
-    o.max_redirects = (int)luaL_optinteger(L, -1, 0);
-    lua_getfield(L, 1, "max_response");
-    o.max_response_bytes = (size_t)luaL_optinteger(L, -1, 4 << 20);
-    if (o.method != NULL && strspn(o.method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(o.method))
+    o.max_redirects = (int)integer_field(L, "max_redirects", 0, MAX_REDIRECTS);
+    o.max_response_bytes = (size_t)integer_field(L, "max_response", 4 << 20, 1LL << 40);
+    if (o.method != NULL && (o.method[0] == '\0' || o.method[strspn(o.method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")]))
         return err_misuse(L, "a method is a word such as GET");
     read_headers(L, headers);
-    read_recipients(L, recipients);
-    struct l_request *self = lua_newuserdatauv(L, sizeof *self, 0);
-    self->request = NULL;
-    luaL_setmetatable(L, REQUEST_META);
+    read_lines(L, "mail_to", recipients);
+    read_lines(L, "connect_to", connect_to);
     struct err e;
     struct http_client *client = NULL;
     struct task *task = await_begin(L);
+    /* Before the request, so that a closing state frees it after the request. */
     if (get_client(L, &client, &e) != 0) return err_return(L, &e);
+    struct l_request *self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->request = NULL;
+    luaL_setmetatable(L, REQUEST_META);
     if (http_start(&self->request, client, &o, await_wake, task, &e) != 0) return err_return(L, &e);
     return await(L, http_op(self->request), request_done);
 }

@@ -1,4 +1,5 @@
 /* b_serve: core.serve for Lua. What a route or a handler is, is decided in stdlib/serve.lua. */
+#include "base/log.h"
 #include "bind/await.h"
 #include "bind/b_err.h"
 #include "core/serve.h"
@@ -92,9 +93,10 @@ static int next_done(lua_State *L, int status, lua_KContext ctx)
     struct serve_request *r = self->serve != NULL ? serve_take(self->serve) : NULL;
     if (r == NULL) return 0;
     l_request->request = r;
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 8);
     set_text(L, "method", r->method);
     set_text(L, "path", r->path);
+    set_text(L, "remote", r->remote);
     lua_pushlstring(L, buf_str(&r->body), r->body.len);
     lua_setfield(L, -2, "body");
     push_headers(L, &r->headers);
@@ -173,8 +175,19 @@ static int l_stop(lua_State *L)
 {
     struct l_serve *self = check_serve(L);
     lua_Number timeout_s = luaL_checknumber(L, 2);
+    luaL_argcheck(L, timeout_s >= 0 && timeout_s < 1e6, 2, "a number of seconds from 0 on");
+    struct serve_end *end = lua_newuserdatauv(L, sizeof *end, 0);
+    memset(end, 0, sizeof *end);
     struct task *task = await_begin(L);
-    return await(L, serve_stop(self->serve, (int64_t)(timeout_s * 1e6), await_wake, task), stop_done);
+    serve_stop(self->serve, end, (int64_t)(timeout_s * 1e6), await_wake, task);
+    return await(L, &end->op, stop_done);
+}
+
+/* serve.log(text): a line of diagnostics, without registered secrets */
+static int l_log(lua_State *L)
+{
+    log_line(LOG_ERROR, "%s", luaL_checkstring(L, 1));
+    return 0;
 }
 
 static int l_close(lua_State *L)
@@ -187,7 +200,7 @@ static int l_close(lua_State *L)
 
 int luaopen_core_serve(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"start", l_start}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"start", l_start}, {"log", l_log}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
         {"port", l_port}, {"next", l_next}, {"stop", l_stop}, {"close", l_close}, {NULL, NULL}};
     if (luaL_newmetatable(L, SERVE_META)) {

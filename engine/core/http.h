@@ -3,8 +3,13 @@
  * One client a loop: connections are kept and used again, HTTP/2 where TLS offers it, names are resolved
  * without stopping the loop. One request is one op. Mail goes the same way (smtp:// and smtps://).
  * TLS is always verified. Redirects are not followed unless asked. An answer's body is limited.
+ * Nothing outside the options decides how a request is made: no proxy variables, no netrc, no cookies.
  *
- * Errors name method and address without user, password and query. */
+ * Time limits are real time even where the loop's clock is virtual: the other side lives in the real world.
+ *
+ * Errors name method and address without user, password and query: RESOLVE, CONNECT, TLS, TIMEOUT, CLOSED,
+ * PROTOCOL, LIMIT, HTTP (too many redirects), MAIL (the server refused), PERMISSION (login). What the caller
+ * did wrong fails at the start, as USAGE. */
 #ifndef ENGINE_CORE_HTTP_H
 #define ENGINE_CORE_HTTP_H
 
@@ -17,17 +22,20 @@ struct http_request;
 int http_client_new(struct http_client **out, struct loop *loop, struct err *e);
 void http_client_free(struct http_client *client); /* no request may be under way; NULL is fine */
 
-/* All text is copied by http_start. NULL or 0 means: not given. */
+/* All text is copied by http_start. NULL or 0 means: not given. Both time limits must be given. */
 struct http_options {
     const char *method; /* default GET, or POST with a body */
     const char *url;
-    const char *const *headers; /* "name: value", ends with NULL */
+    const char *const *headers; /* "name: value", or "name;" for one without a value; ends with NULL */
     const void *body;
     size_t body_bytes;
     int64_t timeout_us, connect_timeout_us;
     int max_redirects;
     size_t max_response_bytes;
     const char *unix_socket, *ca_file, *user, *password;
+    /* "HOST:PORT:ADDRESS:PORT", ends with NULL: requests for the first go to the second, while TLS and the
+     * Host header keep the name of the URL. An empty port means any, or the same. */
+    const char *const *connect_to;
     const char *mail_from;      /* with smtp */
     const char *const *mail_to; /* ends with NULL */
 };
@@ -45,6 +53,12 @@ int http_start(struct http_request **out, struct http_client *client, const stru
                op_done_fn done, void *arg, struct err *e);
 struct op *http_op(struct http_request *request);
 const struct http_response *http_response(const struct http_request *request); /* after success */
-void http_request_free(struct http_request *request); /* after its completion; NULL is fine */
+
+/* "GET http://host/path": what may be shown of the request. */
+const char *http_label(const struct http_request *request);
+
+/* After its completion. Also before it, when the loop does not run any more: then the completion never
+ * comes. NULL is fine. */
+void http_request_free(struct http_request *request);
 
 #endif

@@ -19,6 +19,7 @@ int lazy_curl(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(curl_easy_cleanup)                                                                                     \
     X(curl_easy_setopt)                                                                                      \
     X(curl_easy_getinfo)                                                                                     \
+    X(curl_easy_perform)                                                                                     \
     X(curl_easy_strerror)                                                                                    \
     X(curl_multi_init)                                                                                       \
     X(curl_multi_cleanup)                                                                                    \
@@ -34,6 +35,7 @@ int lazy_curl(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(curl_url)                                                                                              \
     X(curl_url_cleanup)                                                                                      \
     X(curl_url_set)                                                                                          \
+    X(curl_url_strerror)                                                                                     \
     X(curl_url_get)                                                                                          \
     X(curl_free)
 
@@ -47,6 +49,7 @@ LAZY_CURL_LIST(X)
 #define curl_easy_cleanup        lazy_curl_easy_cleanup
 #define curl_easy_setopt         lazy_curl_easy_setopt
 #define curl_easy_getinfo        lazy_curl_easy_getinfo
+#define curl_easy_perform        lazy_curl_easy_perform
 #define curl_easy_strerror       lazy_curl_easy_strerror
 #define curl_multi_init          lazy_curl_multi_init
 #define curl_multi_cleanup       lazy_curl_multi_cleanup
@@ -62,6 +65,7 @@ LAZY_CURL_LIST(X)
 #define curl_url                 lazy_curl_url
 #define curl_url_cleanup         lazy_curl_url_cleanup
 #define curl_url_set             lazy_curl_url_set
+#define curl_url_strerror        lazy_curl_url_strerror
 #define curl_url_get             lazy_curl_url_get
 #define curl_free                lazy_curl_free
 #endif

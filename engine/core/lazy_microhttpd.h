@@ -12,6 +12,8 @@ int lazy_microhttpd(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(MHD_start_daemon)                                                                                      \
     X(MHD_stop_daemon)                                                                                       \
     X(MHD_quiesce_daemon)                                                                                    \
+    X(MHD_add_connection)                                                                                    \
+    X(MHD_lookup_connection_value)                                                                           \
     X(MHD_run)                                                                                               \
     X(MHD_get_timeout)                                                                                       \
     X(MHD_get_daemon_info)                                                                                   \
@@ -32,6 +34,8 @@ LAZY_MICROHTTPD_LIST(X)
 #define MHD_start_daemon                lazy_MHD_start_daemon
 #define MHD_stop_daemon                 lazy_MHD_stop_daemon
 #define MHD_quiesce_daemon              lazy_MHD_quiesce_daemon
+#define MHD_add_connection              lazy_MHD_add_connection
+#define MHD_lookup_connection_value     lazy_MHD_lookup_connection_value
 #define MHD_run                         lazy_MHD_run
 #define MHD_get_timeout                 lazy_MHD_get_timeout
 #define MHD_get_daemon_info             lazy_MHD_get_daemon_info

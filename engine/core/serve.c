@@ -5,9 +5,19 @@
 
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <unistd.h>
 #include <uv.h>
+
+enum {
+    BACKLOG = 1024,
+    MAX_CONNECTIONS = 4096,
+    LINGER_MS = 250,
+    /* A client that sends too much reads its answer only after it has sent all, so that much more than the
+     * limit is read and dropped. */
+    MAX_DROPPED_BYTES = 16 << 20,
+};
 
 struct serve {
     struct loop *loop;
@@ -15,30 +25,72 @@ struct serve {
     struct serve_request *all, *queue, **queue_tail;
     size_t max_body_bytes;
     uv_poll_t poll;
-    struct timer timer;
+    /* Not our timers: connections are real also where the loop's clock is virtual and stands still. */
+    uv_timer_t timer, linger;
     struct post run_soon, free_soon;
     int port, requests; /* requests: begun and not yet sent */
-    bool stopping;
-    struct op stop_op, next_op;
+    int open_handles;
+    bool stopping, lingered;
+    struct op next_op;
+    struct serve_end *ends;
 };
 
 static void run(void *arg);
+
+static void on_timer(uv_timer_t *timer)
+{
+    run(timer->data);
+}
 
 /* libmicrohttpd says when it wants to run at the latest. */
 static void arm(struct serve *s)
 {
     unsigned long long timeout_ms;
-    if (MHD_get_timeout(s->daemon, &timeout_ms) == MHD_YES)
-        timer_start(s->loop, &s->timer, (int64_t)timeout_ms * 1000, run, s);
-    else
-        timer_stop(s->loop, &s->timer);
+    if (MHD_get_timeout(s->daemon, &timeout_ms) != MHD_YES) {
+        uv_timer_stop(&s->timer);
+    } else if (timeout_ms == 0) {
+        loop_post(s->loop, &s->run_soon, run, s);
+    } else {
+        uv_update_time(loop_uv(s->loop));
+        uv_timer_start(&s->timer, on_timer, timeout_ms, 0);
+    }
+}
+
+static void on_lingered(uv_timer_t *timer)
+{
+    struct serve *s = timer->data;
+    s->lingered = true;
+    run(s);
+}
+
+/* Nothing is under way. A request that is just arriving is not known to us yet: an open connection gets a
+ * moment to show one. */
+static bool is_stopped(struct serve *s)
+{
+    if (!s->stopping || s->requests > 0) {
+        uv_timer_stop(&s->linger);
+        return false;
+    }
+    if (s->lingered) return true;
+    if (MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections == 0)
+        return true;
+    if (!uv_is_active((uv_handle_t *)&s->linger)) {
+        uv_update_time(loop_uv(s->loop));
+        uv_timer_start(&s->linger, on_lingered, LINGER_MS, 0);
+    }
+    return false;
 }
 
 static void check_stopped(struct serve *s)
 {
-    if (s->next_op.state == OP_RUNNING && (s->queue != NULL || (s->stopping && s->requests == 0)))
-        op_finish(&s->next_op);
-    if (s->stopping && s->requests == 0 && s->stop_op.state == OP_RUNNING) op_finish(&s->stop_op);
+    bool stopped = is_stopped(s);
+    if (s->next_op.state == OP_RUNNING && (s->queue != NULL || stopped)) op_finish(&s->next_op);
+    while (stopped && s->ends != NULL) {
+        struct serve_end *end = s->ends;
+        s->ends = end->next;
+        end->serve = NULL;
+        op_finish(&end->op);
+    }
 }
 
 static void run(void *arg)
@@ -93,6 +145,59 @@ static enum MHD_Result send_response(struct serve_request *r)
     return result;
 }
 
+static struct serve_request *begin(struct serve *s, struct MHD_Connection *connection)
+{
+    struct serve_request *r = mem_zalloc(sizeof *r);
+    if (r == NULL) return NULL;
+    r->serve = s;
+    r->connection = connection;
+    r->next = s->all;
+    if (s->all != NULL) s->all->prev = r;
+    s->all = r;
+    s->requests++;
+    s->lingered = false;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    if (info == NULL || info->client_addr == NULL) return r;
+    if (info->client_addr->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((struct sockaddr_in *)info->client_addr)->sin_addr, r->remote, sizeof r->remote);
+    else if (info->client_addr->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)info->client_addr)->sin6_addr, r->remote,
+                  sizeof r->remote);
+    return r;
+}
+
+/* Is it clear from the head that the body is too large, and useless to wait for its end? */
+static bool refuses_early(const struct serve_request *r)
+{
+    const char *length = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
+    if (length == NULL) return false;
+    unsigned long long bytes = strtoull(length, NULL, 10), limit = r->serve->max_body_bytes;
+    bool asks_first = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Expect") != NULL;
+    return bytes > limit && (asks_first || bytes - limit > MAX_DROPPED_BYTES);
+}
+
+static enum MHD_Result refuse(struct serve_request *r)
+{
+    static char text[] = "too large\n";
+    r->answered = true;
+    r->status = 413;
+    r->response = MHD_create_response_from_buffer(sizeof text - 1, text, MHD_RESPMEM_PERSISTENT);
+    return r->response != NULL ? send_response(r) : MHD_NO;
+}
+
+static enum MHD_Result take_part(struct serve_request *r, const char *bytes, size_t n)
+{
+    r->received += n;
+    if (r->received > r->serve->max_body_bytes) {
+        r->too_large = true;
+        buf_release(&r->body);
+        return r->received - r->serve->max_body_bytes <= MAX_DROPPED_BYTES ? MHD_YES : MHD_NO;
+    }
+    buf_add(&r->body, bytes, n);
+    return buf_ok(&r->body) ? MHD_YES : MHD_NO;
+}
+
 /* Called by libmicrohttpd first with the head, then with parts of the body, then at its end, and again after
  * a suspended connection was resumed. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
@@ -103,25 +208,16 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     struct serve_request *r = *request;
     (void)version;
     if (r == NULL) {
-        r = *request = mem_zalloc(sizeof *r);
+        r = *request = begin(s, connection);
         if (r == NULL) return MHD_NO;
-        r->serve = s;
-        r->connection = connection;
-        r->next = s->all;
-        if (s->all != NULL) s->all->prev = r;
-        s->all = r;
-        s->requests++;
-        return MHD_YES;
+        return refuses_early(r) ? refuse(r) : MHD_YES;
     }
     if (*upload_size > 0) {
-        if (r->body.len + *upload_size > s->max_body_bytes)
-            r->too_large = true;
-        else
-            buf_add(&r->body, upload, *upload_size);
+        size_t n = *upload_size;
         *upload_size = 0;
-        return MHD_YES;
+        return take_part(r, upload, n);
     }
-    if (r->answered) return r->response != NULL ? send_response(r) : MHD_YES;
+    if (r->answered) return r->response != NULL ? send_response(r) : MHD_NO;
     if (r->queued) return MHD_YES;
     r->method = method;
     r->path = path;
@@ -156,18 +252,22 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **re
         release_request(r);
 }
 
-static void add_response_headers(struct MHD_Response *response, const struct buf *headers)
+static bool add_response_headers(struct MHD_Response *response, const struct buf *headers)
 {
+    struct buf line = BUF_INIT;
+    bool ok = true;
     const char *at = buf_str(headers), *end = at + headers->len;
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at)),
-                   *colon = memchr(at, ':', (size_t)(newline - at));
-        char name[128], value[4096];
-        snprintf(name, sizeof name, "%.*s", (int)(colon - at), at);
-        snprintf(value, sizeof value, "%.*s", (int)(newline - colon - 2), colon + 2);
-        MHD_add_response_header(response, name, value);
-        at = newline + 1;
+    while (ok && at < end) {
+        size_t n = strcspn(at, "\n");
+        buf_clear(&line);
+        buf_add(&line, at, n);
+        char *colon = buf_ok(&line) ? strstr(line.data, ": ") : NULL;
+        if (colon != NULL) *colon = '\0';
+        ok = colon != NULL && MHD_add_response_header(response, line.data, colon + 2) == MHD_YES;
+        at += n + 1;
     }
+    buf_release(&line);
+    return ok;
 }
 
 void serve_answer(struct serve_request *r, int status, const struct buf *headers, const void *body,
@@ -181,56 +281,87 @@ void serve_answer(struct serve_request *r, int status, const struct buf *headers
     r->answered = true;
     r->status = status;
     r->response = MHD_create_response_from_buffer(body_bytes, (void *)body, MHD_RESPMEM_MUST_COPY);
-    if (r->response != NULL) {
-        add_response_headers(r->response, headers);
-        if (s->stopping) MHD_add_response_header(r->response, "Connection", "close");
-    }
+    if (r->response != NULL && !add_response_headers(r->response, headers)) r->status = 500;
+    if (r->response != NULL && s->stopping) MHD_add_response_header(r->response, "Connection", "close");
     MHD_resume_connection(r->connection);
     loop_post(s->loop, &s->run_soon, run, s);
 }
 
-static int bind_port(struct serve *s, const struct serve_options *o, struct sockaddr_in *address,
-                     struct err *e)
+/* Returns a listening socket, or a negative code. */
+static int listen_on(const struct serve_options *o, int *port, struct err *e)
 {
-    *address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
-    if (inet_pton(AF_INET, o->host, &address->sin_addr) != 1)
-        return err_set(e, ERR_USAGE, "serve", "'%s' is not an IPv4 address", o->host);
-    s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG,
-                                 (uint16_t)o->port, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, address,
-                                 MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 (unsigned)o->idle_timeout_s, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024U,
-                                 MHD_OPTION_CONNECTION_LIMIT, 4096U, MHD_OPTION_END);
-    if (s->daemon == NULL)
-        return err_set(e, ERR_CONNECT, "serve",
-                       "nothing can listen on %s:%d: the port is taken or not allowed", o->host, o->port);
-    return 0;
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address;
+    socklen_t size = sizeof address;
+    if (inet_pton(AF_INET, o->host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)o->port);
+    } else if (inet_pton(AF_INET6, o->host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)o->port);
+    } else {
+        return err_set(e, ERR_USAGE, "serve", "'%s' is not an address such as 127.0.0.1 or ::1", o->host);
+    }
+    int one = 1, fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return err_errno(e, errno, "serve", "no socket for %s:%d", o->host, o->port);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, BACKLOG) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        int rc = errno == EADDRINUSE
+                     ? err_set(e, ERR_CONNECT, "serve", "nothing can listen on %s:%d: the port is taken",
+                               o->host, o->port)
+                     : err_errno(e, errno, "serve", "nothing can listen on %s:%d", o->host, o->port);
+        close(fd);
+        return rc;
+    }
+    *port = ntohs(address.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
+    return fd;
 }
 
 int serve_start(struct serve **out, struct loop *loop, const struct serve_options *o, struct err *e)
 {
     int rc = lazy_microhttpd(e);
     if (rc != 0) return rc;
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
     struct serve *s = mem_zalloc(sizeof *s);
     if (s == NULL) return err_set(e, ERR_MEMORY, "serve", "no memory for a server");
     s->loop = loop;
     s->queue_tail = &s->queue;
     s->max_body_bytes = o->max_body_bytes;
-    rc = bind_port(s, o, &address, e);
-    if (rc != 0) {
-        mem_free(s);
-        return rc;
+    int fd = rc = listen_on(o, &s->port, e);
+    if (fd < 0) goto no_socket;
+    s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
+                                 MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s,
+                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS, MHD_OPTION_END);
+    if (s->daemon == NULL) {
+        rc = err_set(e, ERR_MEMORY, "serve", "a server on %s:%d could not be set up", o->host, s->port);
+        goto no_daemon;
     }
-    getsockname(MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_LISTEN_FD)->listen_fd,
-                (struct sockaddr *)&address, &size);
-    s->port = ntohs(address.sin_port);
-    uv_poll_init(loop_uv(loop), &s->poll, MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
-    s->poll.data = s;
+    int epoll_fd = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    rc = uv_poll_init(loop_uv(loop), &s->poll, epoll_fd);
+    if (rc != 0) {
+        rc = err_set(e, ERR_INTERNAL, "serve", "a server cannot be watched: %s", uv_strerror(rc));
+        goto no_poll;
+    }
+    uv_timer_init(loop_uv(loop), &s->timer);
+    uv_timer_init(loop_uv(loop), &s->linger);
+    s->open_handles = 3;
+    s->poll.data = s->timer.data = s->linger.data = s;
     uv_poll_start(&s->poll, UV_READABLE, on_readable);
     arm(s);
     *out = s;
     return 0;
+
+no_poll:
+    MHD_stop_daemon(s->daemon); /* closes the socket too */
+    mem_free(s);
+    return rc;
+no_daemon:
+    close(fd);
+no_socket:
+    mem_free(s);
+    return rc;
 }
 
 int serve_port(const struct serve *s)
@@ -238,12 +369,13 @@ int serve_port(const struct serve *s)
     return s->port;
 }
 
-static void cancel_stop(struct op *op)
+static void cancel_next(struct op *op)
 {
     op_finish(op);
 }
 
-static const struct op_kind NEXT = {.name = "next request", .external = true, .cancel = cancel_stop};
+/* Not external: a server that nobody asks anything must not hold a virtual clock. */
+static const struct op_kind NEXT = {.name = "next request", .external = false, .cancel = cancel_next};
 
 struct op *serve_next(struct serve *s, op_done_fn done, void *arg)
 {
@@ -261,18 +393,44 @@ struct serve_request *serve_take(struct serve *s)
     return r;
 }
 
-static const struct op_kind STOP = {.name = "stop server", .external = true, .cancel = cancel_stop};
-
-struct op *serve_stop(struct serve *s, int64_t timeout_us, op_done_fn done, void *arg)
+static void cancel_end(struct op *op)
 {
-    if (!s->stopping) {
-        int listen_fd = MHD_quiesce_daemon(s->daemon); /* ours to close from now on */
-        if (listen_fd >= 0) close(listen_fd);
+    struct serve_end *end = (struct serve_end *)op;
+    if (end->serve != NULL)
+        for (struct serve_end **at = &end->serve->ends; *at != NULL; at = &(*at)->next)
+            if (*at == end) {
+                *at = end->next;
+                break;
+            }
+    op_finish(op);
+}
+
+static const struct op_kind END = {.name = "stop server", .external = false, .cancel = cancel_end};
+
+/* Connections that the system has accepted and we have not would be reset with the listening socket. */
+static void stop_listening(struct serve *s)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    MHD_socket listener = MHD_quiesce_daemon(s->daemon); /* ours to close from now on */
+    if (listener == MHD_INVALID_SOCKET) return;
+    int fd;
+    while ((fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        MHD_add_connection(s->daemon, fd, (struct sockaddr *)&address, size); /* closes it if it fails */
+        size = sizeof address;
     }
+    close(listener);
+}
+
+void serve_stop(struct serve *s, struct serve_end *end, int64_t timeout_us, op_done_fn done, void *arg)
+{
+    if (!s->stopping) stop_listening(s);
     s->stopping = true;
-    op_begin(&s->stop_op, s->loop, &STOP, timeout_us, done, arg);
-    check_stopped(s);
-    return &s->stop_op;
+    end->serve = s;
+    end->next = s->ends;
+    s->ends = end;
+    op_begin(&end->op, s->loop, &END, timeout_us, done, arg);
+    loop_post(s->loop, &s->run_soon, run, s);
 }
 
 static void free_serve(void *arg)
@@ -281,16 +439,16 @@ static void free_serve(void *arg)
 }
 
 /* A run may still be posted: posts come in their order, so this one comes after it. */
-static void on_poll_closed(uv_handle_t *handle)
+static void on_closed(uv_handle_t *handle)
 {
     struct serve *s = handle->data;
+    if (--s->open_handles > 0) return;
     loop_post(s->loop, &s->free_soon, free_serve, s);
 }
 
 void serve_free(struct serve *s)
 {
     if (s == NULL) return;
-    timer_stop(s->loop, &s->timer);
     uv_poll_stop(&s->poll);
     struct serve_request *r;
     while ((r = serve_take(s)) != NULL) { /* nobody took it: nobody will answer it */
@@ -303,6 +461,7 @@ void serve_free(struct serve *s)
     struct MHD_Daemon *daemon = s->daemon;
     s->daemon = NULL;
     MHD_stop_daemon(daemon);
-    timer_stop(s->loop, &s->timer);
-    uv_close((uv_handle_t *)&s->poll, on_poll_closed);
+    uv_close((uv_handle_t *)&s->poll, on_closed);
+    uv_close((uv_handle_t *)&s->timer, on_closed);
+    uv_close((uv_handle_t *)&s->linger, on_closed);
 }

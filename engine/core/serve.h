@@ -14,11 +14,13 @@ struct serve;
 struct serve_request {
     struct serve *serve;
     const char *method, *path;
+    char remote[64];    /* the client's address: "127.0.0.1" */
     struct buf headers; /* "name: value\n", names in lower case */
     struct buf query;   /* "name\0value\0" pairs, decoded */
     struct buf body;
     bool too_large;
     /* internal */
+    size_t received; /* of the body, also what was dropped */
     void *connection, *response;
     struct serve_request *prev, *next; /* all of the server */
     struct serve_request *next_queued;
@@ -27,7 +29,7 @@ struct serve_request {
 };
 
 struct serve_options {
-    const char *host; /* an IPv4 address: "127.0.0.1" */
+    const char *host; /* an address: "127.0.0.1", "::1" */
     int port;         /* 0: a free one */
     size_t max_body_bytes;
     int idle_timeout_s; /* of a connection */
@@ -45,11 +47,19 @@ struct serve_request *serve_take(struct serve *serve);
 void serve_answer(struct serve_request *request, int status, const struct buf *headers, const void *body,
                   size_t body_bytes);
 
-/* Takes no more connections; completes when all requests under way are answered and sent, or at the timeout.
- */
-struct op *serve_stop(struct serve *serve, int64_t timeout_us, op_done_fn done, void *arg);
-/* Closes what is still open. Requests that were taken may be answered after it, into the void. NULL is fine.
- */
+/* One who waits for the end of a server. */
+struct serve_end {
+    struct op op; /* first */
+    struct serve *serve;
+    struct serve_end *next;
+};
+
+/* Takes no more connections; completes when what is under way has been answered and sent, or at the timeout.
+ * Connections in which nothing is under way are closed after a short while, in which a request that is still
+ * arriving may show itself. May be called again meanwhile. end is zeroed and stays until its completion. */
+void serve_stop(struct serve *serve, struct serve_end *end, int64_t timeout_us, op_done_fn done, void *arg);
+/* Closes what is still open. Nobody may wait for a request or the end any more. Requests that were taken may
+ * be answered after it, into the void. NULL is fine. */
 void serve_free(struct serve *serve);
 
 #endif

@@ -108,3 +108,110 @@ t.case("a graceful stop answers what is under way", function()
   local value, err = http.get("http://127.0.0.1:" .. server.port, { timeout = 1 })
   t.err(value, err, "connect")
 end)
+
+t.case("an unexpected status shows neither password nor query", function()
+  with_server({}, function(base)
+    local value, err = http.get(base:gsub("://", "://user:hunter2@") .. "/p?token=abc", { expect = { 201, 204 } })
+    err = t.err(value, err, "http")
+    t.ok(not tostring(err):find("hunter2", 1, true) and not tostring(err):find("abc", 1, true), tostring(err))
+    t.has(tostring(err), "/p")
+    t.eq(err.status, 200)
+  end)
+end)
+
+t.case("a POST after See Other becomes a GET, and its body has no invented type", function()
+  with_server({ handler = function(r)
+    if r.path == "/form" then return { status = 303, headers = { location = "/page" } } end
+    return r.method .. " " .. tostring(r.headers["content-type"])
+  end }, function(base)
+    t.eq(http.post(base .. "/form", "x", { max_redirects = 2 }).body, "GET nil\n")
+    t.eq(http.post(base .. "/page", "x").body, "POST nil\n")
+    t.eq(http.request { url = base .. "/page", method = "POST", json = { a = 1 } }.body, "POST application/json\n")
+  end)
+end)
+
+t.case("resolve sends one request elsewhere", function()
+  with_server({ handler = function(r) return r.headers.host end }, function(base)
+    local port = base:match "%d+$"
+    t.eq(http.get("http://shop.test/", { resolve = { ["shop.test"] = "127.0.0.1:" .. port } }).body, "shop.test\n")
+    local value, err = http.get("http://shop.test/", { resolve = { ["shop.test:80"] = "127.0.0.1:1" } })
+    t.err(value, err, "connect")
+    t.raises(function() http.get("http://a/", { resolve = { ["a b"] = "x" } }) end, "neither")
+  end)
+end)
+
+t.case("values of a repeated header", function()
+  with_server({}, function(base)
+    local r = t.ok(http.get(base))
+    t.eq(r:values "Content-Type", { "text/plain; charset=utf-8" })
+    t.eq(r:values "x-none", {})
+  end)
+end)
+
+t.case("misuse is raised", function()
+  t.raises(function() http.request {} end, "needs a url")
+  t.raises(function() http.get("http://a/", { timeout = 0 }) end, "timeout")
+  t.raises(function() http.get("http://a/", { max_response = -1 }) end, "max_response")
+  t.raises(function() http.request { url = "http://a/", method = "GET / X" } end, "method")
+end)
+
+-- nginx with TLS and HTTP/2 behind a Unix socket, which needs no port.
+t.case("TLS verifies, HTTP/2 is spoken, Unix sockets work", function()
+  local folder = t.ok(files.mkdtemp "/tmp/engine-tls-")
+  local function made(argv)
+    local r = t.ok(process.run { argv = argv, cwd = folder })
+    t.eq(r.code, 0, r.stderr)
+  end
+  made { "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=shop.test",
+    "-addext", "subjectAltName=DNS:shop.test", "-keyout", "key.pem", "-out", "cert.pem" }
+  t.ok(files.write(folder .. "/nginx.conf", ([[
+daemon off; master_process off; pid DIR/pid; error_log DIR/error.log;
+events {}
+http { access_log off; client_body_temp_path DIR/a; proxy_temp_path DIR/b; fastcgi_temp_path DIR/c; uwsgi_temp_path DIR/d; scgi_temp_path DIR/e;
+server { listen unix:DIR/socket ssl http2; ssl_certificate DIR/cert.pem; ssl_certificate_key DIR/key.pem; location / { return 200 "secure"; } } }
+]]):gsub("DIR", folder)))
+  local nginx = t.ok(process.spawn { argv = { "nginx", "-c", folder .. "/nginx.conf", "-e", folder .. "/error.log" }, log = folder .. "/log" })
+  local function get(host, options)
+    options.unix_socket = folder .. "/socket"
+    return http.get("https://" .. host .. "/", options)
+  end
+  deadline(20, function() while not files.stat(folder .. "/socket") do sleep(0.01) end end)
+  local r, err
+  deadline(20, function()
+    repeat r, err = get("shop.test", { ca_file = folder .. "/cert.pem" }) until r or err.code ~= "connect" or sleep(0.01)
+  end)
+  t.ok(r, err)
+  t.eq(r and { r.status, r.version, r.body }, { 200, 20, "secure" })
+  r, err = get("shop.test", {})
+  t.err(r, err, "tls")
+  r, err = get("other.test", { ca_file = folder .. "/cert.pem" })
+  t.err(r, err, "tls")
+  process.stop(nginx, { grace = 2 })
+  files.remove_tree(folder)
+end)
+
+t.case("a mail is one message, whatever stands in it", function()
+  local function compose(changes)
+    local message = { from = "a@x.test", to = { "b@x.test", "c@x.test" }, subject = "s", text = "line\n.dot\n" }
+    for key, value in pairs(changes) do message[key] = value end
+    return mail.compose(message)
+  end
+  local plain = compose { headers = { ["X-Run"] = "7" } }
+  t.has(plain, "\r\nTo: b@x.test,\r\n c@x.test\r\n")
+  t.has(plain, "\r\nX-Run: 7\r\n\r\nline\r\n.dot\r\n")
+  t.ok(not plain:gsub("\r\n", ""):find "[\r\n]", "only CRLF")
+  t.has(compose { subject = "Prüfung" }, "\r\nSubject: =?utf-8?B?UHLDvGZ1bmc=?=\r\n")
+  for line in compose({ subject = ("ü"):rep(400), text = ("x"):rep(5000) .. "\r.\r" }):gmatch "(.-)\r\n" do
+    t.ok(#line <= 998 and not line:find "[\r\n]", #line)
+  end
+  for _, bad in ipairs { { subject = "s\r\nBcc: d@x" }, { subject = "s\nBcc: d@x" }, { from = "a@x\r\nBcc: d@x" }, { to = { "b@x>, <d@x" } }, { to = { "b@x,d@x" } },
+    { to = {} }, { from = "nobody" }, { headers = { ["Bcc: d@x\r\nX"] = "" } }, { headers = { X = "a\r\nBcc: d@x" } }, { headers = { From = "d@x" } } } do
+    t.raises(function() compose(bad) end)
+  end
+end)
+
+t.case("a mail server that is not there is an error", function()
+  local ok, err = mail.send { server = "smtp://127.0.0.1:1", from = "a@x.test", to = { "b@x.test" }, subject = "s", text = "t", timeout = 10 }
+  t.err(ok, err, "connect")
+  t.raises(function() mail.send { server = "http://127.0.0.1:1", from = "a@x.test", to = { "b@x.test" } } end, "smtp://")
+end)
