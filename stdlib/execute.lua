@@ -140,6 +140,16 @@ local function finish(run, ok, value)
   return code
 end
 
+-- A venture that another run holds is not even looked at. The lease itself is taken when the run begins.
+local function refuse_if_held(run)
+  local path = run.state_folder .. "/journal.db"
+  if not run.venture or not files.stat(path) then return end
+  local journal = assert(require("journal").open(path))
+  local holder = journal:holder(run.venture.name)
+  journal:close()
+  if holder then error(holder, 0) end
+end
+
 --- Runs the playbook at path with the rest of the command line. Returns the exit code.
 ---@param path string
 ---@param argv string[]
@@ -152,8 +162,9 @@ function M.playbook(path, argv)
     print("  next   " .. (err.next or "engine help"))
     return USAGE_CODES[err.code] and 2 or 1
   end
-  local ok, value = task.scope(run.playbook.name, nil, function()
+  local ok, value = task.interruptible(function()
     core_task.set_context { run = run }
+    refuse_if_held(run)
     if run.playbook.prepare then
       local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
       if not ready then error(problem, 0) end

@@ -122,12 +122,18 @@ local function holder_lives(lease, host)
   return clock.wall() - lease.renewed_at < LEASE_S
 end
 
+-- The venture's lease, and an error that names its holder if somebody alive has it.
+local function lease_of(db, venture, host)
+  local lease = db:one("SELECT * FROM leases WHERE venture = $1", venture)
+  if not lease or not holder_lives(lease, host) then return lease end
+  return lease, core_err.new { code = "lock_held", message = ("run %s holds %s since %s for %s (process %d on %s)"):format(
+    lease.run, venture, lease.acquired_at, lease.operation, lease.pid, lease.host) }
+end
+
 -- Takes the venture's lease inside tx; raises lock_held when somebody alive has it.
 local function acquire(tx, venture, run, operation, host)
-  local lease = tx:one("SELECT * FROM leases WHERE venture = $1", venture)
-  if lease and holder_lives(lease, host) then
-    error(core_err.new { code = "lock_held", message = ("run %s holds %s since %s for %s (process %d on %s)"):format(lease.run, venture, lease.acquired_at, lease.operation, lease.pid, lease.host) }, 0)
-  end
+  local lease, held = lease_of(tx, venture, host)
+  if held then error(held, 0) end
   local me = process.self()
   local epoch = (lease and lease.epoch or 0) + 1
   assert(tx:query([[INSERT INTO leases (venture, run, operation, host, pid, started, acquired_at, renewed_at, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -163,6 +169,14 @@ function Journal:run_begin(fields)
     return failed(err, "the run could not begin")
   end
   return id
+end
+
+--- The error that says who holds a venture, or nil when nobody alive does.
+---@param venture string
+---@return table? err code lock_held
+function Journal:holder(venture)
+  local _, held = lease_of(self.db, venture, hostname())
+  return held
 end
 
 --- Ends a run and gives its lease back.

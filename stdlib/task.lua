@@ -87,6 +87,15 @@ function M.scope(name, seconds, fn, ...)
   return run_scoped("", seconds, name, fn, ...)
 end
 
+--- As scope, and what Ctrl-C cancels: the caller goes on afterwards and can say how it ended.
+---@param fn fun(...): any
+---@return boolean ok, any result_or_err
+function M.interruptible(fn, ...)
+  local child = core.spawn("", fn, ...)
+  core.interruptible(child)
+  return core.join(child)
+end
+
 --- Runs fn so that a cancellation from outside does not reach it: for clean-up and rollback.
 -- A canceled task continues to be canceled after it.
 ---@param fn fun(...): any

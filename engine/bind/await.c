@@ -96,6 +96,7 @@ static void unlink_child(struct task *t)
 static void finish(struct task *t)
 {
     struct task *parent = t->parent;
+    if (t->rt->interruptible == t) t->rt->interruptible = NULL;
     timer_stop(t->rt->loop, &t->deadline);
     t->state = TASK_ENDED;
     unlink_child(t);
@@ -392,6 +393,14 @@ static int l_sleep(lua_State *L)
     return await(L, op, sleep_done);
 }
 
+/* task.interruptible(task): an interrupt from outside cancels this task, until it ends, and not the main one */
+static int l_interruptible(lua_State *L)
+{
+    struct task *t = check_task(L, 1);
+    if (t->state != TASK_ENDED) runtime_of(L)->interruptible = t;
+    return 0;
+}
+
 /* task.canceled() -> boolean: is the running task being canceled? */
 static int l_canceled(lua_State *L)
 {
@@ -435,7 +444,7 @@ int luaopen_core_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"spawn", l_spawn}, {"join", l_join},         {"cancel", l_cancel},   {"deadline", l_deadline},
-        {"sleep", l_sleep}, {"canceled", l_canceled}, {"context", l_context}, {"set_context", l_set_context},
+        {"sleep", l_sleep}, {"canceled", l_canceled}, {"interruptible", l_interruptible}, {"context", l_context}, {"set_context", l_set_context},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, TASK_META)) {

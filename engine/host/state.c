@@ -105,7 +105,7 @@ static void on_signal(uv_signal_t *handle, int signum)
     struct err e;
     err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", signum == SIGINT ? "Ctrl-C" : "SIGTERM");
     err_push(s->rt.L, &e);
-    task_cancel(s->rt.L, s->main_task);
+    task_cancel(s->rt.L, s->rt.interruptible != NULL ? s->rt.interruptible : s->main_task);
 }
 
 static int watch_signals(struct state *s, struct err *e)
