@@ -29,19 +29,20 @@ local function choose(d)
   return "traffic", ("the schema was migrated, the data is sound, and %s works with it"):format(d.old)
 end
 
-local function abort(run, d)
+local function abort(run, d, reason)
   step { "abort: take back what was done", approve = false, run = function()
     expect(run:unwind())
     d:verify_serving(d.old, d.old_version)
   end }
-  run.result = { outcome = "aborted", exit = 1, summary = ("nothing changed: %s serves %s at 100 %%"):format(d.old, d.old_version) }
+  -- Nobody answered a question: the same command asks again.
+  run.result = { outcome = "aborted", exit = reason.unanswered and 3 or 1, summary = ("nothing changed: %s serves %s at 100 %%"):format(d.old, d.old_version) }
 end
 
 return function(run, d, reason)
   run:event("reason", { text = reason.message, code = reason.code, cause = reason.cause and tostring(reason.cause), where = reason.where, step = reason.step })
   run.reason_of_failure = reason
   local ok, err = run_module.attempt(function()
-    if not d.traffic_moved then return abort(run, d) end
+    if not d.traffic_moved then return abort(run, d, reason) end
     d.rollback_began = clock.wall()
     step { "rollback: all traffic to " .. d.old, approve = false, run = function()
       d:shift(0)

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# What an operator does around a deployment: lock, interrupt, approvals, the next deployment onto the other
+# colour, status and log; all in one demo world with clients that keep asking.
+set -u
+cd "$(dirname "$0")/../.."
+engine=${ENGINE:-build/engine}
+scratch=$(mktemp -d /tmp/engine-op-XXXXXX)
+passed=0 failed=0
+check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; [ -z "${3:-}" ] || sed 's/^/  /' "$3" | tail -30; fi; }
+
+mkdir "$scratch/overlay"
+sed -e 's/watch = 8, max_watch = 20/watch = 2, max_watch = 20/' -e 's/rollback = { watch = 5/approvals = { timeout = 3 }, rollback = { watch = 1/' playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
+"$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
+world=$!
+finish() { kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
+trap finish EXIT
+
+# wait_for WHAT COMMAND...: until the command succeeds, at most 30 s
+wait_for() {
+  local what=$1 end=$((SECONDS + 30))
+  shift
+  until "$@" > /dev/null 2>&1; do
+    if [ $SECONDS -ge $end ]; then echo "never: $what"; return 1; fi
+    read -rt 0.1 <> <(:) || true
+  done
+}
+wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
+. "$scratch/world/world.env"
+state=$scratch/world/state
+stage30=("$engine" playbooks/stage30.lua --venture "$scratch/world/venture" --state "$state")
+deploy() { "${stage30[@]}" "$@"; }
+last_run() { "$engine" status --state "$state" | head -1 | cut -c1-6; }
+
+# Two engines on one venture; then Ctrl-C in mid-canary.
+"${stage30[@]}" --release 1.1 > "$scratch/first" 2>&1 & # itself, not a shell around it: it gets the signal
+first=$!
+wait_for 'the canary' grep -q 'watch green at 10' "$scratch/first"
+deploy --release 1.1 > "$scratch/second" 2>&1
+[ $? = 6 ] && grep -q "holds demo since" "$scratch/second"; check 'a second engine exits 6 and names the holder' $? "$scratch/second"
+kill -INT $first
+wait $first
+[ $? = 130 ] && grep -q 'blue serves 1.0 at 100 %, verified' "$scratch/first"; check 'Ctrl-C takes traffic back and exits 130' $? "$scratch/first"
+
+# Nobody answers; somebody denies; somebody approves.
+deploy --release 1.1 --mode manual > "$scratch/manual" 2>&1 < /dev/null
+[ $? = 3 ] && grep -q 'nobody answered' "$scratch/manual"; check 'an unanswered question ends with 3, nothing changed' $? "$scratch/manual"
+deploy --release 1.1 --mode assisted > "$scratch/denied" 2>&1 < /dev/null &
+denied=$!
+wait_for 'a question' grep -q 'waiting; answer with' "$scratch/denied"
+"$engine" approve "$(last_run)" --no --reason 'not on a Friday' --state "$state" > "$scratch/approve" 2>&1
+check 'approve --no' $? "$scratch/approve"
+wait $denied
+[ $? = 1 ] && grep -q 'denied by .*: not on a Friday' "$scratch/denied"; check 'a denial aborts with its reason' $? "$scratch/denied"
+deploy --release 1.1 --mode assisted > "$scratch/assisted" 2>&1 < /dev/null &
+assisted=$!
+wait_for 'a question' grep -q 'waiting; answer with' "$scratch/assisted"
+run=$(last_run)
+while kill -0 $assisted 2> /dev/null; do "$engine" approve "$run" --state "$state" > "$scratch/answers" 2>&1; read -rt 0.2 <> <(:) || true; done
+wait $assisted
+[ $? = 0 ] && grep -q 'green serves 1.1 at 100 %, verified' "$scratch/assisted"; check 'with approvals it is promoted' $? "$scratch/assisted"
+
+# The next deployment goes onto the other colour. Release 1.2 is 1.1 with another name.
+cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"
+sed -i 's/local VERSION = "1.1"/local VERSION = "1.2"/' "$DEMO_RELEASES/1.2/application.lua"
+digest=$("$engine" -e "return require('release').digest('$DEMO_RELEASES/1.2')")
+for subject in 'release candidate' chairman 'security baseline'; do
+  sqlite3 -cmd '.timeout 5000' "${DEMO_DATABASE#sqlite:}" "INSERT INTO approvals VALUES ('$subject', '1.2', '$digest', 'test', 'now')"
+done
+deploy --release 1.2 > "$scratch/next" 2>&1
+[ $? = 0 ] && grep -q 'retire blue, which still holds 1.0' "$scratch/next" && grep -q 'blue serves 1.2 at 100 %, verified' "$scratch/next"; check 'the next release goes onto blue' $? "$scratch/next"
+
+"$engine" status --state "$state" > "$scratch/status" && [ "$(grep -c demo "$scratch/status")" -ge 5 ]; check 'status lists the runs' $? "$scratch/status"
+"$engine" log --verify --state "$state" > "$scratch/log" && grep -q 'chain whole' "$scratch/log"; check 'the chain of events is whole' $? "$scratch/log"
+wait_for 'fresh client counts' true
+grep -q 'failed=0' "$scratch/world/clients"; check "no client request failed: $(cat "$scratch/world/clients")" $? "$scratch/world/clients"
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
