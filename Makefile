@@ -38,9 +38,10 @@ CORE_SRC := $(wildcard engine/core/*.c)
 BIND_SRC := $(wildcard engine/bind/*.c)
 HOST_SRC := $(wildcard engine/host/*.c)
 BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
+C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test bench asan format format-check hdr-check docs coverage clean
+.PHONY: all help deps demo test bench asan format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -49,8 +50,8 @@ help:  ## this list
 	@echo "usage: make TARGET [V=1] [CC=clang] [MODE=release|debug|coverage] [SANITIZE=address,undefined]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
-deps:  ## install what is needed from Debian 12 packages (asks for root only when something is missing)
-	$(Q)vendor/install.sh
+deps:  ## install what is missing of vendor/packages.tsv (Debian 12, as root); SCOPE=run,build,demo,test
+	$(Q)vendor/install.sh $(if $(SCOPE),--scope $(SCOPE))
 
 $(BUILD)/engine: $(call obj,engine/main.c) $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(BUILD)/baked.o $(BUILD)/modules.o
 	$(call say,LD,$@)
@@ -107,31 +108,37 @@ unit: $(UNIT)
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
 
+demo: SCOPE = run,build,demo
 demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|dependency, POSTGRES=1)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(BUILD)/engine playbooks/demo.lua $(if $(FAULT),--fault $(FAULT)) $(if $(POSTGRES),--postgres)
 
-bench: deps all  ## speed and memory as ratios against a peer in the same run
+bench: deps  ## speed and memory as ratios against a peer in the same run
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/bench/run.sh
 
 asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
 	$(Q)tests/run.sh asan
 
-coverage:  ## line coverage of the C code by the unit, Lua and end-to-end tests
+coverage:  ## line coverage of the C code by the unit and Lua tests
 	$(Q)tests/run.sh coverage
 
 format:  ## rewrite the C files in the house style
-	$(Q)clang-format -i $$(git ls-files '*.c' '*.h')
+	$(Q)clang-format -i $(C_FILES)
 
 format-check:  ## fail if a C file is not in the house style
-	$(Q)clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h')
+	$(Q)clang-format --dry-run -Werror --ferror-limit=1 $(C_FILES)
 
 hdr-check:  ## every header compiles alone
-	$(Q)for h in $$(git ls-files 'engine/*.h' | grep -v lazy_define.h); do \
+	$(Q)for h in $(filter-out %/lazy_define.h,$(filter engine/%.h,$(C_FILES))); do \
 	  $(CC) $(filter-out -MMD -MP,$(CFLAGS)) -x c -fsyntax-only $$h || exit 1; done
 
 docs: all  ## generate docs/reference from the annotated library
 	$(Q)$(BUILD)/engine tools/reference.lua
+
+sbom:  ## list the installed packages with versions and licences as SPDX (build/sbom.spdx.json)
+	$(Q)vendor/sbom.sh $(BUILD)/sbom.spdx.json
+	$(call say,SBOM,$(BUILD)/sbom.spdx.json)
 
 clean:  ## remove what was built
 	rm -rf $(BUILD)
