@@ -393,7 +393,8 @@ static int l_sleep(lua_State *L)
     return await(L, op, sleep_done);
 }
 
-/* task.interruptible(task): an interrupt from outside cancels this task, until it ends, and not the main one */
+/* task.interruptible(task): an interrupt from outside cancels this task, until it ends, and not the main one
+ */
 static int l_interruptible(lua_State *L)
 {
     struct task *t = check_task(L, 1);
@@ -443,8 +444,15 @@ static int l_tostring(lua_State *L)
 int luaopen_core_task(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"spawn", l_spawn}, {"join", l_join},         {"cancel", l_cancel},   {"deadline", l_deadline},
-        {"sleep", l_sleep}, {"canceled", l_canceled}, {"interruptible", l_interruptible}, {"context", l_context}, {"set_context", l_set_context},
+        {"spawn", l_spawn},
+        {"join", l_join},
+        {"cancel", l_cancel},
+        {"deadline", l_deadline},
+        {"sleep", l_sleep},
+        {"canceled", l_canceled},
+        {"interruptible", l_interruptible},
+        {"context", l_context},
+        {"set_context", l_set_context},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, TASK_META)) {

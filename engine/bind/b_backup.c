@@ -21,7 +21,17 @@ int luaopen_core_backup(lua_State *L);
 #define CALL_META "engine.backup.call"
 enum { CHUNK_BYTES = 256 << 10 };
 
-enum action { SQLITE_COPY, SQLITE_CHECK, SQLITE_SUMS, PACK, UNPACK, FILES_PACK, FILES_UNPACK, POSTGRES_OUT, POSTGRES_IN };
+enum action {
+    SQLITE_COPY,
+    SQLITE_CHECK,
+    SQLITE_SUMS,
+    PACK,
+    UNPACK,
+    FILES_PACK,
+    FILES_UNPACK,
+    POSTGRES_OUT,
+    POSTGRES_IN
+};
 
 /* One call; the strings stay on the Lua stack. */
 struct call {
@@ -44,7 +54,8 @@ static int pack_file(struct call *c, struct err *e)
     int rc = pack_open(&writer, c->b, c->number, e);
     ssize_t n = 0;
     while (rc == 0 && (n = read(fd, chunk, sizeof chunk)) > 0)
-        rc = work_is_canceled(&c->work) ? err_set(e, ERR_CANCELED, "pack", "canceled") : pack_write(writer, chunk, (size_t)n, e);
+        rc = work_is_canceled(&c->work) ? err_set(e, ERR_CANCELED, "pack", "canceled")
+                                        : pack_write(writer, chunk, (size_t)n, e);
     if (rc == 0 && n < 0) rc = err_errno(e, errno, "pack", "%s cannot be read", c->a);
     close(fd);
     if (rc == 0) return pack_close(writer, &c->pack, e);
@@ -59,19 +70,22 @@ static int unpack_file(struct call *c, struct err *e)
     static _Thread_local char chunk[CHUNK_BYTES];
     int rc = pack_reader_open(&reader, c->a, c->sha256, e), fd = -1;
     if (rc != 0) return rc;
-    if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0) rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
+    if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
+        rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
     long n = 1;
     while (rc == 0 && (n = pack_read(reader, chunk, sizeof chunk, e)) > 0) {
         c->pack.raw_bytes += (uint64_t)n;
         for (long at = 0; rc == 0 && fd >= 0 && at < n;) {
             ssize_t written = write(fd, chunk + at, (size_t)(n - at));
-            if (written < 0 && errno != EINTR) rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
+            if (written < 0 && errno != EINTR)
+                rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
             at += written > 0 ? written : 0;
         }
         if (work_is_canceled(&c->work)) rc = err_set(e, ERR_CANCELED, "unpack", "canceled");
     }
     if (n < 0) rc = (int)n;
-    if (rc == 0 && fd >= 0 && fsync(fd) != 0) rc = err_errno(e, errno, "unpack", "%s cannot be made durable", c->b);
+    if (rc == 0 && fd >= 0 && fsync(fd) != 0)
+        rc = err_errno(e, errno, "unpack", "%s cannot be made durable", c->b);
     if (fd >= 0) close(fd);
     struct err end;
     int ended = pack_reader_close(reader, rc == 0, &end);
@@ -87,15 +101,24 @@ static int act(struct work *work, void *arg, struct err *e)
 {
     struct call *c = arg;
     switch (c->action) {
-    case SQLITE_COPY: return backup_sqlite_copy(c->a, c->b, c->number, &work->canceled, e);
-    case SQLITE_CHECK: return backup_sqlite_check(c->a, e);
-    case SQLITE_SUMS: return backup_sqlite_sums(c->a, &c->out, e);
-    case PACK: return pack_file(c, e);
-    case UNPACK: return unpack_file(c, e);
-    case FILES_PACK: return backup_files_pack(c->a, c->b, c->number, &work->canceled, &c->pack, &c->count, e);
-    case FILES_UNPACK: return backup_files_unpack(c->a, c->sha256, c->b, &c->count, e);
-    case POSTGRES_OUT: return backup_postgres_out(c->a, c->b, c->c, c->d, c->number, &work->canceled, &c->copy, e);
-    case POSTGRES_IN: return backup_postgres_in(c->a, c->b, c->c, c->d, c->sha256, &work->canceled, &c->count, e);
+    case SQLITE_COPY:
+        return backup_sqlite_copy(c->a, c->b, c->number, &work->canceled, e);
+    case SQLITE_CHECK:
+        return backup_sqlite_check(c->a, e);
+    case SQLITE_SUMS:
+        return backup_sqlite_sums(c->a, &c->out, e);
+    case PACK:
+        return pack_file(c, e);
+    case UNPACK:
+        return unpack_file(c, e);
+    case FILES_PACK:
+        return backup_files_pack(c->a, c->b, c->number, &work->canceled, &c->pack, &c->count, e);
+    case FILES_UNPACK:
+        return backup_files_unpack(c->a, c->sha256, c->b, &c->count, e);
+    case POSTGRES_OUT:
+        return backup_postgres_out(c->a, c->b, c->c, c->d, c->number, &work->canceled, &c->copy, e);
+    case POSTGRES_IN:
+        return backup_postgres_in(c->a, c->b, c->c, c->d, c->sha256, &work->canceled, &c->count, e);
     }
     return err_set(e, ERR_INTERNAL, "backup", "no such action");
 }
@@ -141,9 +164,13 @@ static int call_done(lua_State *L, int status, lua_KContext ctx)
     struct call *c = (struct call *)op;
     if (op->status < 0) return err_return(L, &op->err);
     switch (c->action) {
-    case SQLITE_SUMS: push_sums(L, &c->out); break;
+    case SQLITE_SUMS:
+        push_sums(L, &c->out);
+        break;
     case PACK:
-    case UNPACK: push_pack(L, &c->pack); break;
+    case UNPACK:
+        push_pack(L, &c->pack);
+        break;
     case FILES_PACK:
         push_pack(L, &c->pack);
         set_integer(L, "entries", c->count);
@@ -155,8 +182,11 @@ static int call_done(lua_State *L, int status, lua_KContext ctx)
         lua_setfield(L, -2, "checksum");
         break;
     case FILES_UNPACK:
-    case POSTGRES_IN: lua_pushinteger(L, (lua_Integer)c->count); break;
-    default: lua_pushboolean(L, 1);
+    case POSTGRES_IN:
+        lua_pushinteger(L, (lua_Integer)c->count);
+        break;
+    default:
+        lua_pushboolean(L, 1);
     }
     return 1;
 }
@@ -181,7 +211,8 @@ static int start(lua_State *L, struct call *c)
 {
     struct err e;
     struct task *task = await_begin(L);
-    if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0) return err_return(L, &e);
+    if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0)
+        return err_return(L, &e);
     return await(L, &c->work.op, call_done);
 }
 
@@ -251,7 +282,8 @@ static int l_files_unpack(lua_State *L)
     return start(L, c);
 }
 
-/* backup.postgres_out(url, snapshot | nil, statement, to | nil, level) -> { rows, checksum, raw_bytes, bytes, sha256 } | nil, err */
+/* backup.postgres_out(url, snapshot | nil, statement, to | nil, level) -> { rows, checksum, raw_bytes, bytes,
+ * sha256 } | nil, err */
 static int l_postgres_out(lua_State *L)
 {
     struct call *c = push_call(L, POSTGRES_OUT);
@@ -260,7 +292,8 @@ static int l_postgres_out(lua_State *L)
     c->c = luaL_checkstring(L, 3);
     c->d = luaL_optstring(L, 4, NULL);
     c->number = (int)luaL_optinteger(L, 5, 3);
-    if (c->b != NULL && strspn(c->b, "0123456789ABCDEFabcdef-") != strlen(c->b)) return luaL_argerror(L, 2, "no snapshot's name");
+    if (c->b != NULL && strspn(c->b, "0123456789ABCDEFabcdef-") != strlen(c->b))
+        return luaL_argerror(L, 2, "no snapshot's name");
     return start(L, c);
 }
 
@@ -290,8 +323,10 @@ static int l_postgres_environment(lua_State *L)
     lua_newtable(L);
     while (at < end) {
         const char *value = at + strlen(at) + 1;
-        if (strcmp(at, "PGPASSWORD") == 0) secret_push(L, value, strlen(value), "database password");
-        else lua_pushstring(L, value);
+        if (strcmp(at, "PGPASSWORD") == 0)
+            secret_push(L, value, strlen(value), "database password");
+        else
+            lua_pushstring(L, value);
         lua_setfield(L, -2, at);
         at = value + strlen(value) + 1;
     }
@@ -316,9 +351,15 @@ static int l_postgres_with_database(lua_State *L)
 int luaopen_core_backup(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"sqlite_copy", l_sqlite_copy},   {"sqlite_check", l_sqlite_check}, {"sqlite_sums", l_sqlite_sums},
-        {"pack", l_pack},                 {"unpack", l_unpack},             {"files_pack", l_files_pack},
-        {"files_unpack", l_files_unpack}, {"postgres_out", l_postgres_out}, {"postgres_in", l_postgres_in},
+        {"sqlite_copy", l_sqlite_copy},
+        {"sqlite_check", l_sqlite_check},
+        {"sqlite_sums", l_sqlite_sums},
+        {"pack", l_pack},
+        {"unpack", l_unpack},
+        {"files_pack", l_files_pack},
+        {"files_unpack", l_files_unpack},
+        {"postgres_out", l_postgres_out},
+        {"postgres_in", l_postgres_in},
         {"postgres_environment", l_postgres_environment},
         {"postgres_with_database", l_postgres_with_database},
         {NULL, NULL},

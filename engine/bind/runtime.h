@@ -16,10 +16,10 @@ struct runtime {
     lua_State *L; /* the main state; tasks are coroutines of it */
     struct loop *loop;
     struct clock clock;
-    struct task *current;      /* whose coroutine runs now, or NULL */
+    struct task *current;       /* whose coroutine runs now, or NULL */
     struct task *interruptible; /* whom an interrupt cancels instead of the main task, or NULL */
-    unsigned long turns;       /* how often a task was resumed: tells one stretch of Lua from the next */
-    const struct grant *grant; /* what the run may reach; NULL: everything (core/grant.h) */
+    unsigned long turns;        /* how often a task was resumed: tells one stretch of Lua from the next */
+    const struct grant *grant;  /* what the run may reach; NULL: everything (core/grant.h) */
 };
 
 struct runtime *runtime_of(lua_State *L);

@@ -36,7 +36,8 @@ static const char *relative(const char *path, size_t tree_len)
     return *rest != '\0' ? rest : ".";
 }
 
-static int copy_content(struct archive *disk, struct archive *tar, const char *path, char *chunk, atomic_bool *canceled, struct err *e)
+static int copy_content(struct archive *disk, struct archive *tar, const char *path, char *chunk,
+                        atomic_bool *canceled, struct err *e)
 {
     la_ssize_t n;
     while ((n = archive_read_data(disk, chunk, CHUNK_BYTES)) > 0) {
@@ -46,7 +47,8 @@ static int copy_content(struct archive *disk, struct archive *tar, const char *p
     return n == 0 ? 0 : archive_failed(disk, "pack files", path, e);
 }
 
-static int walk(struct archive *disk, struct archive *tar, const char *tree, char *chunk, atomic_bool *canceled, uint64_t *entries, struct err *e)
+static int walk(struct archive *disk, struct archive *tar, const char *tree, char *chunk,
+                atomic_bool *canceled, uint64_t *entries, struct err *e)
 {
     struct archive_entry *entry = archive_entry_new();
     size_t tree_len = strlen(tree);
@@ -61,16 +63,18 @@ static int walk(struct archive *disk, struct archive *tar, const char *tree, cha
         }
         archive_read_disk_descend(disk);
         archive_entry_set_pathname(entry, relative(archive_entry_pathname(entry), tree_len));
-        if (archive_write_header(tar, entry) < ARCHIVE_WARN) rc = archive_failed(tar, "pack files", archive_entry_pathname(entry), e);
-        else if (archive_entry_size(entry) > 0) rc = copy_content(disk, tar, archive_entry_pathname(entry), chunk, canceled, e);
+        if (archive_write_header(tar, entry) < ARCHIVE_WARN)
+            rc = archive_failed(tar, "pack files", archive_entry_pathname(entry), e);
+        else if (archive_entry_size(entry) > 0)
+            rc = copy_content(disk, tar, archive_entry_pathname(entry), chunk, canceled, e);
         ++*entries;
     }
     if (entry != NULL) archive_entry_free(entry);
     return rc;
 }
 
-int backup_files_pack(const char *tree, const char *to, int level, atomic_bool *canceled, struct pack_result *out, uint64_t *entries,
-                      struct err *e)
+int backup_files_pack(const char *tree, const char *to, int level, atomic_bool *canceled,
+                      struct pack_result *out, uint64_t *entries, struct err *e)
 {
     struct sink sink = {.e = e};
     int rc = lazy_archive(e);
@@ -85,9 +89,12 @@ int backup_files_pack(const char *tree, const char *to, int level, atomic_bool *
         archive_write_set_format_pax_restricted(tar);
         archive_read_disk_set_symlink_physical(disk);
         archive_read_disk_set_behavior(disk, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS);
-        if (archive_write_open2(tar, &sink, NULL, on_write, NULL, NULL) != ARCHIVE_OK) rc = archive_failed(tar, "pack files", to, e);
-        else if (archive_read_disk_open(disk, tree) != ARCHIVE_OK) rc = archive_failed(disk, "pack files", tree, e);
-        else rc = walk(disk, tar, tree, chunk, canceled, entries, e);
+        if (archive_write_open2(tar, &sink, NULL, on_write, NULL, NULL) != ARCHIVE_OK)
+            rc = archive_failed(tar, "pack files", to, e);
+        else if (archive_read_disk_open(disk, tree) != ARCHIVE_OK)
+            rc = archive_failed(disk, "pack files", tree, e);
+        else
+            rc = walk(disk, tar, tree, chunk, canceled, entries, e);
         if (rc == 0 && archive_write_close(tar) != ARCHIVE_OK) rc = archive_failed(tar, "pack files", to, e);
     }
     if (disk != NULL) archive_read_free(disk);
@@ -122,29 +129,35 @@ static bool is_inside(const char *name)
     return true;
 }
 
-static int extract_all(struct archive *tar, struct archive *disk, const char *from, const char *into, uint64_t *entries, struct err *e)
+static int extract_all(struct archive *tar, struct archive *disk, const char *from, const char *into,
+                       uint64_t *entries, struct err *e)
 {
     for (;;) {
         struct archive_entry *entry;
         char path[4096], link[4096];
         int state = archive_read_next_header(tar, &entry);
         if (state == ARCHIVE_EOF) return 0;
-        if (state < ARCHIVE_WARN) return e->code ? -(int)e->code : archive_failed(tar, "unpack files", from, e);
+        if (state < ARCHIVE_WARN)
+            return e->code ? -(int)e->code : archive_failed(tar, "unpack files", from, e);
         const char *name = archive_entry_pathname(entry), *hardlink = archive_entry_hardlink(entry);
         if (!is_inside(name) || (hardlink != NULL && !is_inside(hardlink)))
-            return err_set(e, ERR_BACKUP_CORRUPT, "unpack files", "%s holds the name '%s', which leads out of the folder; nothing more is extracted", from, name ? name : "(none)");
+            return err_set(e, ERR_BACKUP_CORRUPT, "unpack files",
+                           "%s holds the name '%s', which leads out of the folder; nothing more is extracted",
+                           from, name ? name : "(none)");
         snprintf(path, sizeof path, "%s/%s", into, name);
         archive_entry_set_pathname(entry, path);
         if (hardlink != NULL) {
             snprintf(link, sizeof link, "%s/%s", into, hardlink);
             archive_entry_set_hardlink(entry, link);
         }
-        if (archive_read_extract2(tar, entry, disk) < ARCHIVE_WARN) return archive_failed(disk, "unpack files", path, e);
+        if (archive_read_extract2(tar, entry, disk) < ARCHIVE_WARN)
+            return archive_failed(disk, "unpack files", path, e);
         ++*entries;
     }
 }
 
-int backup_files_unpack(const char *from, const char *expected_sha256, const char *into, uint64_t *entries, struct err *e)
+int backup_files_unpack(const char *from, const char *expected_sha256, const char *into, uint64_t *entries,
+                        struct err *e)
 {
     err_clear(e);
     int rc = lazy_archive(e);
@@ -163,10 +176,13 @@ int backup_files_unpack(const char *from, const char *expected_sha256, const cha
         rc = err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
     } else {
         archive_read_support_format_tar(tar);
-        archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+        archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM |
+                                                 ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
                                                  ARCHIVE_EXTRACT_SECURE_NODOTDOT);
-        if (archive_read_open2(tar, source, NULL, on_read, NULL, NULL) != ARCHIVE_OK) rc = archive_failed(tar, "unpack files", from, e);
-        else rc = extract_all(tar, disk, from, into, entries, e);
+        if (archive_read_open2(tar, source, NULL, on_read, NULL, NULL) != ARCHIVE_OK)
+            rc = archive_failed(tar, "unpack files", from, e);
+        else
+            rc = extract_all(tar, disk, from, into, entries, e);
     }
     if (tar != NULL) archive_read_free(tar);
     if (disk != NULL) archive_write_free(disk);

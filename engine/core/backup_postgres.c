@@ -26,7 +26,8 @@ static int run(PGconn *conn, const char *statement, const char *what, struct err
     return failed(conn, what, statement, e);
 }
 
-static int begin_copy(PGconn *conn, const char *statement, ExecStatusType wanted, const char *what, struct err *e)
+static int begin_copy(PGconn *conn, const char *statement, ExecStatusType wanted, const char *what,
+                      struct err *e)
 {
     PGresult *result = PQexec(conn, statement);
     ExecStatusType status = PQresultStatus(result);
@@ -52,8 +53,13 @@ static int connect_to(const char *url, const char *what, PGconn **out, struct er
         return -ERR_CONNECT;
     }
     PQsetNoticeProcessor(*out, keep_quiet, NULL);
-    /* What a role's own settings might cut short or hide must not: a row that row security hides is an error. */
-    rc = run(*out, "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET extra_float_digits = 3; SET lock_timeout = '30s'", what, e);
+    /* What a role's own settings might cut short or hide must not: a row that row security hides is an error.
+     */
+    rc = run(*out,
+             "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = "
+             "off; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET extra_float_digits = 3; SET "
+             "lock_timeout = '30s'",
+             what, e);
     if (rc != 0) PQfinish(*out);
     return rc;
 }
@@ -67,7 +73,8 @@ static int begin_snapshot(PGconn *conn, const char *snapshot, const char *what, 
     return run(conn, statement, what, e);
 }
 
-static int drain(PGconn *conn, const char *statement, struct pack_writer *pack, struct rowsum *sum, atomic_bool *canceled, struct err *e)
+static int drain(PGconn *conn, const char *statement, struct pack_writer *pack, struct rowsum *sum,
+                 atomic_bool *canceled, struct err *e)
 {
     char *line;
     int n;
@@ -86,8 +93,8 @@ static int drain(PGconn *conn, const char *statement, struct pack_writer *pack, 
     return status == PGRES_COMMAND_OK ? 0 : failed(conn, "copy out", statement, e);
 }
 
-int backup_postgres_out(const char *url, const char *snapshot, const char *statement, const char *to, int level, atomic_bool *canceled,
-                        struct backup_copy *out, struct err *e)
+int backup_postgres_out(const char *url, const char *snapshot, const char *statement, const char *to,
+                        int level, atomic_bool *canceled, struct backup_copy *out, struct err *e)
 {
     PGconn *conn;
     struct pack_writer *pack = NULL;
@@ -100,8 +107,10 @@ int backup_postgres_out(const char *url, const char *snapshot, const char *state
     if (rc == 0 && to != NULL) rc = pack_open(&pack, to, level, e);
     if (rc == 0) rc = begin_copy(conn, statement, PGRES_COPY_OUT, "copy out", e);
     if (rc == 0) rc = drain(conn, statement, pack, &sum, canceled, e);
-    if (rc == 0 && pack != NULL) rc = pack_close(pack, &out->pack, e);
-    else pack_abandon(pack);
+    if (rc == 0 && pack != NULL)
+        rc = pack_close(pack, &out->pack, e);
+    else
+        pack_abandon(pack);
     rowsum_text(&sum, out->checksum);
     out->rows = sum.rows;
     rowsum_release(&sum);
@@ -109,13 +118,16 @@ int backup_postgres_out(const char *url, const char *snapshot, const char *state
     return rc;
 }
 
-static int feed(PGconn *conn, const char *statement, struct pack_reader *pack, atomic_bool *canceled, struct err *e)
+static int feed(PGconn *conn, const char *statement, struct pack_reader *pack, atomic_bool *canceled,
+                struct err *e)
 {
     char *chunk = malloc(CHUNK_BYTES);
     long n = chunk != NULL ? 1 : err_set(e, ERR_MEMORY, "copy in", "no memory");
     while (n > 0 && (n = pack_read(pack, chunk, CHUNK_BYTES, e)) > 0) {
-        if (atomic_load(canceled)) n = err_set(e, ERR_CANCELED, "copy in", "canceled");
-        else if (PQputCopyData(conn, chunk, (int)n) != 1) n = failed(conn, "copy in", statement, e);
+        if (atomic_load(canceled))
+            n = err_set(e, ERR_CANCELED, "copy in", "canceled");
+        else if (PQputCopyData(conn, chunk, (int)n) != 1)
+            n = failed(conn, "copy in", statement, e);
     }
     free(chunk);
     return (int)n;
@@ -133,8 +145,8 @@ static int end_copy(PGconn *conn, const char *statement, uint64_t *rows, struct 
     return ok ? 0 : failed(conn, "copy in", statement, e);
 }
 
-int backup_postgres_in(const char *url, const char *before, const char *statement, const char *from, const char *expected_sha256,
-                       atomic_bool *canceled, uint64_t *rows, struct err *e)
+int backup_postgres_in(const char *url, const char *before, const char *statement, const char *from,
+                       const char *expected_sha256, atomic_bool *canceled, uint64_t *rows, struct err *e)
 {
     PGconn *conn;
     struct pack_reader *pack = NULL;

@@ -11,7 +11,8 @@ static int open_database(const char *path, int flags, int busy_ms, sqlite3 **out
 {
     int rc = sqlite3_open_v2(path, out, flags, NULL);
     if (rc != SQLITE_OK) {
-        err_set(e, rc == SQLITE_CANTOPEN ? ERR_NOT_FOUND : ERR_BACKUP, "sqlite", "%s cannot be opened: %s", path, sqlite3_errstr(rc));
+        err_set(e, rc == SQLITE_CANTOPEN ? ERR_NOT_FOUND : ERR_BACKUP, "sqlite", "%s cannot be opened: %s",
+                path, sqlite3_errstr(rc));
         sqlite3_close(*out);
         return -(int)(rc == SQLITE_CANTOPEN ? ERR_NOT_FOUND : ERR_BACKUP);
     }
@@ -40,10 +41,12 @@ int backup_sqlite_copy(const char *from, const char *to, int busy_ms, atomic_boo
     }
     if (backup != NULL) sqlite3_backup_finish(backup);
     if (state != SQLITE_DONE)
-        rc = err_set(e, atomic_load(canceled) ? ERR_CANCELED : ERR_BACKUP, "sqlite copy", "%s could not be copied to %s: %s", from, to,
+        rc = err_set(e, atomic_load(canceled) ? ERR_CANCELED : ERR_BACKUP, "sqlite copy",
+                     "%s could not be copied to %s: %s", from, to,
                      atomic_load(canceled) ? "canceled" : sqlite3_errstr(state));
     sqlite3_close(source);
-    if (sqlite3_close(target) != SQLITE_OK && rc == 0) rc = err_set(e, ERR_BACKUP, "sqlite copy", "%s could not be closed", to);
+    if (sqlite3_close(target) != SQLITE_OK && rc == 0)
+        rc = err_set(e, ERR_BACKUP, "sqlite copy", "%s could not be closed", to);
     return rc;
 }
 
@@ -57,7 +60,8 @@ int backup_sqlite_check(const char *path, struct err *e)
     if (state == SQLITE_OK) state = sqlite3_step(stmt);
     const char *words = state == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : sqlite3_errmsg(db);
     if (state != SQLITE_ROW || words == NULL || strcmp(words, "ok") != 0)
-        rc = err_set(e, ERR_BACKUP_CORRUPT, "integrity check", "%s is damaged: %.300s", path, words ? words : "no answer");
+        rc = err_set(e, ERR_BACKUP_CORRUPT, "integrity check", "%s is damaged: %.300s", path,
+                     words ? words : "no answer");
     sqlite3_finalize(stmt);
     sqlite3_close(db);
     return rc;
@@ -65,14 +69,22 @@ int backup_sqlite_check(const char *path, struct err *e)
 
 static void add_column(struct buf *line, sqlite3_stmt *stmt, int column)
 {
-    static const char letters[] = {[SQLITE_INTEGER] = 'i', [SQLITE_FLOAT] = 'f', [SQLITE_TEXT] = 't', [SQLITE_BLOB] = 'b', [SQLITE_NULL] = 'n'};
+    static const char letters[] = {[SQLITE_INTEGER] = 'i',
+                                   [SQLITE_FLOAT] = 'f',
+                                   [SQLITE_TEXT] = 't',
+                                   [SQLITE_BLOB] = 'b',
+                                   [SQLITE_NULL] = 'n'};
     int type = sqlite3_column_type(stmt, column);
     char number[40];
     const void *bytes = number;
     size_t len = 0;
     switch (type) {
-    case SQLITE_INTEGER: len = (size_t)snprintf(number, sizeof number, "%lld", (long long)sqlite3_column_int64(stmt, column)); break;
-    case SQLITE_FLOAT: len = (size_t)snprintf(number, sizeof number, "%.17g", sqlite3_column_double(stmt, column)); break;
+    case SQLITE_INTEGER:
+        len = (size_t)snprintf(number, sizeof number, "%lld", (long long)sqlite3_column_int64(stmt, column));
+        break;
+    case SQLITE_FLOAT:
+        len = (size_t)snprintf(number, sizeof number, "%.17g", sqlite3_column_double(stmt, column));
+        break;
     case SQLITE_TEXT:
         bytes = sqlite3_column_text(stmt, column);
         len = (size_t)sqlite3_column_bytes(stmt, column);
@@ -81,7 +93,8 @@ static void add_column(struct buf *line, sqlite3_stmt *stmt, int column)
         bytes = sqlite3_column_blob(stmt, column);
         len = (size_t)sqlite3_column_bytes(stmt, column);
         break;
-    default: break;
+    default:
+        break;
     }
     buf_addf(line, "%c%zu:", letters[type], len);
     if (len > 0) buf_add(line, bytes, len);
@@ -103,8 +116,10 @@ static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err 
         buf_clear(&line);
         for (int column = 0; column < sqlite3_column_count(stmt); column++)
             add_column(&line, stmt, column);
-        if (!buf_ok(&line)) state = SQLITE_NOMEM;
-        else rowsum_line(&sum, buf_str(&line), line.len);
+        if (!buf_ok(&line))
+            state = SQLITE_NOMEM;
+        else
+            rowsum_line(&sum, buf_str(&line), line.len);
     }
     if (state == SQLITE_DONE) {
         char hex[33], rows[24];
@@ -114,7 +129,8 @@ static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err 
         buf_add(out, rows, strlen(rows) + 1);
         buf_add(out, hex, sizeof hex);
     } else {
-        rc = err_set(e, state == SQLITE_CORRUPT ? ERR_BACKUP_CORRUPT : ERR_BACKUP, "sqlite checksum", "table %s cannot be read: %s", name, sqlite3_errmsg(db));
+        rc = err_set(e, state == SQLITE_CORRUPT ? ERR_BACKUP_CORRUPT : ERR_BACKUP, "sqlite checksum",
+                     "table %s cannot be read: %s", name, sqlite3_errmsg(db));
     }
     sqlite3_finalize(stmt);
     buf_release(&line);
@@ -128,17 +144,26 @@ int backup_sqlite_sums(const char *path, struct buf *out, struct err *e)
     sqlite3_stmt *tables = NULL;
     int rc = open_database(path, SQLITE_OPEN_READONLY, 30000, &db, e);
     if (rc != 0) return rc;
-    /* One read transaction, so that all tables are of one moment. Virtual tables hold no rows of their own. */
+    /* One read transaction, so that all tables are of one moment. Virtual tables hold no rows of their own.
+     */
     sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
-    int state = sqlite3_prepare_v2(db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name", -1, &tables, NULL);
+    int state =
+        sqlite3_prepare_v2(db,
+                           "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE "
+                           "'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
+                           -1, &tables, NULL);
     while (state == SQLITE_OK && rc == 0) {
         int step = sqlite3_step(tables);
         if (step == SQLITE_DONE) break;
-        if (step != SQLITE_ROW) state = step;
-        else rc = sum_table(db, (const char *)sqlite3_column_text(tables, 0), out, e);
+        if (step != SQLITE_ROW)
+            state = step;
+        else
+            rc = sum_table(db, (const char *)sqlite3_column_text(tables, 0), out, e);
     }
-    if (state != SQLITE_OK && rc == 0) rc = err_set(e, ERR_BACKUP, "sqlite checksum", "%s: %s", path, sqlite3_errmsg(db));
-    if (rc == 0 && !buf_ok(out)) rc = err_set(e, ERR_MEMORY, "sqlite checksum", "no memory for the checksums of %s", path);
+    if (state != SQLITE_OK && rc == 0)
+        rc = err_set(e, ERR_BACKUP, "sqlite checksum", "%s: %s", path, sqlite3_errmsg(db));
+    if (rc == 0 && !buf_ok(out))
+        rc = err_set(e, ERR_MEMORY, "sqlite checksum", "no memory for the checksums of %s", path);
     sqlite3_finalize(tables);
     sqlite3_close(db);
     return rc;

@@ -9,37 +9,37 @@
 
 int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
 
-#define LAZY_ARCHIVE_LIST(X)                                                                                           \
-    X(archive_error_string)                                                                                            \
-    X(archive_write_new)                                                                                               \
-    X(archive_write_set_format_pax_restricted)                                                                         \
-    X(archive_write_open2)                                                                                             \
-    X(archive_write_header)                                                                                            \
-    X(archive_write_data)                                                                                              \
-    X(archive_write_close)                                                                                             \
-    X(archive_write_free)                                                                                              \
-    X(archive_read_new)                                                                                                \
-    X(archive_read_support_format_tar)                                                                                 \
-    X(archive_read_open2)                                                                                              \
-    X(archive_read_next_header)                                                                                        \
-    X(archive_read_free)                                                                                               \
-    X(archive_read_extract2)                                                                                           \
-    X(archive_write_disk_new)                                                                                          \
-    X(archive_write_disk_set_options)                                                                                  \
-    X(archive_read_disk_new)                                                                                           \
-    X(archive_read_disk_set_behavior)                                                                                  \
-    X(archive_read_disk_set_symlink_physical)                                                                          \
-    X(archive_read_disk_open)                                                                                          \
-    X(archive_read_next_header2)                                                                                       \
-    X(archive_read_disk_descend)                                                                                       \
-    X(archive_read_data)                                                                                               \
-    X(archive_entry_new)                                                                                               \
-    X(archive_entry_free)                                                                                              \
-    X(archive_entry_clear)                                                                                             \
-    X(archive_entry_pathname)                                                                                          \
-    X(archive_entry_set_pathname)                                                                                      \
-    X(archive_entry_hardlink)                                                                                          \
-    X(archive_entry_set_hardlink)                                                                                      \
+#define LAZY_ARCHIVE_LIST(X)                                                                                 \
+    X(archive_error_string)                                                                                  \
+    X(archive_write_new)                                                                                     \
+    X(archive_write_set_format_pax_restricted)                                                               \
+    X(archive_write_open2)                                                                                   \
+    X(archive_write_header)                                                                                  \
+    X(archive_write_data)                                                                                    \
+    X(archive_write_close)                                                                                   \
+    X(archive_write_free)                                                                                    \
+    X(archive_read_new)                                                                                      \
+    X(archive_read_support_format_tar)                                                                       \
+    X(archive_read_open2)                                                                                    \
+    X(archive_read_next_header)                                                                              \
+    X(archive_read_free)                                                                                     \
+    X(archive_read_extract2)                                                                                 \
+    X(archive_write_disk_new)                                                                                \
+    X(archive_write_disk_set_options)                                                                        \
+    X(archive_read_disk_new)                                                                                 \
+    X(archive_read_disk_set_behavior)                                                                        \
+    X(archive_read_disk_set_symlink_physical)                                                                \
+    X(archive_read_disk_open)                                                                                \
+    X(archive_read_next_header2)                                                                             \
+    X(archive_read_disk_descend)                                                                             \
+    X(archive_read_data)                                                                                     \
+    X(archive_entry_new)                                                                                     \
+    X(archive_entry_free)                                                                                    \
+    X(archive_entry_clear)                                                                                   \
+    X(archive_entry_pathname)                                                                                \
+    X(archive_entry_set_pathname)                                                                            \
+    X(archive_entry_hardlink)                                                                                \
+    X(archive_entry_set_hardlink)                                                                            \
     X(archive_entry_size)
 
 #define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);

@@ -109,7 +109,8 @@ static int compress(struct pack_writer *w, const void *bytes, size_t n, ZSTD_End
     for (;;) {
         ZSTD_outBuffer out = {w->out, sizeof w->out, 0};
         size_t left = ZSTD_compressStream2(w->zstd, &out, &in, mode);
-        if (ZSTD_isError(left)) return err_set(e, ERR_IO, "pack", "%s: zstd: %s", w->path, ZSTD_getErrorName(left));
+        if (ZSTD_isError(left))
+            return err_set(e, ERR_IO, "pack", "%s: zstd: %s", w->path, ZSTD_getErrorName(left));
         int rc = write_out(w, w->out, out.pos, e);
         if (rc != 0) return rc;
         if (mode == ZSTD_e_end ? left == 0 : in.pos == in.size) return 0;
@@ -159,8 +160,10 @@ int pack_reader_open(struct pack_reader **out, const char *path, const char *exp
     r->zstd = ZSTD_createDCtx();
     r->hash = new_hash();
     r->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (r->fd < 0) rc = err_errno(e, errno, "unpack", "%s cannot be read", path);
-    else if (r->path == NULL || r->zstd == NULL || r->hash == NULL) rc = err_set(e, ERR_MEMORY, "unpack", "no memory to read %s", path);
+    if (r->fd < 0)
+        rc = err_errno(e, errno, "unpack", "%s cannot be read", path);
+    else if (r->path == NULL || r->zstd == NULL || r->hash == NULL)
+        rc = err_set(e, ERR_MEMORY, "unpack", "no memory to read %s", path);
     if (rc != 0) {
         free_reader(r);
         return rc;
@@ -192,11 +195,15 @@ long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
             if (rc != 0) return rc;
         }
         if (r->eof) {
-            if (r->hint != 0) return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is cut off: its last frame is not complete", r->path);
+            if (r->hint != 0)
+                return err_set(e, ERR_BACKUP_CORRUPT, "unpack",
+                               "%s is cut off: its last frame is not complete", r->path);
             return 0;
         }
         size_t hint = ZSTD_decompressStream(r->zstd, &out, &r->in);
-        if (ZSTD_isError(hint)) return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is damaged: %s", r->path, ZSTD_getErrorName(hint));
+        if (ZSTD_isError(hint))
+            return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is damaged: %s", r->path,
+                           ZSTD_getErrorName(hint));
         r->hint = hint;
     }
     return (long)out.pos;
@@ -211,7 +218,9 @@ int pack_reader_close(struct pack_reader *r, bool to_the_end, struct err *e)
         char actual[65];
         hex_digest(r->hash, actual);
         if (strcmp(actual, r->expected) != 0)
-            rc = err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is not the file that was written: SHA-256 %.12s..., expected %.12s...", r->path, actual, r->expected);
+            rc = err_set(e, ERR_BACKUP_CORRUPT, "unpack",
+                         "%s is not the file that was written: SHA-256 %.12s..., expected %.12s...", r->path,
+                         actual, r->expected);
     }
     free_reader(r);
     return rc;

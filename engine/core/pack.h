@@ -1,8 +1,8 @@
 /* pack: a stream through zstd into a file, with the SHA-256 of the file as it is written; and back.
  *
- * Blocking; made for worker threads. Memory is a few buffers, whatever the size. What pack_close has returned 0
- * for is on the disk (fsync). A reader refuses a file whose hash is not the expected one only at its end: use
- * what was read only after pack_reader_close has returned 0. */
+ * Blocking; made for worker threads. Memory is a few buffers, whatever the size. What pack_close has returned
+ * 0 for is on the disk (fsync). A reader refuses a file whose hash is not the expected one only at its end:
+ * use what was read only after pack_reader_close has returned 0. */
 #ifndef ENGINE_CORE_PACK_H
 #define ENGINE_CORE_PACK_H
 
@@ -19,10 +19,11 @@ struct pack_result {
 struct pack_writer;
 struct pack_reader;
 
-int pack_open(struct pack_writer **out, const char *path, int level, struct err *e); /* new file, 0600; must not exist */
+int pack_open(struct pack_writer **out, const char *path, int level,
+              struct err *e); /* new file, 0600; must not exist */
 int pack_write(struct pack_writer *w, const void *bytes, size_t n, struct err *e);
 int pack_close(struct pack_writer *w, struct pack_result *out, struct err *e); /* frees w in any case */
-void pack_abandon(struct pack_writer *w);                                      /* frees w, removes the file; NULL is fine */
+void pack_abandon(struct pack_writer *w); /* frees w, removes the file; NULL is fine */
 
 /* expected_sha256 may be NULL. */
 int pack_reader_open(struct pack_reader **out, const char *path, const char *expected_sha256, struct err *e);

@@ -5,8 +5,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Pairs "PGHOST\0value\0" into out, for every setting that has an environment variable of libpq's. The password
- * is among them (PGPASSWORD). */
+/* Pairs "PGHOST\0value\0" into out, for every setting that has an environment variable of libpq's. The
+ * password is among them (PGPASSWORD). */
 int postgres_url_environment(const char *url, struct buf *out, struct err *e);
 
 /* The same URL with another database. */
