@@ -1,0 +1,124 @@
+-- Writes docs/reference/: one page a library module, from the comments in stdlib/, one page of the configuration's keys,
+-- one of the error codes. `engine tools/reference.lua --check` changes nothing and fails when a page would change.
+
+local core_err = require "core.err"
+
+-- The blocks of doc comments in a file: its opening words, and each public function with its lines.
+local function read_module(path)
+  local text = expect(files.read(path))
+  local opening, functions, block = {}, {}, {}
+  local in_opening = true
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    local comment = line:match "^%-%-%-? ?(.*)$"
+    if in_opening and comment and line:sub(1, 2) == "--" then
+      opening[#opening + 1] = comment
+    else
+      in_opening = false
+      if comment and (line:sub(1, 3) == "---" or #block > 0) then
+        block[#block + 1] = comment
+      else
+        local name, arguments = line:match "^function ([%w_]+[.:][%w_.:]+)(%b())"
+        if name and #block > 0 then functions[#functions + 1] = { name = name, arguments = arguments, lines = block } end
+        block = {}
+      end
+    end
+  end
+  return opening, functions
+end
+
+local function render(module, opening, functions)
+  local out = { "# " .. module, "" }
+  local first = table.remove(opening, 1) or ""
+  out[#out + 1] = (first:gsub("^[%w_.]+: ", ""))
+  for _, line in ipairs(opening) do out[#out + 1] = line end
+  for _, fn in ipairs(functions) do
+    local shown = fn.name:gsub("^M%.", module .. "."):gsub("^db_methods:", "db:")
+    out[#out + 1] = ""
+    out[#out + 1] = ("## `%s%s`"):format(shown, fn.arguments)
+    out[#out + 1] = ""
+    local details = {}
+    for _, line in ipairs(fn.lines) do
+      local kind, rest = line:match "^@(%a+)%s*(.*)$"
+      if kind == "param" then details[#details + 1] = "- " .. rest:gsub("^(%S+)%s+", "**%1** ")
+      elseif kind == "return" then details[#details + 1] = "- returns " .. rest
+      elseif kind == "usage" then details[#details + 1] = "\n```lua\n" .. rest .. "\n```"
+      elseif not kind then out[#out + 1] = line end
+    end
+    if details[1] then
+      out[#out + 1] = ""
+      for _, line in ipairs(details) do out[#out + 1] = line end
+    end
+  end
+  return table.concat(out, "\n") .. "\n"
+end
+
+local function modules(folder, prefix, found)
+  for _, name in ipairs(expect(files.list(folder))) do
+    local path = folder .. "/" .. name
+    if expect(files.stat(path)).type == "directory" then modules(path, prefix .. name .. ".", found)
+    elseif name:match "%.lua$" then found[#found + 1] = { name = prefix .. name:gsub("%.lua$", ""), path = path } end
+  end
+  table.sort(found, function(a, b) return a.name < b.name end)
+  return found
+end
+
+local function describe_keys(keys, prefix, out)
+  local names = {}
+  for name in pairs(keys) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local key = keys[name]
+    local default = key.default
+    if type(default) == "table" then default = "{ " .. table.concat(default, ", ") .. " }" end
+    out[#out + 1] = ("| `%s%s` | %s%s | %s | %s |"):format(prefix, name, key.type, key.one_of and " (" .. table.concat(key.one_of, ", ") .. ")" or "", default ~= nil and tostring(default) or key.required and "**required**" or "", key.about or "")
+    if key.type == "record" and key.keys and prefix == "" then describe_keys(key.keys, name .. ".", out) end
+  end
+end
+
+local function configuration_page()
+  local schema = require "configuration_schema"
+  local out = { "# venture.lua", "", "The keys of a venture's configuration. Times are in seconds, shares from 0 to 1.", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |" }
+  describe_keys(schema.venture.keys, "", out)
+  out[#out + 1] = "\n## A check\n\nThe lists gates, health, smoke, flows, invariants, dependencies and monitoring hold checks; each has exactly one kind.\n"
+  out[#out + 1] = "| key | type | default | meaning |\n| --- | --- | --- | --- |"
+  describe_keys(schema.check.keys, "", out)
+  return table.concat(out, "\n") .. "\n"
+end
+
+local function errors_page()
+  local out = { "# Error codes", "", "`engine explain CODE` prints the same.", "", "| number | code | meaning | what to do | may succeed later |", "| --- | --- | --- | --- | --- |" }
+  for _, info in ipairs(core_err.codes()) do out[#out + 1] = ("| %s | `%s` | %s | %s | %s |"):format(info.number, info.code, info.about, info.next, info.retryable and "yes" or "no") end
+  return table.concat(out, "\n") .. "\n"
+end
+
+return playbook {
+  name = "reference",
+  about = "Writes docs/reference from the annotated library",
+  args = {
+    check = { type = "boolean", about = "change nothing; fail when a page is not what it would be" },
+    to = { type = "string", default = "docs/reference", about = "the folder" },
+  },
+  run = function(run)
+    local pages = { ["venture.md"] = configuration_page(), ["errors.md"] = errors_page() }
+    local index = { "# Reference", "", "Made from the library's own comments by `make docs`.", "", "- [venture.lua](venture.md)", "- [error codes](errors.md)" }
+    for _, module in ipairs(modules("stdlib", "", {})) do
+      local opening, functions = read_module(module.path)
+      pages[module.name .. ".md"] = render(module.name, opening, functions)
+      index[#index + 1] = ("- [%s](%s.md)"):format(module.name, module.name)
+    end
+    pages["README.md"] = table.concat(index, "\n") .. "\n"
+    local stale = {}
+    for name, text in pairs(pages) do
+      local path = run.args.to .. "/" .. name
+      if files.read(path) ~= text then stale[#stale + 1] = name end
+      if not run.args.check then
+        expect(files.mkdir(run.args.to))
+        expect(files.write(path, text, tonumber("644", 8)))
+      end
+    end
+    if run.args.check and stale[1] then
+      table.sort(stale)
+      fail("check", "not what the library says: " .. table.concat(stale, ", "), { next = "Run make docs and commit docs/reference." })
+    end
+  end,
+}
