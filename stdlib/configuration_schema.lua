@@ -1,5 +1,5 @@
 --- configuration_schema: every key of a venture's configuration, its type, its default and what it means.
--- `engine check` and the reference print this table; nothing else lists the keys.
+-- The reference prints this table; nothing else lists the keys.
 
 local M = {}
 

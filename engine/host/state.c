@@ -21,7 +21,6 @@ struct state {
     size_t memory_used, memory_limit;
     uv_signal_t signals[2];
     struct task *main_task;
-    int interrupts;
 };
 
 static void *capped_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
@@ -91,21 +90,21 @@ static int open_sandbox(lua_State *L)
     return 0;
 }
 
-/* The first signal cancels the main task; the work's own clean-up then runs. */
+/* The first signal cancels what can be interrupted; its own clean-up then runs. */
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct state *s = handle->data;
-    s->interrupts++;
-    if (s->interrupts > 1) {
+    struct task *task = s->rt.interruptible != NULL ? s->rt.interruptible : s->main_task;
+    if (task == NULL) return;
+    if (task_is_canceled(task)) {
         log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is",
                  uv_os_getpid());
         return;
     }
-    if (s->main_task == NULL) return;
     struct err e;
     err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", signum == SIGINT ? "Ctrl-C" : "SIGTERM");
     err_push(s->rt.L, &e);
-    task_cancel(s->rt.L, s->rt.interruptible != NULL ? s->rt.interruptible : s->main_task);
+    task_cancel(s->rt.L, task);
 }
 
 static int watch_signals(struct state *s, struct err *e)
@@ -190,7 +189,6 @@ int state_run(struct state *s, int nargs, int *nresults)
 {
     lua_State *L = s->rt.L;
     struct err e;
-    s->interrupts = 0;
     s->main_task = task_spawn(L, NULL, nargs, 0); /* stays on L's stack until the end */
     int at = lua_gettop(L);
     int rc = loop_run_until(s->rt.loop, main_ended, s, &e);
