@@ -14,6 +14,7 @@
 #
 # A suite prints `N passed, N failed` as its last line; one that does not, or that ends with an error and no failed test,
 # counts as one failed test. A suite that passes is one line; one that fails is shown whole. The last line is the sum.
+# A suite that leaves a process behind has one failed test more.
 # A suite is stopped after 300 s, a script after 600 s or what a line `# Time limit: N s` of it says.
 # TEST_JOBS suites run side by side (default: one for each processor); e2e suites, which keep servers, one at a time.
 set -u
@@ -54,15 +55,27 @@ is_wanted() {
     return 1
 }
 
+# leftovers TOKEN: the processes that a suite left behind, known by a variable of their environment.
+leftovers() {
+    local environ pid
+    for environ in $(grep -lazs "^ENGINE_TEST_SUITE=$1\$" /proc/[0-9]*/environ); do
+        pid=${environ#/proc/} pid=${pid%/environ}
+        [ "$pid" = $BASHPID ] || echo "$pid"
+    done
+}
+
 # run_suite NAME SECONDS COMMAND...: runs it to its end and records what came of it.
 run_suite() {
     local name=$1 limit=$2 file=$OUT/${1//[ \/]/-} start=${EPOCHREALTIME/./} status=0 passed=0 failed=0 last took note=
     shift 2
     if [ -e "$file.out" ]; then echo "tests/run.sh: two suites are called $name" >&2 && echo "0 1" >"$file-twice.count" && return 1; fi
-    timeout --kill-after=10 "$limit" "$@" >"$file.out" 2>&1 </dev/null &
+    local token="$$:$name" left pid tries=0
+    ENGINE_TEST_SUITE=$token timeout --kill-after=10 "$limit" "$@" >"$file.out" 2>&1 </dev/null &
     local child=$!
     trap 'kill $child 2>/dev/null; wait $child; exit 130' INT TERM
     wait $child || status=$?
+    # What was told to end may need a moment.
+    while left=$(leftovers "$token") && [ -n "$left" ] && [ $((tries += 1)) -le 30 ]; do sleep 0.1; done
     took=$((${EPOCHREALTIME/./} - start))
     last=$(grep -aE '^[0-9]+ passed, [0-9]+ failed$' "$file.out" | tail -1)
     if [ -n "$last" ]; then
@@ -74,6 +87,14 @@ run_suite() {
     if [ "$failed" = 0 ] && { [ $status != 0 ] || [ -z "$last" ]; }; then
         failed=1
         note="$note (exit $status)"
+    fi
+    if [ -n "$left" ]; then
+        failed=$((failed + 1))
+        note="$note (left processes behind)"
+        for pid in $left; do
+            echo "left behind: $pid $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")" >>"$file.out"
+            kill "$pid" 2>/dev/null
+        done
     fi
     echo "$passed $failed" >"$file.count"
     {

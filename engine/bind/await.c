@@ -77,10 +77,32 @@ static void run(struct task *t, int nargs)
         t->nresults = nresults;
     } else {
         err_adopt(t->co, t->co);
-        lua_resetthread(t->co); /* closes its to-be-closed variables; the error stays on top */
         t->nresults = 1;
     }
     body_ended(t);
+}
+
+/* Every error becomes an error table where it is raised, while the call stack is still there. */
+static int on_error(lua_State *L)
+{
+    err_adopt(L, L);
+    return 1;
+}
+
+static int body_done(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)ctx;
+    if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
+    return lua_gettop(L) - 1; /* without on_error */
+}
+
+/* The bottom of every task: its function runs protected inside the coroutine, so that variables which are to be closed
+ * are closed in it too, where they may wait, also after an error. */
+static int body(lua_State *L)
+{
+    lua_pushcfunction(L, on_error);
+    lua_insert(L, 1);
+    return body_done(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, body_done), 0);
 }
 
 static void unlink_child(struct task *t)
@@ -172,7 +194,8 @@ struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, -(nargs + 4), 1);
     lua_insert(L, -(nargs + 2)); /* task co fn args... */
-    luaL_checkstack(t->co, nargs + 1, "too many arguments");
+    luaL_checkstack(t->co, nargs + 2, "too many arguments");
+    lua_pushcfunction(t->co, body);
     lua_xmove(L, t->co, nargs + 1);
     lua_pop(L, 1);
     lua_pushvalue(L, -1);

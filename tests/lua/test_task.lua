@@ -82,3 +82,25 @@ t.case("a thousand sleeps at once", function()
   task.map(items, function(i) sleep(0.001) sum = sum + i end)
   t.eq(sum, 500500)
 end)
+
+t.case("what is to be closed may wait, also after an error and a cancellation", function()
+  local order = {}
+  local function closing(name)
+    return setmetatable({}, { __close = function() shield(function() sleep(0.01) order[#order + 1] = name end) end })
+  end
+  t.raises(function()
+    deadline(5, function()
+      local a <close> = closing "error"
+      error("boom", 0)
+      return a
+    end)
+  end, "boom")
+  t.raises(function()
+    deadline(0.02, function()
+      local b <close> = closing "canceled"
+      sleep(60)
+      return b
+    end)
+  end, "deadline")
+  t.eq(order, { "error", "canceled" })
+end)
