@@ -95,7 +95,7 @@ return playbook {
 
     local result = expect(process.run {
       argv = { world.engine, source:match "^(.*)/[^/]*$" .. "/stage30.lua", "--venture", venture, "--release", run.args.release, "--state", world.state, "--mode", "auto" },
-      env = world.environment_variables, timeout = 900, on_line = function(line) print(line) end,
+      env = world.environment_variables, timeout = 900, grace = 120, on_line = function(line) print(line) end,
     })
     local sent, failed = world.sent, world.failed
     world:stop_clients()
