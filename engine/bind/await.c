@@ -96,8 +96,8 @@ static int body_done(lua_State *L, int status, lua_KContext ctx)
     return lua_gettop(L) - 1; /* without on_error */
 }
 
-/* The bottom of every task: its function runs protected inside the coroutine, so that variables which are to be closed
- * are closed in it too, where they may wait, also after an error. */
+/* The bottom of every task: its function runs protected inside the coroutine, so that variables which are to
+ * be closed are closed in it too, where they may wait, also after an error. */
 static int body(lua_State *L)
 {
     lua_pushcfunction(L, on_error);

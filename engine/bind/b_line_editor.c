@@ -33,7 +33,8 @@ static int l_read(lua_State *L)
     luaL_setmetatable(L, EDITOR_META);
     struct task *task = await_begin(L);
     struct err e;
-    if (line_editor_start(editor, runtime_of(L)->loop, prompt, await_wake, task, &e) < 0) return err_return(L, &e);
+    if (line_editor_start(editor, runtime_of(L)->loop, prompt, await_wake, task, &e) < 0)
+        return err_return(L, &e);
     return await(L, &editor->op, line_done);
 }
 

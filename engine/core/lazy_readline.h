@@ -11,15 +11,15 @@
 
 int lazy_readline(struct err *e); /* 0, or -ERR_NOT_FOUND */
 
-#define LAZY_READLINE_LIST(X)                                                                                          \
-    X(rl_callback_handler_install)                                                                                     \
-    X(rl_callback_handler_remove)                                                                                      \
-    X(rl_callback_read_char)                                                                                           \
-    X(rl_callback_sigcleanup)                                                                                          \
-    X(rl_variable_bind)                                                                                                \
-    X(add_history)                                                                                                     \
-    X(stifle_history)                                                                                                  \
-    X(read_history)                                                                                                    \
+#define LAZY_READLINE_LIST(X)                                                                                \
+    X(rl_callback_handler_install)                                                                           \
+    X(rl_callback_handler_remove)                                                                            \
+    X(rl_callback_read_char)                                                                                 \
+    X(rl_callback_sigcleanup)                                                                                \
+    X(rl_variable_bind)                                                                                      \
+    X(add_history)                                                                                           \
+    X(stifle_history)                                                                                        \
+    X(read_history)                                                                                          \
     X(write_history)
 
 #define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);

@@ -50,13 +50,15 @@ static void cancel(struct op *op)
 
 static const struct op_kind LINE = {.name = "line", .external = true, .cancel = cancel};
 
-int line_editor_start(struct line_editor *editor, struct loop *loop, const char *prompt, op_done_fn done, void *arg, struct err *e)
+int line_editor_start(struct line_editor *editor, struct loop *loop, const char *prompt, op_done_fn done,
+                      void *arg, struct err *e)
 {
     int rc = lazy_readline(e);
     if (rc != 0) return rc;
     if (current != NULL) return err_set(e, ERR_INTERNAL, "line editor", "a line is being edited already");
     rc = uv_poll_init(loop_uv(loop), &editor->poll, STDIN_FILENO);
-    if (rc != 0) return err_set(e, ERR_IO, "line editor", "the terminal cannot be watched: %s", uv_strerror(rc));
+    if (rc != 0)
+        return err_set(e, ERR_IO, "line editor", "the terminal cannot be watched: %s", uv_strerror(rc));
     editor->poll.data = editor;
     editor->text = NULL;
     current = editor;
@@ -79,7 +81,9 @@ int line_editor_load_history(const char *path, int lines, struct err *e)
     if (rc != 0) return rc;
     stifle_history(lines);
     int failed = read_history(path);
-    return failed == 0 || failed == ENOENT ? 0 : err_errno(e, failed, "line editor", "the history %s cannot be read", path);
+    return failed == 0 || failed == ENOENT
+               ? 0
+               : err_errno(e, failed, "line editor", "the history %s cannot be read", path);
 }
 
 int line_editor_add_history(const char *line, const char *path, struct err *e)

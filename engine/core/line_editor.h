@@ -13,10 +13,12 @@
 struct line_editor {
     struct op op;
     uv_poll_t poll;
-    char *text; /* after success: the line, or NULL at the end of input (Ctrl-D); line_editor_release frees it */
+    char *text; /* after success: the line, or NULL at the end of input (Ctrl-D); line_editor_release frees it
+                 */
 };
 
-int line_editor_start(struct line_editor *editor, struct loop *loop, const char *prompt, op_done_fn done, void *arg, struct err *e);
+int line_editor_start(struct line_editor *editor, struct loop *loop, const char *prompt, op_done_fn done,
+                      void *arg, struct err *e);
 void line_editor_release(struct line_editor *editor);
 
 /* The history: kept in a file (0600), at most so many lines. */
