@@ -41,7 +41,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test bench asan format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test bench asan fuzz format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -122,6 +122,13 @@ asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
 
 coverage:  ## line coverage of the C code by the unit and Lua tests
 	$(Q)tests/run.sh coverage
+
+fuzz:  ## every tests/fuzz/*.c with libFuzzer under the sanitizers (SECONDS_EACH=60)
+	$(Q)mkdir -p $(BUILD)/fuzz
+	$(Q)for f in tests/fuzz/fuzz_*.c; do name=$$(basename $$f .c); \
+	  clang -std=c11 -D_GNU_SOURCE -Iengine -g -O1 -fsanitize=fuzzer,address,undefined -o $(BUILD)/fuzz/$$name $$f engine/core/$${name#fuzz_}.c && \
+	  mkdir -p $(BUILD)/fuzz/$$name-corpus && \
+	  $(BUILD)/fuzz/$$name -max_total_time=$(or $(SECONDS_EACH),60) -print_final_stats=1 -verbosity=0 $(BUILD)/fuzz/$$name-corpus || exit 1; done
 
 format:  ## rewrite the C files in the house style
 	$(Q)clang-format -i $(C_FILES)
