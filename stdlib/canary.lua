@@ -77,9 +77,10 @@ end
 
 --- Watches until the stage's time is over and nothing holds it, or a limit is crossed, or max_seconds are over.
 -- options: feed, colour, baseline, seconds, max_seconds, limits (see judge and held_by), probes = { pool = fn, host = fn },
--- on_tick(view). At max_seconds the verdict is rollback: the evidence was not enough.
+-- on_tick(view). At max_seconds the verdict is rollback with short = true: no limit was crossed, but the evidence was not
+-- enough.
 ---@param options table
----@return { verdict: "promote"|"rollback", reason: string, limit?: number, n: integer, seconds: number, figures: table, readings: table, first_bad_at?: number, decided_at: number }
+---@return { verdict: "promote"|"rollback", short?: boolean, reason: string, limit?: number, n: integer, seconds: number, figures: table, readings: table, first_bad_at?: number, decided_at: number }
 function M.watch(options)
   local feed, limits = options.feed, options.limits
   local readings = {}
@@ -88,9 +89,9 @@ function M.watch(options)
   local probes = start_probes(options.probes, readings)
   local closer <close> = setmetatable({}, { __close = function() if probes then probes:cancel "the stage is over" end end })
 
-  local function ended(verdict, reason, limit, view)
+  local function ended(verdict, reason, limit, view, short)
     local green = view[options.colour]
-    return { verdict = verdict, reason = options.colour .. ": " .. reason, limit = limit, n = green.requests, seconds = clock.now() - began,
+    return { verdict = verdict, short = short, reason = options.colour .. ": " .. reason, limit = limit, n = green.requests, seconds = clock.now() - began,
       figures = view, readings = readings, first_bad_at = green.first_bad_at, decided_at = clock.wall(), closer and nil }
   end
 
@@ -104,7 +105,7 @@ function M.watch(options)
     if options.on_tick then options.on_tick { seconds = passed, figures = view, hold = hold, readings = readings } end
     if passed >= options.seconds and not hold then return ended("promote", reason, nil, view) end
     if passed >= (options.max_seconds or options.seconds) then
-      return ended("rollback", ("insufficient evidence after %.0f s: %s"):format(passed, hold), limit, view)
+      return ended("rollback", ("insufficient evidence after %.0f s: %s"):format(passed, hold), limit, view, true)
     end
   end
 end

@@ -87,7 +87,7 @@ function Deployment:target(colour)
   local venture = self.venture
   return {
     base = self.environment:base(colour), database = venture.database.url, folder = venture.folder,
-    values = { release = self.release.version, digest = self.release.digest, venture_id = venture.id, venture = venture.name, colour = colour },
+    values = { version = colour == self.new and self.release.version or self.old_version, release = self.release.version, digest = self.release.digest, venture_id = venture.id, venture = venture.name, colour = colour },
     pending_migrations = function()
       local list = colour == self.new and self.release.migrations
       if not list then
@@ -244,21 +244,32 @@ local function describe(name, counts)
   return ("%s %d requests, errors %s, p95 %s"):format(name, counts.requests, percent(counts.error_rate), milliseconds(counts.p95_ms))
 end
 
---- Watches a colour for a stage of the canary. Returns the verdict; raises "breach" or "no_data" when it is not "promote".
+-- Without a feed of requests the colour's own health checks are what there is to go by.
+function Deployment:watch_health(colour, seconds, stage)
+  local began, rounds = clock.now(), 0
+  repeat
+    self:check(self.venture.health, colour, "health check while watched")
+    rounds = rounds + 1
+    task.sleep(math.min(2, seconds))
+  until clock.now() - began >= seconds
+  self.run:event("metrics", { stage = stage, colour = colour, verdict = "promote", seconds = clock.now() - began,
+    reason = ("no feed of requests (metrics.driver = \"none\"): judged by %d rounds of health checks alone"):format(rounds) })
+  self.run:say(("no feed of requests: %d rounds of health checks passed"):format(rounds), "warn")
+end
+
+--- Watches a colour for a stage. Raises "breach" when a limit is crossed, and when the evidence was not enough.
 ---@param colour string who is judged
 ---@param baseline string who it is compared with
 ---@param seconds number
 ---@param stage string for the record
-function Deployment:watch(colour, baseline, seconds, stage)
+---@param options? { accept_short?: boolean } accept_short: too few requests are said and are no failure
+function Deployment:watch(colour, baseline, seconds, stage, options)
+  if not self.feed then return self:watch_health(colour, seconds, stage) end
   local config = self.venture.canary
-  if not self.feed then
-    self.run:say("no metrics feed is configured (metrics.driver = \"none\"): the stage is not judged", "warn")
-    self.run:event("metrics", { stage = stage, verdict = "not judged" })
-    return
-  end
+  local accept_short = options and options.accept_short
   local last_said = clock.now()
   local verdict = canary.watch {
-    feed = self.feed, colour = colour, baseline = baseline, seconds = seconds, max_seconds = math.max(config.max_watch, seconds),
+    feed = self.feed, colour = colour, baseline = baseline, seconds = seconds, max_seconds = accept_short and seconds or math.max(config.max_watch, seconds),
     limits = { error_rate = config.error_rate, target_error_rate = config.target_error_rate, p95_ms = config.p95_ms, pool = config.pool, cpu = config.cpu,
       memory = config.memory, min_requests = config.min_requests },
     probes = { pool = function() return self:pool_use() end, host = function() return host.sample() end },
@@ -268,15 +279,29 @@ function Deployment:watch(colour, baseline, seconds, stage)
       self.run:say(("%.0f of %g s: %s; %s"):format(view.seconds, seconds, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline])))
     end,
   }
+  local accepted = verdict.verdict == "promote" or (verdict.short and accept_short)
   self.first_bad_at, self.decided_at = verdict.first_bad_at or self.first_bad_at, verdict.decided_at
   self.run:event("metrics", { stage = stage, colour = colour, green = figures_of(verdict.figures.green), blue = figures_of(verdict.figures.blue),
-    verdict = verdict.verdict, reason = verdict.reason, limit = verdict.limit, n = verdict.n, seconds = verdict.seconds,
-    first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at })
-  self.run:say(("%s: %s; %s"):format(verdict.verdict, describe(colour, verdict.figures[colour]), describe(baseline, verdict.figures[baseline])), verdict.verdict == "promote" and "done" or "failed")
-  if verdict.verdict ~= "promote" then
-    error(core_err.new { code = "breach", op = stage, message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
+    verdict = verdict.short and accept_short and "watched" or verdict.verdict, reason = verdict.reason, limit = verdict.limit, n = verdict.n, seconds = verdict.seconds,
+    readings = verdict.readings, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at })
+  self.run:say(("%s: %s; %s"):format(verdict.verdict == "promote" and "good" or verdict.reason, describe(colour, verdict.figures[colour]), describe(baseline, verdict.figures[baseline])),
+    verdict.verdict == "promote" and "done" or accepted and "warn" or "failed")
+  if not accepted then
+    error(core_err.new { code = verdict.short and "no_data" or "breach", op = stage, message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
   end
-  return verdict
+end
+
+--- The machine's CPU, memory and disk, recorded; nil readings are "no data".
+---@param path string whose file system is looked at
+function Deployment:look_at_machine(path)
+  local sample = assert(host.sample())
+  if not sample.cpu then
+    task.sleep(0.5) -- a share of the CPU needs two readings
+    sample = assert(host.sample())
+  end
+  local disk = host.disk(path)
+  self.run:event("machine", { cpu = sample.cpu, memory = sample.memory, disk = disk and disk.used })
+  self.run:say(("machine: cpu %s, memory %s, disk %s"):format(percent(sample.cpu), percent(sample.memory), percent(disk and disk.used)))
 end
 
 --- The share of the database's connections that is in use, or nil when nobody can say.

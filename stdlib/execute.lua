@@ -150,6 +150,17 @@ local function refuse_if_held(run)
   if holder then error(holder, 0) end
 end
 
+-- Says that this run lives, for engines on other machines. A run whose lease was taken over ends here.
+local function keep_lease(run)
+  while true do
+    task.sleep(5)
+    if run.id and not run.result then
+      local ok, err = run.journal:renew(run.id)
+      if not ok then error(err, 0) end
+    end
+  end
+end
+
 --- Runs the playbook at path with the rest of the command line. Returns the exit code.
 ---@param path string
 ---@param argv string[]
@@ -165,6 +176,7 @@ function M.playbook(path, argv)
   local ok, value = task.interruptible(function()
     core_task.set_context { run = run }
     refuse_if_held(run)
+    background(keep_lease, run)
     if run.playbook.prepare then
       local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
       if not ready then error(problem, 0) end

@@ -208,9 +208,10 @@ function M.kinds.env(check)
 end
 
 --- No line of the log's tail may contain the pattern.
-function M.kinds.log(check)
-  local tail, err = require("files").read_tail(check.log.path, 1 << 20)
-  if not tail then return failed(("the log %s cannot be read: %s"):format(check.log.path, err.message)) end
+function M.kinds.log(check, target)
+  local path = filled(check.log.path, target.values or {})
+  local tail, err = require("files").read_tail(path, 1 << 20)
+  if not tail then return failed(("the log %s cannot be read: %s"):format(path, err.message)) end
   local count, seen = 0, 0
   for line in tail:gmatch "[^\n]+" do
     seen = seen + 1
@@ -219,7 +220,7 @@ function M.kinds.log(check)
       if count == 1 then err = line end
     end
   end
-  if count > 0 then return failed(("%d critical lines in %s, the first: %s"):format(count, check.log.path, err:sub(1, 200))) end
+  if count > 0 then return failed(("%d critical lines in %s, the first: %s"):format(count, path, err:sub(1, 200))) end
   return ("%d lines, none critical"):format(seen)
 end
 

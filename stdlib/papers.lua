@@ -116,6 +116,12 @@ local function metrics(out, data)
   markdown_table(out, { "UTC", "stage", "green", "blue", "verdict", "reason", "watched" }, rows)
 end
 
+local function machine(out, data)
+  local rows = {}
+  for _, event in ipairs(of_kind(data, "machine")) do rows[#rows + 1] = { event.at, percent(event.data.cpu), percent(event.data.memory), percent(event.data.disk) } end
+  markdown_table(out, { "UTC", "CPU", "memory", "disk" }, rows)
+end
+
 local function backups(out, data)
   local rows = {}
   for _, event in ipairs(of_kind(data, "backup")) do
@@ -167,7 +173,7 @@ function M.deployment_log(data)
   about(out, data, "Deployment log")
   reasons(out, data)
   for _, part in ipairs {
-    { "Steps", steps }, { "Gates", gates }, { "Checks", checks }, { "Backups", backups }, { "Traffic", traffic }, { "Canary", metrics },
+    { "Steps", steps }, { "Gates", gates }, { "Checks", checks }, { "Backups", backups }, { "Traffic", traffic }, { "Canary", metrics }, { "Machine", machine },
     { "Approvals", approvals }, { "Notes", notes }, { "Outputs", outputs }, { "Verified end state", end_state },
   } do
     heading(out, part[1])

@@ -26,6 +26,7 @@ return {
     { name = "database answers", sql = "SELECT 1", expect = 1 },
     { name = "application answers", http = "/health", field = { status = "ok" } },
     { name = "metrics endpoint", http = "/metrics", contains = "http_requests_total" },
+    { name = "no critical errors in the log", log = { path = env "DEMO_LOGS" .. "/{colour}-{version}.log", pattern = "CRITICAL" } },
     { name = "dashboard refuses strangers", http = "/dashboard", expect = 401 },
   },
 
