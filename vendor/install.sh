@@ -106,6 +106,13 @@ if [ ! -e $policy ] && [ ! -L $policy ]; then
     chmod 755 $policy
 fi
 
+# PostgreSQL's package would make a cluster of its own, which nobody here uses. A file that is there stays as it is.
+cluster=/etc/postgresql-common/createcluster.conf
+if [[ " ${missing[*]} " == *" postgresql-15 "* ]] && [ ! -e $cluster ]; then
+    mkdir -p ${cluster%/*}
+    echo 'create_main_cluster = false' >$cluster
+fi
+
 say "installing ${#missing[@]} packages: ${missing[*]}"
 log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive

@@ -15,7 +15,8 @@ _pg_as() { # the server refuses to run as root
 }
 
 _pg_free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    # perl-base is part of every Debian.
+    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport, "\n"'
 }
 
 pg_start() {
