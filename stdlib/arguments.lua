@@ -15,7 +15,7 @@ local function convert(name, text, description)
   local number = tonumber(text)
   if kind == "number" and number then return number end
   if kind == "integer" and math.tointeger(number) then return math.tointeger(number) end
-  return usage(("--%s takes a %s, not '%s'"):format(name, kind, text))
+  return usage(("--%s takes %s, not '%s'"):format(name, kind == "integer" and "a whole number" or "a number", text))
 end
 
 --- Splits argv into options and words. Options are `--name value`, `--name=value`, and `--name` for booleans.

@@ -14,6 +14,8 @@ local function text(about, required) return { type = "text", about = about, requ
 local function number(about, default, min, max) return { type = "number", about = about, default = default, min = min, max = max } end
 local function list(items, about) return { type = "list", items = items, about = about } end
 local STRING = { type = "string" }
+-- Names of tables stand in SQL as they are; everything else is a parameter.
+local function table_name(default) return { type = "string", default = default, pattern = "^[%a_][%w_.]*$", must_be = "the name of a table" } end
 
 -- One check. Exactly one of the kinds (http, sql, command, ...) says what is looked at.
 M.check = record {
@@ -74,7 +76,7 @@ M.venture = record {
   }, { required = true }),
   migrations = record({
     folder = { type = "string", default = "migrations", about = "SQL files in the release's folder, applied in the order of their names" },
-    table = { type = "string", default = "schema_migrations" },
+    table = table_name "schema_migrations",
     timeout = number("seconds", 300, 1, 86400),
   }, { fill = true }),
   traffic = record({
@@ -128,7 +130,7 @@ M.venture = record {
     docs = { type = "string", about = "the rollback's documentation; must exist and not be empty" },
   },
   exit = filled {
-    table = { type = "string", default = "ventures" },
+    table = table_name "ventures",
     stage = { type = "integer", default = 31 },
   },
   approvals = filled { timeout = number("seconds", 3600, 0.1, 604800) },

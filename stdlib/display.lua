@@ -2,6 +2,7 @@
 --
 -- Knows nothing of the journal. Lines go to stdout; colour only on a terminal without NO_COLOR.
 
+local core_secret = require "core.secret"
 local core_terminal = require "core.terminal"
 
 local M = {}
@@ -34,7 +35,7 @@ end
 ---@param text string
 function M.line(kind, depth, text)
   local indent = ("  "):rep(depth)
-  print(indent .. coloured(marks[kind]) .. " " .. (text:gsub("\n", "\n" .. indent .. "  ")))
+  print(indent .. coloured(marks[kind]) .. " " .. (core_secret.redact(text):gsub("\n", "\n" .. indent .. "  ")))
 end
 
 --- The first line of a run.
@@ -46,7 +47,7 @@ end
 --- The error of a run: what, where, state, what next (never the traceback; that is in the log).
 function M.failure(err, depth)
   M.line("failed", depth or 0, ("%s %s: %s"):format(err.number or "", err.code or "error", err.message or tostring(err)))
-  if err.cause then print("  cause  " .. tostring(err.cause)) end
+  if err.cause then print("  cause  " .. core_secret.redact(tostring(err.cause))) end
   if err.where then print("  where  " .. err.where) end
 end
 

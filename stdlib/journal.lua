@@ -7,6 +7,7 @@
 
 local clock = require "clock"
 local core_err = require "core.err"
+local core_secret = require "core.secret"
 local files = require "files"
 local json = require "json"
 local process = require "process"
@@ -95,7 +96,7 @@ end
 local function append(tx, run, kind, step, data)
   local last = tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
   local seq, prev, at = (last and last.seq or 0) + 1, last and last.hash or GENESIS, clock.utc()
-  local text = json.encode(data)
+  local text = core_secret.redact(json.encode(data)) -- also what an answer or an error may have quoted
   assert(tx:query("INSERT INTO events (seq, run, at, kind, step, data, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     seq, run, at, kind, opt(step), text, prev, hash_of(prev, seq, at, run, kind, step, text)))
   return at
@@ -223,11 +224,11 @@ end
 ---@param problem? table
 ---@return true?, table? err
 function Journal:step_end(run, seq, state, result, problem, seconds)
-  local result_text = result ~= nil and json.encode(result) or nil
+  local result_text = result ~= nil and core_secret.redact(json.encode(result)) or nil
   return self:change(run, function(tx)
     local at = append(tx, run, "step_end", seq, { state = state, result = result, error = problem, seconds = seconds })
     assert(tx:query("UPDATE steps SET state = $1, ended_at = $2, seconds = $3, result = $4, error = $5 WHERE run = $6 AND seq = $7",
-      state, at, opt(seconds), opt(result_text), opt(problem and json.encode(problem)), run, seq))
+      state, at, opt(seconds), opt(result_text), opt(problem and core_secret.redact(json.encode(problem))), run, seq))
     return true
   end)
 end

@@ -5,7 +5,7 @@
 --             "map" (any keys) | "record" (the named keys only) | "any"
 --   keys      for a record: name -> description
 --   items     for a list or map: the description of each value
---   required, default, one_of = { values }, min, max, about
+--   required, default, one_of = { values }, min, max, pattern with must_be (what it says when it does not match), about
 
 local core_secret = require "core.secret"
 
@@ -108,6 +108,9 @@ function check(value, description, path, problems)
   end
   if description.min and value < description.min or description.max and value > description.max then
     problems[#problems + 1] = { path = path, text = ("must be from %s to %s, but is %s"):format(description.min or "-inf", description.max or "inf", tostring(value)) }
+  end
+  if description.pattern and not tostring(value):match(description.pattern) then
+    problems[#problems + 1] = { path = path, text = ("'%s' is not %s"):format(tostring(value), description.must_be) }
   end
   if kind == "record" then
     check_record(value, description, path, problems)

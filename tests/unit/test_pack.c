@@ -26,6 +26,14 @@ static bool write_pack(size_t chunks, struct pack_result *result)
     return pack_close(w, result, &e) == 0;
 }
 
+/* Puts other bytes into the file; without the fsyncs of files_write, which would take minutes. */
+static bool replace(const char *bytes, size_t n)
+{
+    FILE *f = fopen(path, "wb");
+    bool ok = f != NULL && fwrite(bytes, 1, n, f) == n;
+    return f != NULL && fclose(f) == 0 && ok;
+}
+
 /* The bytes that come out, or the code of the failure. */
 static long read_pack(const char *sha256, struct err *e)
 {
@@ -71,16 +79,16 @@ TEST(every_flipped_bit_and_every_cut_is_found)
     REQUIRE(files_read(path, 1 << 20, &whole, &e) == 0);
     for (size_t at = 0; at < whole.len; at++) {
         whole.data[at] ^= 4;
-        REQUIRE(files_write(path, whole.data, whole.len, 0600, &e) == 0);
+        REQUIRE(replace(whole.data, whole.len));
         CHECK(read_pack(result.sha256, &e) < 0);
         whole.data[at] ^= 4;
         if (at % 16 == 0) {
-            REQUIRE(files_write(path, whole.data, at, 0600, &e) == 0);
+            REQUIRE(replace(whole.data, at));
             CHECK(read_pack(result.sha256, &e) < 0);
         }
     }
     buf_add(&whole, "x", 1);
-    REQUIRE(files_write(path, whole.data, whole.len, 0600, &e) == 0);
+    REQUIRE(replace(whole.data, whole.len));
     CHECK(read_pack(result.sha256, &e) < 0);
     CHECK_INT(e.code, ERR_BACKUP_CORRUPT);
     buf_release(&whole);
