@@ -15,6 +15,22 @@ local EXPECTED = {
 
 local FAULTS = { "none", "errors", "slow", "crash", "smoke", "backup", "migration", "dependency" }
 
+local MARK = "/this-is-a-demo-world"
+
+-- A folder for the world. One that is there is removed only if a demo made it.
+local function clear_world(path)
+  if files.stat(path) then
+    local names = expect(files.list(path))
+    if names[1] and not files.stat(path .. MARK) then
+      fail("usage", ("%s is there and no demo made it: it is not removed"):format(path), { next = "Name another folder with --world." })
+    end
+    expect(files.remove_tree(path))
+  end
+  expect(files.mkdir(path))
+  expect(files.write(path .. MARK, ""))
+  return expect(files.realpath(path))
+end
+
 -- What the world says after the deployment; nothing here comes from the deployment's own words.
 local function look(world)
   local lb = expect(traffic.open { driver = "haproxy", socket = world.admin_socket, backend = "app", servers = { blue = { "blue1" }, green = { "green1" } } })
@@ -77,9 +93,7 @@ return playbook {
     local source = run.path:match "^(.*)%.lua$" or "playbooks/demo"
     if not files.stat(source .. "/application.lua") then fail("not_found", source .. "/application.lua is not there; run the demo from a checkout") end
     source = expect(files.realpath(source))
-    if files.stat(run.args.world) then expect(files.remove_tree(run.args.world)) end
-    expect(files.mkdir(run.args.world))
-    local folder = expect(files.realpath(run.args.world))
+    local folder = clear_world(run.args.world)
     local fault = run.args.fault
 
     local world

@@ -83,6 +83,10 @@ refuse 'a missing playbook' 2 'there is no playbook no/such.lua' -- "$engine" no
 refuse 'neither command nor playbook' 2 "'stauts' is neither a command nor a playbook; did you mean 'status'" -- "$engine" stauts
 refuse 'no journal' 2 'there is no journal' -- "$engine" status --state "$scratch/state"
 refuse 'unknown error code' 2 'E0200' -- "$engine" explain E9999
+mkdir "$scratch/precious" && echo keep > "$scratch/precious/file"
+refuse 'a demo world where something else is' 2 'no demo made it: it is not removed' -- "$engine" playbooks/demo.lua --world "$scratch/precious"
+[ -e "$scratch/precious/file" ] || { echo 'the folder was removed'; failed=$((failed + 1)); }
+refuse 'an unknown fault' 2 '--fault must be one of none, errors' -- "$engine" playbooks/demo.lua --fault bogus --world "$scratch/none"
 mkdir -p "$scratch/over/stage30"
 cp "$scratch/good/venture.lua" "$scratch/over/"
 echo 'return function( end' > "$scratch/over/stage30/gates.lua"
