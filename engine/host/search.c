@@ -12,12 +12,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* Registry keys: the loaded modules by name, the folders in their order, and for each loaded
  * module { name, path, text }. */
 #define LOADED  "engine.loaded"
 #define FOLDERS "engine.folders"
 #define SOURCES "engine.sources"
+#define MAIN    "engine.main" /* the path of the playbook itself */
 
 enum { MAX_SOURCE_BYTES = 4 << 20 };
 
@@ -89,6 +91,19 @@ static void module_file(const char *name, char *out, size_t size)
     memcpy(out + n, ".lua", 5);
 }
 
+/* Is path the playbook itself? A playbook called backup.lua must not hide the module backup from everybody.
+ */
+static bool is_main(lua_State *L, const char *path)
+{
+    struct stat a, b;
+    lua_getfield(L, LUA_REGISTRYINDEX, MAIN);
+    const char *main_path = lua_tostring(L, -1);
+    bool same = main_path != NULL && stat(path, &a) == 0 && stat(main_path, &b) == 0 &&
+                a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    lua_pop(L, 1);
+    return same;
+}
+
 /* Looks through the folders, then the baked files. Pushes the compiled function and the path and
  * returns 1; 0 if there is no such module (nothing pushed); raises what is wrong with one. */
 static int find_and_load(lua_State *L, const char *name)
@@ -103,7 +118,7 @@ static int find_and_load(lua_State *L, const char *name)
         snprintf(path, sizeof path, "%s/%s", lua_tostring(L, -1), file);
         lua_pop(L, 1);
         struct buf text = BUF_INIT;
-        int rc = read_file(path, &text, &e);
+        int rc = is_main(L, path) ? -ERR_NOT_FOUND : read_file(path, &text, &e);
         if (rc == 0) {
             rc = search_load_text(L, path, buf_str(&text), text.len, &e);
             if (rc == 0) remember_source(L, name, path, buf_str(&text), text.len);
@@ -250,7 +265,11 @@ static int l_load_file(lua_State *L)
         rc = buf_ok(&text) ? 0 : err_set(&e, ERR_MEMORY, path, "no memory to read %s", path);
     }
     if (rc == 0) rc = search_load_text(L, path, buf_str(&text), text.len, &e);
-    if (rc == 0) remember_source(L, "main", path, buf_str(&text), text.len);
+    if (rc == 0) {
+        remember_source(L, "main", path, buf_str(&text), text.len);
+        lua_pushvalue(L, 1);
+        lua_setfield(L, LUA_REGISTRYINDEX, MAIN);
+    }
     buf_release(&text);
     if (rc != 0) return err_return(L, &e);
     if (has_env) {
