@@ -1,7 +1,6 @@
 --- arguments: a command line against a description; the same for commands and for playbooks.
 
 local core_err = require "core.err"
-local schema = require "schema"
 
 local M = {}
 
@@ -37,7 +36,7 @@ function M.parse(argv, descriptions)
       local key = name:gsub("-", "_")
       local description = descriptions[key]
       if not description then
-        local near = schema.nearest(key, descriptions)
+        local near = require("schema").nearest(key, descriptions)
         return usage(("unknown option --%s%s"):format(name, near and ("; did you mean --%s?"):format(near:gsub("_", "-")) or ""))
       end
       if parsed[key] ~= nil then return usage(("--%s is given twice"):format(name)) end
