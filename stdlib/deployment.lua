@@ -65,7 +65,7 @@ function M.open(run)
   self.weights_before, err = self.traffic:get()
   if not self.weights_before then
     error(core_err.new { code = err.code, op = err.op, message = "the proxy cannot be asked for its weights: " .. err.message,
-      cause = err.cause, next = "Start the proxy, or correct `traffic` in the configuration; nothing was changed." }, 0)
+      cause = err.cause, next = err.code == "capability" and err.next or "Start the proxy, or correct `traffic` in the configuration; nothing was changed." }, 0)
   end
   local blue, green = self.weights_before.blue, self.weights_before.green
   if blue == 100 and green == 0 then

@@ -22,7 +22,7 @@ M.options = {
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 
-local USAGE_CODES = { usage = true, config = true, playbook = true, sandbox = true, secret = true, not_found = true, connect = true, permission = true, resolve = true }
+local USAGE_CODES = { usage = true, config = true, playbook = true, sandbox = true, secret = true, not_found = true, connect = true, permission = true, resolve = true, capability = true }
 
 local function merged(a, b)
   local out = {}
@@ -69,6 +69,25 @@ end
 
 local function actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
 
+-- From here on C refuses what was not granted. What the engine itself needs for a run is added: its own folders, /proc, its
+-- tools, and what the configuration itself names.
+local function restrict(venture, state_folder, playbook_folder)
+  local grants = venture.grants
+  local function with(list, more)
+    local all = {}
+    for _, item in ipairs(list or {}) do all[#all + 1] = item end
+    for _, item in pairs(more) do all[#all + 1] = item end
+    return all
+  end
+  local command = venture.environment.command
+  require("core.grant").restrict {
+    commands = with(grants.commands, { "pg_dump", "psql", "df", command and command[1] }),
+    hosts = grants.hosts or {},
+    read = with(grants.read, { venture.folder, playbook_folder, "/proc", "/dev/null", table.unpack(venture.backup.files or {}) }),
+    write = with(grants.write, { state_folder, venture.backup.to, venture.metrics.path, venture.monitoring.rules }),
+  }
+end
+
 local function prepare(path, argv)
   local venture_folder = venture_option(argv)
   if venture_folder then core_search.add_folder(venture_folder) end
@@ -95,9 +114,10 @@ local function prepare(path, argv)
   elseif playbook.needs_venture then
     return nil, core_err.new { code = "usage", op = "command line", message = ("the playbook %s needs a venture"):format(playbook.name), next = "Name its folder with --venture DIR." }
   end
+  local state_folder = parsed.state or ((parsed.venture or ".") .. "/.engine")
+  if venture and venture.grants then restrict(venture, state_folder, path:match "^(.*)/[^/]*$" or ".") end
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
-  local state_folder = parsed.state or ((parsed.venture or ".") .. "/.engine")
   return run_module.new {
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = actor(), state_folder = state_folder,

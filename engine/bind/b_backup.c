@@ -7,6 +7,7 @@
 #include "core/backup_files.h"
 #include "core/backup_postgres.h"
 #include "core/backup_sqlite.h"
+#include "core/grant.h"
 #include "core/postgres_url.h"
 #include "core/work.h"
 
@@ -207,9 +208,21 @@ static struct call *push_call(lua_State *L, enum action action)
     return c;
 }
 
+/* What a call reads and writes must have been granted, as everywhere. */
+static int check_grants(const struct grant *grant, const struct call *c, struct err *e)
+{
+    if (grant == NULL) return 0;
+    bool is_postgres = c->action == POSTGRES_OUT || c->action == POSTGRES_IN;
+    int rc = is_postgres ? grant_check_url(grant, c->a, e) : grant_check_path(grant, c->a, false, true, e);
+    const char *other = is_postgres ? c->d : c->b;
+    if (rc == 0 && other != NULL) rc = grant_check_path(grant, other, c->action != POSTGRES_IN, true, e);
+    return rc;
+}
+
 static int start(lua_State *L, struct call *c)
 {
     struct err e;
+    if (check_grants(runtime_of(L)->grant, c, &e) != 0) return err_return(L, &e);
     struct task *task = await_begin(L);
     if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0)
         return err_return(L, &e);

@@ -2,6 +2,7 @@
 #include "bind/await.h"
 #include "bind/b_err.h"
 #include "bind/b_secret.h"
+#include "core/grant.h"
 #include "core/http.h"
 
 #include <lauxlib.h>
@@ -195,6 +196,19 @@ static int request_done(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
+/* Where the request goes, and could be sent on to, must have been granted. */
+static int check_grants(lua_State *L, const struct http_options *o, struct err *e)
+{
+    const struct grant *grant = runtime_of(L)->grant;
+    if (grant == NULL) return 0;
+    if (o->max_redirects > 0 || o->connect_to[0] != NULL)
+        return err_set(
+            e, ERR_CAPABILITY, "http",
+            "redirects and other addresses are not followed where grants are given; ask the final address");
+    if (o->unix_socket != NULL) return grant_check_path(grant, o->unix_socket, true, true, e);
+    return grant_check_url(grant, o->url, e);
+}
+
 /* http.request{ url, method, headers, body, timeout, connect_timeout, max_redirects, max_response,
  * unix_socket, ca_file, user, password, connect_to, mail_from, mail_to } -> response | nil, err; see
  * stdlib/http.lua */
@@ -227,6 +241,7 @@ static int l_request(lua_State *L)
     struct err e;
     struct http_client *client = NULL;
     struct task *task = await_begin(L);
+    if (check_grants(L, &o, &e) != 0) return err_return(L, &e);
     /* Before the request, so that a closing state frees it after the request. */
     if (get_client(L, &client, &e) != 0) return err_return(L, &e);
     struct l_request *self = lua_newuserdatauv(L, sizeof *self, 0);

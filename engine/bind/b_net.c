@@ -2,6 +2,7 @@
 #include "bind/await.h"
 #include "bind/b_err.h"
 #include "bind/b_secret.h"
+#include "core/grant.h"
 #include "core/net.h"
 
 #include <lauxlib.h>
@@ -81,9 +82,11 @@ static int l_connect(lua_State *L)
     struct net_address to = check_address(L, 2);
     lua_settop(L, 4);
     struct task *task = await_begin(L);
+    struct err e;
+    if (grant_check_address(runtime_of(L)->grant, to.path, to.host, to.port, &e) != 0)
+        return err_return(L, &e);
     struct net_conn **box = push_conn(L);
     *box = net_new(runtime_of(L)->loop);
-    struct err e;
     if (*box == NULL) {
         err_set(&e, ERR_MEMORY, "net connect", "no memory for a connection");
         return err_return(L, &e);
@@ -200,10 +203,12 @@ static int listener_gc(lua_State *L)
 static int l_listen(lua_State *L)
 {
     struct net_address at = check_address(L, 1);
+    struct err e;
+    if (at.path != NULL && grant_check_path(runtime_of(L)->grant, at.path, true, true, &e) != 0)
+        return err_return(L, &e);
     struct net_listener **box = lua_newuserdatauv(L, sizeof *box, 0);
     *box = NULL;
     luaL_setmetatable(L, LISTENER_META);
-    struct err e;
     if (net_listen(box, runtime_of(L)->loop, &at, &e) != 0) return err_return(L, &e);
     lua_pushinteger(L, net_listener_port(*box));
     return 2;

@@ -8,6 +8,7 @@
 #include "bind/await.h"
 #include "bind/b_err.h"
 #include "bind/b_secret.h"
+#include "core/grant.h"
 #include "core/sql.h"
 
 #include <lauxlib.h>
@@ -41,10 +42,11 @@ static struct db *check_db(lua_State *L)
 static int l_open(lua_State *L)
 {
     const char *url = secret_check_text(L, 1, NULL);
+    struct err e;
+    if (grant_check_url(runtime_of(L)->grant, url, &e) != 0) return err_return(L, &e);
     struct db *db = lua_newuserdatauv(L, sizeof *db, 0);
     memset(db, 0, sizeof *db);
     luaL_setmetatable(L, DB_META);
-    struct err e;
     if (sql_open(&db->sql, runtime_of(L)->loop, url, &e) < 0) return err_return(L, &e);
     return 1;
 }

@@ -1,6 +1,7 @@
 /* b_traffic: core.traffic for Lua. The drivers in stdlib/traffic/ decide; here are only the words. */
 #include "bind/await.h"
 #include "bind/b_err.h"
+#include "core/grant.h"
 #include "core/traffic.h"
 
 #include <lauxlib.h>
@@ -262,10 +263,12 @@ static int l_run(lua_State *L)
                              .host = luaL_optstring(L, 4, NULL),
                              .port = (int)luaL_optinteger(L, 5, 0)};
     struct task *task = await_begin(L);
+    struct err e;
+    if (grant_check_address(runtime_of(L)->grant, at.path, at.host, at.port, &e) != 0)
+        return err_return(L, &e);
     struct traffic_run *run = lua_newuserdatauv(L, sizeof *run, 0);
     memset(run, 0, sizeof *run);
     luaL_setmetatable(L, RUN_META);
-    struct err e;
     if (traffic_run(run, runtime_of(L)->loop, &at, commands, (int64_t)(timeout_s * 1e6), await_wake, task,
                     &e) != 0)
         return err_return(L, &e);

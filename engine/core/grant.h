@@ -32,6 +32,13 @@ int grant_check_host(const struct grant *g, const char *host, int port, struct e
  * (remove, rename). */
 int grant_check_path(const struct grant *g, const char *path, bool write, bool follow, struct err *e);
 
+/* Where a connection goes: path (a unix socket, which must be writable) or host and port. */
+int grant_check_address(const struct grant *g, const char *path, const char *host, int port, struct err *e);
+
+/* The host, or all hosts, of a URL: http, https, smtp, smtps, postgres, postgresql; the file of sqlite:PATH.
+ * A URL that cannot be understood is refused. */
+int grant_check_url(const struct grant *g, const char *url, struct err *e);
+
 /* The address with everything resolved that exists: absolute, no links, no "..". Returns 0, or -ERR_LIMIT,
  * or the errno's code. out holds PATH_MAX. */
 int grant_resolve_path(const char *path, bool follow, char *out, struct err *e);

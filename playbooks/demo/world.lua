@@ -157,7 +157,7 @@ function M.build(folder, options)
     DEMO_STAND_INS = ("http://127.0.0.1:%d"):format(ports.stand_ins), DEMO_MAIL = ("smtp://127.0.0.1:%d"):format(ports.mail),
     DEMO_PROXY = "127.0.0.1:" .. ports.public, DEMO_PUBLIC = self.public, DEMO_HAPROXY = self.admin_socket, DEMO_LOG_SOCKET = self.log_socket,
     DEMO_BLUE = self.addresses.blue, DEMO_GREEN = self.addresses.green, DEMO_BACKUPS = folder .. "/backups", DEMO_UPLOADS = folder .. "/uploads",
-    DEMO_LOGS = folder .. "/state/environment", DEMO_ENGINE = self.engine, DEMO_RULES = folder .. "/alerts.yml",
+    DEMO_WORLD = folder, DEMO_LOGS = folder .. "/state/environment", DEMO_ENGINE = self.engine, DEMO_RULES = folder .. "/alerts.yml",
   }
 
   -- The database at release 1.0, with its rows and the approvals of 1.1.

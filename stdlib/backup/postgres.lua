@@ -109,7 +109,7 @@ local function with_admin(url, fn)
 end
 
 local function run_file(manifest, folder, name, url)
-  local plain = ("%s/%s.%s"):format("/tmp", name:gsub("[^%w.-]", "_"), require("random").hex(6))
+  local plain = ("%s.%s.%s"):format(folder, name, require("random").hex(6)) -- beside the backup, not in it
   local ok, err = core.unpack(folder .. "/" .. name, plain, manifest.files[name].sha256)
   if not ok then return nil, err end
   ok, err = tool({ "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", plain }, url)

@@ -10,7 +10,7 @@ stage30=playbooks/stage30.lua
 
 export DEMO_DATABASE=sqlite:$scratch/none.db DEMO_DATABASE_URL=sqlite:$scratch/none.db DEMO_RELEASES=$scratch/releases DEMO_VAULT_TOKEN=demo-vault-token \
   DEMO_STAND_INS=http://127.0.0.1:1 DEMO_MAIL=smtp://127.0.0.1:1 DEMO_PROXY=127.0.0.1:1 DEMO_PUBLIC=http://127.0.0.1:1 DEMO_HAPROXY=$scratch/no.sock \
-  DEMO_LOG_SOCKET=$scratch/log.sock DEMO_BLUE=127.0.0.1:1 DEMO_GREEN=127.0.0.1:2 DEMO_BACKUPS=$scratch/backups DEMO_UPLOADS=$scratch DEMO_LOGS=$scratch DEMO_ENGINE=$engine DEMO_RULES=$scratch/rules.yml
+  DEMO_LOG_SOCKET=$scratch/log.sock DEMO_BLUE=127.0.0.1:1 DEMO_GREEN=127.0.0.1:2 DEMO_BACKUPS=$scratch/backups DEMO_UPLOADS=$scratch DEMO_LOGS=$scratch DEMO_WORLD=$scratch DEMO_ENGINE=$engine DEMO_RULES=$scratch/rules.yml
 mkdir -p "$scratch/releases/1.1"
 echo 'return 1' > "$scratch/releases/1.1/application.lua"
 
@@ -83,6 +83,8 @@ refuse 'a missing playbook' 2 'there is no playbook no/such.lua' -- "$engine" no
 refuse 'neither command nor playbook' 2 "'stauts' is neither a command nor a playbook; did you mean 'status'" -- "$engine" stauts
 refuse 'no journal' 2 'there is no journal' -- "$engine" status --state "$scratch/state"
 refuse 'unknown error code' 2 'E0200' -- "$engine" explain E9999
+venture grants 's/hosts = { "loopback" }/hosts = { "db.example.com" }/'
+refuse 'a proxy that was not granted' 2 'E0106|grants|capability' 'grants' -- env DEMO_HAPROXY=127.0.0.1:1 "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/grants"
 mkdir "$scratch/precious" && echo keep > "$scratch/precious/file"
 refuse 'a demo world where something else is' 2 'no demo made it: it is not removed' -- "$engine" playbooks/demo.lua --world "$scratch/precious"
 [ -e "$scratch/precious/file" ] || { echo 'the folder was removed'; failed=$((failed + 1)); }

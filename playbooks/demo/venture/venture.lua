@@ -8,6 +8,9 @@ return {
   owner = "release engineering",
   mode = "auto",
 
+  -- What the playbooks may reach. Anything else is refused, and the refusal says what to add here.
+  grants = { hosts = { "loopback" }, write = { env "DEMO_WORLD" } },
+
   database = { url = secret "env:DEMO_DATABASE" },
   releases = { folder = env "DEMO_RELEASES" },
   vault = { url = stand_in "/vault", token = secret "env:DEMO_VAULT_TOKEN" },
