@@ -456,6 +456,15 @@ static int l_set_context(lua_State *L)
     return 0;
 }
 
+/* task.worst_stall([reset]) -> seconds: the longest that one turn of the loop kept all others waiting */
+static int l_worst_stall(lua_State *L)
+{
+    struct loop *loop = runtime_of(L)->loop;
+    lua_pushnumber(L, (lua_Number)loop_worst_stall_us(loop) / 1e6);
+    if (lua_toboolean(L, 1)) loop_reset_stall(loop);
+    return 1;
+}
+
 static int l_tostring(lua_State *L)
 {
     static const char *const states[] = {"new", "running", "waiting", "closing", "ended"};
@@ -474,6 +483,7 @@ int luaopen_core_task(lua_State *L)
         {"sleep", l_sleep},
         {"canceled", l_canceled},
         {"interruptible", l_interruptible},
+        {"worst_stall", l_worst_stall},
         {"context", l_context},
         {"set_context", l_set_context},
         {NULL, NULL},
