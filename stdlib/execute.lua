@@ -79,9 +79,14 @@ local function restrict(venture, state_folder, playbook_folder)
     for _, item in pairs(more) do all[#all + 1] = item end
     return all
   end
-  local command = venture.environment.command
+  local tools = { "pg_dump", "psql", "df" }
+  for _, section in ipairs { venture.environment, venture.traffic } do
+    for _, name in ipairs { "command", "provision", "destroy", "alive", "get", "set", "ready", "drain", "maintenance" } do
+      if section[name] then tools[#tools + 1] = section[name][1] end
+    end
+  end
   require("core.grant").restrict {
-    commands = with(grants.commands, { "pg_dump", "psql", "df", command and command[1] }),
+    commands = with(grants.commands, tools),
     hosts = grants.hosts or {},
     read = with(grants.read, { venture.folder, playbook_folder, "/proc", "/dev/null", table.unpack(venture.backup.files or {}) }),
     write = with(grants.write, { state_folder, venture.backup.to, venture.metrics.path, venture.monitoring.rules }),
