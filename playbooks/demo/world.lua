@@ -244,11 +244,15 @@ end
 function World:kill_green_under_traffic()
   background(function()
     local lb = expect(require("traffic").open { driver = "haproxy", socket = self.admin_socket, backend = "app", servers = { blue = { "blue1" }, green = { "green1" } } })
+    local served
     repeat
       sleep(0.1)
+      served = 0
       local weights = lb:get()
-    until weights and weights.green > 0
-    sleep(1.5)
+      for _, row in ipairs(weights and weights.servers or {}) do
+        if row.server == "green1" and weights.green > 0 then served = row.stot or 0 end
+      end
+    until served >= 20
     local record = expect(require("json").decode(expect(files.read(self.state .. "/environment/green.json"))))
     expect(process.stop({ pid = record.pid, started = record.started }, { grace = 0 }))
     print "demo: green was killed, as the OOM killer would"
