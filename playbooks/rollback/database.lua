@@ -13,6 +13,7 @@ return function(run, d)
     for _, entry in ipairs(restored.loss.tables or {}) do
       run:say(("lost in %s: %d inserted, %d updated, %d deleted rows since the backup"):format(entry.name, entry.inserted, entry.updated, entry.deleted), "warn")
     end
+    run:output("the database of before the restore, kept until it is dropped by hand", restored.old)
     return restored
   end }
   step { "RB2 the database is sound", approve = false, run = function()

@@ -12,6 +12,7 @@ local sql = require "sql"
 local M = {}
 
 local PAGE_ROWS = 2000
+local LINES_A_WRITE = 1000
 local EXAMPLES = 5
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
@@ -174,18 +175,27 @@ function M.compare(live, restored, to)
     if to then assert(files.mkdir(to)) end
     for _, name in ipairs(names) do
       local live_table, old_table = live_tables[name], old_tables[name]
-      local lines = {}
+      local lines, path = {}, to and ("%s/%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")))
+      local function flush(least)
+        if #lines < least then return end
+        assert(files.append(path, table.concat(lines, "\n") .. "\n"))
+        lines = {}
+      end
       local result
       if live_table and old_table then
-        result = compare_table(live_db, old_db, live_table, old_table, function(row) if to then lines[#lines + 1] = json.encode(row) end end)
+        result = compare_table(live_db, old_db, live_table, old_table, function(row)
+          if not to then return end
+          lines[#lines + 1] = json.encode(row)
+          flush(LINES_A_WRITE)
+        end)
+        if to and result.inserted + result.updated + result.deleted > 0 then
+          flush(1)
+          result.path = path
+        end
       else
         local db, one = live_table and live_db or old_db, live_table or old_table
         local rows = assert(db:value("SELECT count(*) FROM " .. one.from))
         result = { name = name, inserted = live_table and rows or 0, updated = 0, deleted = live_table and 0 or rows, only_in = live_table and "live" or "restored" }
-      end
-      if lines[1] then
-        result.path = ("%s/%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")))
-        assert(files.write(result.path, table.concat(lines, "\n") .. "\n"))
       end
       if result.inserted + result.updated + result.deleted > 0 or result.only_in or (result.columns_only_live and #result.columns_only_live > 0) then
         loss.tables[#loss.tables + 1] = result

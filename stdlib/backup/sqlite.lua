@@ -83,7 +83,9 @@ function M.drop(copy)
 end
 
 --- Makes the copy the live database: page by page into the live file in one transaction, so that clients keep their
--- connections. The database of before is kept beside it.
+-- connections. The database of before is kept beside it, and the loss is counted from it. SQLite has no way to keep
+-- writers out over both copies: what is written in the milliseconds between them is lost and not in the report.
+-- Stop the writers first where that matters.
 function M.swap(copy, url, id, lost_to)
   local live, err = path_of(url)
   if not live then return nil, err end
