@@ -62,9 +62,8 @@ M.venture = record {
   }, { fill = true }),
   gates = list(M.check, "30.0: evidence that the deployment may begin"),
   environment = record({
-    driver = { type = "string", one_of = { "process", "compose", "command" }, default = "process" },
+    driver = { type = "string", one_of = { "process", "command" }, default = "process" },
     command = list(STRING, "process: argv; {release}, {port}, {host} and {colour} are filled in"),
-    compose_file = { type = "string", about = "compose: the file that describes one colour" },
     provision = list(STRING, "command: argv that makes a colour"),
     destroy = list(STRING, "command: argv that removes a colour"),
     alive = list(STRING, "command: argv that exits 0 while a colour lives"),
