@@ -1,7 +1,8 @@
 /* log_socket: datagrams on a unix socket of our own, such as HAProxy's and nginx's logs.
  *
- * A sender never waits for us: when the socket is full the kernel drops lines in silence. So the receive
- * buffer is made as large as the system allows, and all that waits is taken in one go. */
+ * A sender never waits for us: when no more may wait, the kernel drops lines in silence. Besides the receive
+ * buffer, which is made large, net.unix.max_dgram_qlen (often 10) limits how many wait; at high rates raise
+ * it, and compare with the proxy's own counters. All that waits is taken in one go. */
 #ifndef ENGINE_CORE_LOG_SOCKET_H
 #define ENGINE_CORE_LOG_SOCKET_H
 
