@@ -21,6 +21,8 @@ local traffic = require "traffic"
 
 local M = {}
 
+local SETTLE_S = 10 -- for connections to a restored database to be made anew
+
 local Deployment = {}
 Deployment.__index = Deployment
 
@@ -86,7 +88,7 @@ end
 function Deployment:target(colour)
   local venture = self.venture
   return {
-    base = self.environment:base(colour), database = venture.database.url, folder = venture.folder,
+    base = self.environment:base(colour), database = venture.database.url, folder = venture.folder, logs_from = self.logs_from,
     values = { version = colour == self.new and self.release.version or self.old_version, release = self.release.version, digest = self.release.digest, venture_id = venture.id, venture = venture.name, colour = colour },
     pending_migrations = function()
       local list = colour == self.new and self.release.migrations
@@ -140,6 +142,19 @@ function Deployment:check(checks, colour, what)
       cause = ("%s: %s"):format(first_failure.name, first_failure.detail) }, 0)
   end
   return { passed = passed, failed = #results - passed }
+end
+
+--- check(), once a colour that had no database for a moment is well again: it may take SETTLE_S for that, and
+-- what it logged meanwhile is excused.
+function Deployment:check_settled(checks, colour, what)
+  local deadline = clock.now() + SETTLE_S
+  while true do
+    self.logs_from = health.log_sizes(checks, self:target(colour))
+    local all_well = true
+    for _, result in ipairs(health.all(checks, self:target(colour))) do all_well = all_well and (result.ok or not result.critical) end
+    if all_well or clock.now() > deadline then return self:check(checks, colour, what) end
+    task.sleep(0.5)
+  end
 end
 
 --- Sets the share of the new colour (0 to 100), reads it back and records it.

@@ -207,11 +207,19 @@ function M.kinds.env(check)
   return ("%d set"):format(#check.env)
 end
 
---- No line of the log's tail may contain the pattern.
+--- No line of the log's tail may contain the pattern. What was written before target.logs_from[path] (bytes) is
+-- known and excused: after a restore, the errors of the moment in which the database was away.
 function M.kinds.log(check, target)
+  local files = require "files"
   local path = filled(check.log.path, target.values or {})
-  local tail, err = require("files").read_tail(path, 1 << 20)
+  local tail, err = files.read_tail(path, 1 << 20)
   if not tail then return failed(("the log %s cannot be read: %s"):format(path, err.message)) end
+  local from = target.logs_from and target.logs_from[path]
+  if from then
+    local now = files.stat(path)
+    -- A log that has shrunk was rotated: all of it is new.
+    if now and now.size >= from then tail = tail:sub(math.max(1, #tail - (now.size - from) + 1)) end
+  end
   local count, seen = 0, 0
   for line in tail:gmatch "[^\n]+" do
     seen = seen + 1
@@ -263,6 +271,21 @@ function M.run(check, target)
   end
   return { name = check.name, kind = kind, ok = evidence ~= nil, detail = evidence or err.message .. (err.cause and ("; " .. tostring(err.cause)) or ""),
     seconds = clock.now() - began, critical = check.critical ~= false }
+end
+
+--- How long the logs of these checks are now: what `logs_from` of a target takes.
+---@param checks table[]
+---@param target table
+---@return table<string, integer> bytes by path
+---@usage assert(next(health.log_sizes({ { name = "x", tcp = "127.0.0.1:1" } }, {})) == nil)
+function M.log_sizes(checks, target)
+  local sizes = {}
+  for _, check in ipairs(checks) do
+    local path = check.log and filled(check.log.path, target.values or {})
+    local found = path and require("files").stat(path)
+    if found then sizes[path] = found.size end
+  end
+  return sizes
 end
 
 --- Runs all checks side by side.

@@ -33,7 +33,7 @@ expect() {
   [ "$(cat "$scratch/$name.code")" = "$code" ] || { echo "$name: exit $(cat "$scratch/$name.code"), expected $code"; ok=0; }
   tail -1 "$scratch/$name.out" | grep -Eq "$last" || { echo "$name: last line: $(tail -1 "$scratch/$name.out"), expected $last"; ok=0; }
   for pattern in "$@"; do grep -Eq "$pattern" "$scratch/$name.out" || { echo "$name: nothing like '$pattern'"; ok=0; }; done
-  if [ $ok = 1 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); sed 's/^/  /' "$scratch/$name.out" | tail -40; fi
+  if [ $ok = 1 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); grep '✗' "$scratch/$name.out" | head -8; sed 's/^/  /' "$scratch/$name.out" | tail -40; fi
 }
 
 promoted='outcome=promoted exit=0 .* failed=0 blue=0 green=100 version=1.1 stage=31'

@@ -58,6 +58,11 @@ t.case("sql, command, tcp, env, log", function()
   files.write(path, "fine\nCRITICAL it broke\n")
   bad("1 critical lines", { log = { path = path, pattern = "CRITICAL" } })
   good { log = { path = path, pattern = "FATAL" } }
+  local check = { name = "log", log = { path = path, pattern = "CRITICAL" } }
+  local known = { logs_from = health.log_sizes({ check }, {}) }
+  t.ok(health.run(check, known).ok, "what was there before is excused")
+  files.append(path, "CRITICAL again\n")
+  t.ok(not health.run(check, known).ok, "what is new is not")
   files.remove(path)
 end)
 
