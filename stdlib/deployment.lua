@@ -310,13 +310,14 @@ end
 ---@param path string whose file system is looked at
 function Deployment:look_at_machine(path)
   local sample = assert(host.sample())
-  if not sample.cpu then
+  if not sample.cpu_percent then
     task.sleep(0.5) -- a share of the CPU needs two readings
     sample = assert(host.sample())
   end
-  local disk = host.disk(path)
-  self.run:event("machine", { cpu = sample.cpu, memory = sample.memory, disk = disk and disk.used })
-  self.run:say(("machine: cpu %s, memory %s, disk %s"):format(percent(sample.cpu), percent(sample.memory), percent(disk and disk.used)))
+  local function share(value) return value and value / 100 end
+  local cpu, memory, disk = share(sample.cpu_percent), share(sample.memory_percent), host.disk(path)
+  self.run:event("machine", { cpu = cpu, memory = memory, disk = disk and disk.used })
+  self.run:say(("machine: cpu %s, memory %s, disk %s"):format(percent(cpu), percent(memory), percent(disk and disk.used)))
 end
 
 --- The share of the database's connections that is in use, or nil when nobody can say.

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "core/log_line.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* Open slots at any moment: the lag, the one that is filling, and one that is due but not advanced yet. */
@@ -14,7 +15,19 @@ struct server {
     int colour;
 };
 
+/* Both rings are found by number modulo length; a row of an older number is an old lap's. */
+struct past_slot {
+    int64_t number;
+    struct metrics_counts counts[METRICS_COLOURS];
+};
+
+struct past_span {
+    int64_t number;
+    struct histogram durations[METRICS_COLOURS];
+};
+
 struct metrics {
+    enum metrics_format format;
     struct server servers[METRICS_MAX_SERVERS];
     int server_count;
     int64_t slow_us;
@@ -25,6 +38,9 @@ struct metrics {
     int64_t first_failure_wall_us[METRICS_COLOURS];
     int64_t mark_us, newest_us;
     uint64_t unreadable, unattributed;
+    struct metrics_unread unread;
+    struct past_slot slots[METRICS_HISTORY_SLOTS];
+    struct past_span spans[METRICS_SPANS];
 };
 
 int metrics_new(struct metrics **out, int64_t slow_us, struct err *e)
@@ -33,6 +49,11 @@ int metrics_new(struct metrics **out, int64_t slow_us, struct err *e)
     if (*out == NULL) return err_set(e, ERR_MEMORY, "metrics", "no memory for the request counts");
     (*out)->slow_us = slow_us;
     return 0;
+}
+
+void metrics_set_format(struct metrics *m, enum metrics_format format)
+{
+    m->format = format;
 }
 
 void metrics_free(struct metrics *m)
@@ -63,20 +84,39 @@ static int colour_of(const struct metrics *m, const struct log_line *line)
     return -1;
 }
 
+static void add_counts(struct metrics_counts *into, const struct metrics_counts *from)
+{
+    into->requests += from->requests;
+    into->errors += from->errors;
+    into->slow += from->slow;
+    into->aborted += from->aborted;
+    into->client_errors += from->client_errors;
+    into->retried += from->retried;
+}
+
 static void close_oldest(struct metrics *m)
 {
     struct metrics_counts *slot = m->open[m->oldest % OPEN_SLOTS];
     for (int c = 0; c < METRICS_COLOURS; c++) {
         m->last[c] = slot[c];
-        m->since[c].requests += slot[c].requests;
-        m->since[c].errors += slot[c].errors;
-        m->since[c].slow += slot[c].slow;
-        m->since[c].aborted += slot[c].aborted;
-        m->since[c].client_errors += slot[c].client_errors;
-        m->since[c].retried += slot[c].retried;
+        add_counts(&m->since[c], &slot[c]);
+        add_counts(&m->unread.counts[c], &slot[c]);
         slot[c] = (struct metrics_counts){0};
     }
+    m->unread.slots++;
     m->oldest++;
+}
+
+bool metrics_has_unread(const struct metrics *m)
+{
+    return m->unread.slots > 0;
+}
+
+struct metrics_unread metrics_take_unread(struct metrics *m)
+{
+    struct metrics_unread taken = m->unread;
+    m->unread = (struct metrics_unread){0};
+    return taken;
 }
 
 /* The first slot that must still be open at now_us. */
@@ -92,6 +132,9 @@ int metrics_advance(struct metrics *m, int64_t now_us)
     if (wanted - m->oldest > OPEN_SLOTS) { /* a long silence: what is open is older than all of it */
         for (; closed < OPEN_SLOTS; closed++)
             close_oldest(m);
+        int64_t empty = wanted - m->oldest; /* more slots without a request: closed in one go */
+        m->unread.slots += empty < INT_MAX - m->unread.slots ? (int)empty : 0;
+        if (empty > 0) memset(m->last, 0, sizeof m->last);
         m->oldest = wanted;
     }
     for (; m->oldest < wanted; closed++)
@@ -105,10 +148,61 @@ int64_t metrics_next_close_us(const struct metrics *m, int64_t now_us)
     return (next + 1) * METRICS_SLOT_US + METRICS_LAG_US;
 }
 
+static struct metrics_counts *past_counts(struct metrics *m, int64_t start_us, int colour)
+{
+    int64_t number = start_us / METRICS_SLOT_US;
+    struct past_slot *row = &m->slots[number % METRICS_HISTORY_SLOTS];
+    if (row->number > number) return NULL; /* it lasted longer than the history */
+    if (row->number < number) *row = (struct past_slot){.number = number};
+    return &row->counts[colour];
+}
+
+static void past_duration(struct metrics *m, int64_t start_us, int colour, int64_t duration_us)
+{
+    int64_t number = start_us / METRICS_SPAN_US;
+    struct past_span *row = &m->spans[number % METRICS_SPANS];
+    if (row->number > number) return;
+    if (row->number < number) {
+        for (int c = 0; c < METRICS_COLOURS; c++)
+            histogram_clear(&row->durations[c]);
+        row->number = number;
+    }
+    histogram_add(&row->durations[colour], duration_us);
+}
+
+/* One request in the terms of the counts. A client that went away says nothing about the server. */
+static struct metrics_counts counts_of(const struct metrics *m, const struct log_line *line,
+                                       int64_t duration_us)
+{
+    if (line->client_aborted) return (struct metrics_counts){.aborted = 1};
+    return (struct metrics_counts){
+        .requests = 1,
+        .errors = line->failed,
+        .slow = duration_us > m->slow_us,
+        .client_errors = line->client_error,
+        .retried = line->retries > 0 || line->redispatched,
+    };
+}
+
+static bool parse(const struct metrics *m, const char *text, size_t len, struct log_line *line)
+{
+    return m->format == METRICS_NGINX ? log_line_parse_nginx(text, len, line)
+                                      : log_line_parse(text, len, line);
+}
+
+static void count_for_stage(struct metrics *m, int colour, const struct metrics_counts *one, int64_t start_us,
+                            int64_t duration_us)
+{
+    int64_t slot_number = start_us / METRICS_SLOT_US;
+    if (slot_number < m->oldest) slot_number = m->oldest;
+    add_counts(&m->open[slot_number % OPEN_SLOTS][colour], one);
+    if (one->requests) histogram_add(&m->durations[colour], duration_us);
+}
+
 void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_us, int64_t wall_us)
 {
     struct log_line line;
-    if (!log_line_parse(text, len, &line)) {
+    if (!parse(m, text, len, &line)) {
         m->unreadable++;
         return;
     }
@@ -119,30 +213,62 @@ void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_u
         return;
     }
     metrics_advance(m, now_us);
-    int64_t duration_us = line.total_ms > 0 ? line.total_ms * 1000 : 0, start_us = now_us - duration_us;
+    int64_t duration_us = line.total_ms > 0 ? line.total_ms * 1000 : 0;
+    int64_t start_us = now_us > duration_us ? now_us - duration_us : 0;
+    struct metrics_counts one = counts_of(m, &line, duration_us);
+    struct metrics_counts *past = past_counts(m, start_us, colour);
+    if (past != NULL) add_counts(past, &one);
+    if (one.requests) past_duration(m, start_us, colour, duration_us);
     if (start_us < m->mark_us) return; /* it began before this stage did */
-    int64_t slot_number = start_us / METRICS_SLOT_US;
-    if (slot_number < m->oldest) slot_number = m->oldest;
-    struct metrics_counts *slot = &m->open[slot_number % OPEN_SLOTS][colour];
-    if (line.client_aborted) {
-        slot->aborted++;
-        return;
+    count_for_stage(m, colour, &one, start_us, duration_us);
+    int64_t start_wall_us = wall_us - duration_us, *first = &m->first_failure_wall_us[colour];
+    if (one.errors && (*first == 0 || start_wall_us < *first)) *first = start_wall_us;
+}
+
+struct metrics_window metrics_history(const struct metrics *m, int64_t from_us, int64_t now_us)
+{
+    struct metrics_window window = {0};
+    int64_t end = first_open(now_us), first = (from_us + METRICS_SLOT_US - 1) / METRICS_SLOT_US;
+    int64_t reach = now_us / METRICS_SLOT_US - METRICS_HISTORY_SLOTS + 1;
+    if (first < reach) first = reach;
+    if (first < 0) first = 0;
+    for (int64_t number = first; number < end; number++) {
+        const struct past_slot *row = &m->slots[number % METRICS_HISTORY_SLOTS];
+        if (row->number != number) continue;
+        for (int c = 0; c < METRICS_COLOURS; c++)
+            add_counts(&window.counts[c], &row->counts[c]);
     }
-    slot->requests++;
-    slot->errors += line.failed;
-    slot->slow += duration_us > m->slow_us;
-    slot->client_errors += line.client_error;
-    slot->retried += line.retries > 0 || line.redispatched;
-    histogram_add(&m->durations[colour], duration_us);
-    int64_t start_wall_us = wall_us - duration_us;
-    if (line.failed &&
-        (m->first_failure_wall_us[colour] == 0 || start_wall_us < m->first_failure_wall_us[colour]))
-        m->first_failure_wall_us[colour] = start_wall_us;
+    if (end > first) window.covered_us = (end - first) * METRICS_SLOT_US;
+    return window;
+}
+
+void metrics_history_durations(const struct metrics *m, int colour, int64_t from_us, int64_t now_us,
+                               struct histogram *into)
+{
+    int64_t newest = now_us / METRICS_SPAN_US, first = from_us > 0 ? from_us / METRICS_SPAN_US : 0;
+    if (first <= newest - METRICS_SPANS) first = newest - METRICS_SPANS + 1;
+    if (first < 0) first = 0;
+    for (int64_t number = first; number <= newest; number++) {
+        const struct past_span *row = &m->spans[number % METRICS_SPANS];
+        if (row->number == number) histogram_merge(into, &row->durations[colour]);
+    }
+}
+
+int64_t metrics_mark_us(const struct metrics *m)
+{
+    return m->mark_us;
+}
+
+int64_t metrics_covered_us(const struct metrics *m)
+{
+    int64_t covered_us = m->oldest * METRICS_SLOT_US - m->mark_us;
+    return covered_us > 0 ? covered_us : 0;
 }
 
 void metrics_mark(struct metrics *m, int64_t now_us)
 {
     metrics_advance(m, now_us);
+    m->unread = (struct metrics_unread){0};
     memset(m->open, 0, sizeof m->open);
     memset(m->since, 0, sizeof m->since);
     memset(m->last, 0, sizeof m->last);

@@ -17,7 +17,12 @@ t.case("judge", function()
     { counts(1000, 9), healthy, "ok", "0.90 %" },
     { counts(100, 0, 501), healthy, "rollback", "p95 501 ms" },
     { counts(100, 0, 700), counts(900, 0, 600), "hold", "both colours are slow" },
-    { counts(100, 0, 500), healthy, "ok", "p95 500 ms" },
+    { counts(100, 0, 500), healthy, "hold", "p95 500 ms is not below" },
+    { counts(100, 0, 499), healthy, "ok", "p95 499 ms" },
+    { counts(49, 0, 900), healthy, "hold", "p95 900 ms is not below" },
+    { counts(50, 0, 900), healthy, "rollback", "after 50 requests" },
+    { counts(20, 1), healthy, "hold", "5.00 % is not below" },
+    { counts(100, 6), counts(19, 19), "rollback", "6.00 %" },
     { counts(100, 30), counts(0, 0), "rollback", "30.00 %" },
   }
   for _, row in ipairs(rows) do
@@ -65,11 +70,72 @@ t.case("errors roll back without waiting for the stage's end", function()
   t.ok(verdict.first_bad_at and verdict.decided_at - verdict.first_bad_at < 30)
 end)
 
-t.case("a silent feed is not promoted; at the limit the evidence was not enough", function()
+t.case("a feed that cannot be relied on", function()
+  local some, none = { requests = 50, aborted = 0 }, { requests = 0, aborted = 0 }
+  local function view(age, green) return { newest_age_s = age, blue = none, green = green or some } end
+  t.eq(canary.distrust(view(1), { readable = 50, unreadable = 0 }, {}), nil)
+  t.has(canary.distrust(view(nil), { readable = 0, unreadable = 0 }, {}), "silent")
+  t.has(canary.distrust(view(11), { readable = 50, unreadable = 0 }, {}), "silent for 11 s")
+  t.eq(canary.distrust(view(11), { readable = 50, unreadable = 0 }, { no_data_seconds = 20 }), nil)
+  t.has(canary.distrust(view(1, none), { readable = 0, unreadable = 0 }, {}), "either colour")
+  t.has(canary.distrust(view(1), { readable = 98, unreadable = 2 }, {}), "2 of 100 log lines")
+  t.eq(canary.distrust(view(1), { readable = 99, unreadable = 1 }, {}), nil)
+  t.has(canary.distrust(view(1), { readable = 90, unreadable = 0, dropped = 10 }, {}), "dropped 10 of 100")
+  t.eq(canary.distrust(view(1), { readable = 99, unreadable = 0, dropped = 1 }, {}), nil)
+end)
+
+t.case("no reading is shown as such", function()
+  t.eq(canary.readings_text({ pool = 0.3 }, limits), "pool 30 %, cpu NO DATA")
+end)
+
+t.case("a silent feed holds; it never rolls back", function()
   local verdict = watch({}, { seconds = 0.3, max_seconds = 1 })
+  t.eq(verdict.verdict, "hold")
+  t.has(verdict.reason, "no data")
+end)
+
+t.case("lines that nobody can read are no success", function()
+  local verdict = watch({ line("b", 200, 1), line("g", 200, 1), "nonsense" }, { seconds = 0.5, max_seconds = 2 })
+  t.eq(verdict.verdict, "hold")
+  t.has(verdict.reason, "unreadable")
+end)
+
+t.case("lines that the proxy dropped hold; what it dropped before does not count", function()
+  local total = 1000
+  local function dropping() total = total + 500 return total end
+  local lines = { line("b", 200, 1), line("g", 200, 1) }
+  t.has(watch(lines, { seconds = 1.5, max_seconds = 3, probes = { dropped = dropping } }).reason, "dropped")
+  t.eq(watch(lines, { seconds = 1.5, max_seconds = 5, probes = { dropped = function() return 1000 end } }).verdict, "promote")
+end)
+
+t.case("a reading that fails is forgotten", function()
+  local calls = 0
+  local function pool() calls = calls + 1 return calls == 1 and 0.3 or nil end
+  local verdict = watch({ line("b", 200, 1), line("g", 200, 1) }, { seconds = 1.5, max_seconds = 5, probes = { pool = pool } })
+  t.eq(verdict.verdict, "promote")
+  t.eq(verdict.readings.pool, nil)
+  t.has(canary.readings_text(verdict.readings, limits), "pool NO DATA")
+end)
+
+t.case("both colours bad: nobody is blamed, the verdict is hold", function()
+  local verdict = watch({ line("b", 503, 1), line("g", 503, 1) }, { seconds = 0.5, max_seconds = 2.5 })
+  t.eq(verdict.verdict, "hold")
+  t.has(verdict.reason, "nobody is blamed")
+end)
+
+t.case("only the judged colour has no requests: insufficient evidence", function()
+  local verdict = watch({ line("b", 200, 1) }, { seconds = 0.3, max_seconds = 1.5 })
   t.eq(verdict.verdict, "rollback")
   t.has(verdict.reason, "insufficient evidence")
-  t.has(verdict.reason, "no data")
+end)
+
+t.case("a refused server counts as an error, a client that went away does not", function()
+  local refused = "haproxy[9]: 127.0.0.1:5000 [23/Nov/2026:18:07:20.123] public app/g 0/0/-1/-1/0 503 217 - - SC-- 1/1/0/0/3 0/0 \"GET / HTTP/1.1\""
+  local aborted = "haproxy[9]: 127.0.0.1:5000 [23/Nov/2026:18:07:20.123] public app/g 0/0/0/-1/1 -1 0 - - CH-- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\""
+  t.eq(watch({ line("b", 200, 1), refused }, { seconds = 60 }).verdict, "rollback")
+  local verdict = watch({ line("b", 200, 1), line("g", 200, 1), aborted }, { seconds = 1, max_seconds = 5 })
+  t.eq(verdict.verdict, "promote")
+  t.ok(verdict.figures.green.aborted > 0)
 end)
 
 t.case("a full connection pool holds", function()
