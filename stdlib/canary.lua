@@ -1,170 +1,323 @@
---- canary: watches a colour for a stage and says promote, rollback or hold, with its figures.
+--- canary: takes a release through its stages on evidence, and takes traffic back within a slot of 250 ms when the evidence
+-- says so.
 --
--- Thresholds on every request since the stage began, looked at whenever a slot of 250 ms closes. No data is never good
--- news, and never a reason to roll back: it holds. When the baseline is as bad as the canary, nobody is blamed and
--- promotion waits. All policy is in the pure functions judge, held_by and distrust; watch only waits and asks them.
+-- States: WARM (the baseline is measured, nothing has moved), S10, S50, S100 (a stage, by its share), HOLD (nothing can be said:
+-- the clock stands still), RETREAT (weight 0, probes look whether the colour answers), ROLLBACK, DONE. What leads from one to the
+-- next is pure and in canary.rules; the mathematics is in verdict; the counts are recorded so that canary.record can
+-- make every verdict again.
 
 local clock = require "clock"
+local record = require "canary.record"
+local rules = require "canary.rules"
+local task = require "task"
+local verdict = require "verdict"
 
 local M = {}
 
-local NO_DATA_S = 10
-local P95_MIN_REQUESTS = 50     -- with fewer, one slow request decides where the 95th percentile is
-local MISSING_LIMIT = 0.01      -- more lines than this share unreadable or lost: the rest is no fair sample
+local TICK_S = 5          -- between two progress lines, and two records of slots
+local PROBE_S = 0.5       -- between two probes of a colour
+local READ_S = 1          -- between two readings of pool and machine
+local RETREAT_S = 10      -- a colour in retreat has this long to answer
+local RETREAT_PASSES = 3  -- probes in a row that bring it back
+local WARM_LIMIT_S = 60   -- a feed that is silent for so long before anything moves is not set up
+local THRESHOLD_FACTOR = 1.2
+local QUANTILES = { "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms" }
 
-local function rate_text(rate) return ("%.2f %%"):format(rate * 100) end
+local Session = {}
+Session.__index = Session
 
-local function is_over(counts, limits)
-  return counts.requests >= limits.min_requests and counts.error_rate > limits.error_rate
-end
-
-local function is_slow(counts, limits)
-  return counts.requests >= (limits.p95_min_requests or P95_MIN_REQUESTS) and counts.p95_ms > limits.p95_ms
-end
-
---- What the counts say now. Pure: no waiting, no clock.
--- "rollback": a limit is crossed and the baseline is not as bad. "hold": promotion must wait, and why; blameless: it waits
--- for reasons that the judged colour shares with the baseline. "ok": nothing stands against promotion.
----@param green table counts of the judged colour since the stage began: requests, errors, error_rate, p95_ms
----@param blue table the same of the baseline
----@param limits { error_rate: number, target_error_rate: number, p95_ms: number, min_requests: integer, p95_min_requests?: integer } p95_min_requests: default 50
----@return "rollback"|"hold"|"ok" verdict, string reason, number? limit, boolean? blameless
----@usage assert(canary.judge({ requests = 100, errors = 20, error_rate = 0.2, p95_ms = 5 }, { requests = 900, errors = 0, error_rate = 0, p95_ms = 5 }, { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 20 }) == "rollback")
-function M.judge(green, blue, limits)
-  if is_over(green, limits) then
-    if is_over(blue, limits) then
-      return "hold", ("errors on both colours: %s and %s; nobody is blamed"):format(rate_text(green.error_rate), rate_text(blue.error_rate)), limits.error_rate, true
-    end
-    return "rollback", ("error rate %s is above %s after %d requests"):format(rate_text(green.error_rate), rate_text(limits.error_rate), green.requests), limits.error_rate
-  end
-  if is_slow(green, limits) then
-    if is_slow(blue, limits) then
-      return "hold", ("both colours are slow: p95 %.0f ms and %.0f ms; nobody is blamed"):format(green.p95_ms, blue.p95_ms), limits.p95_ms, true
-    end
-    return "rollback", ("p95 %.0f ms is above %.0f ms after %d requests"):format(green.p95_ms, limits.p95_ms, green.requests), limits.p95_ms
-  end
-  if green.requests < limits.min_requests then
-    return "hold", ("only %d requests, at least %d are needed"):format(green.requests, limits.min_requests)
-  end
-  if green.error_rate >= limits.target_error_rate then
-    return "hold", ("error rate %s is not below %s"):format(rate_text(green.error_rate), rate_text(limits.target_error_rate)), limits.target_error_rate
-  end
-  if green.p95_ms >= limits.p95_ms then
-    return "hold", ("p95 %.0f ms is not below %.0f ms"):format(green.p95_ms, limits.p95_ms), limits.p95_ms
-  end
-  return "ok", ("error rate %s, p95 %.0f ms, %d requests"):format(rate_text(green.error_rate), green.p95_ms, green.requests)
-end
-
---- Why the feed itself cannot be relied on, or nil. Pure.
--- no_data: nothing is known at all, so that no verdict about a release may follow from it.
----@param view table of feed:since(): newest_age_s, blue, green
----@param lines { readable: integer, unreadable: integer, dropped?: integer } since the stage began; dropped: by the proxy
----@param limits { no_data_seconds?: number } default 10
----@return string? reason, boolean? no_data
----@usage assert(select(2, canary.distrust({ blue = { requests = 0, aborted = 0 }, green = { requests = 0, aborted = 0 } }, { readable = 0, unreadable = 0 }, {})) == true)
-function M.distrust(view, lines, limits)
-  local silence = limits.no_data_seconds or NO_DATA_S
-  if not view.newest_age_s then return "no data: the feed is silent", true end
-  if view.newest_age_s > silence then return ("no data: the feed is silent for %.0f s"):format(view.newest_age_s), true end
-  if lines.readable == 0 then return "no data: not one request of either colour", true end
-  local all = lines.readable + lines.unreadable + (lines.dropped or 0)
-  if lines.unreadable > MISSING_LIMIT * all then return ("%d of %d log lines are unreadable"):format(lines.unreadable, all), true end
-  if (lines.dropped or 0) > MISSING_LIMIT * all then
-    return ("the proxy dropped %d of %d log lines (a unix socket holds few; see metrics.haproxy_log)"):format(lines.dropped, all), true
-  end
-end
-
---- Reasons outside the requests why promotion waits: pool, CPU, memory. nil values are no data and do not hold (see readings_text).
----@param readings { pool?: number, cpu?: number, memory?: number } shares from 0 to 1
----@param limits { pool?: number, cpu?: number, memory?: number }
----@return string? reason
----@usage assert(canary.held_by({ pool = 0.9 }, { pool = 0.8 }):find "pool")
-function M.held_by(readings, limits)
-  for _, name in ipairs { "pool", "cpu", "memory" } do
-    if readings[name] and limits[name] and readings[name] > limits[name] then
-      return ("%s at %.0f %%, limit %.0f %%"):format(name == "pool" and "connection pool" or name, readings[name] * 100, limits[name] * 100)
-    end
-  end
-end
-
---- The readings as text for people. What nobody could read is NO DATA, never a good figure.
----@param readings { pool?: number, cpu?: number, memory?: number }
----@param limits { pool?: number, cpu?: number, memory?: number } what has a limit is shown
----@return string
----@usage assert(canary.readings_text({ cpu = 0.25 }, { cpu = 0.7, pool = 0.8 }) == "pool NO DATA, cpu 25 %")
-function M.readings_text(readings, limits)
-  local parts = {}
-  for _, name in ipairs { "pool", "cpu", "memory" } do
-    if limits[name] then parts[#parts + 1] = name .. " " .. (readings[name] and ("%.0f %%"):format(readings[name] * 100) or "NO DATA") end
-  end
-  return table.concat(parts, ", ")
-end
-
-local function share(percent) return percent and percent / 100 end
-
--- Readings are taken beside the watch, so that a slow database does not delay a rollback.
--- One that fails is forgotten: an old good figure is not data.
-local function start_probes(probes, readings)
-  if not probes then return end
-  local last_dropped
-  return background(function()
-    while true do
-      readings.pool = probes.pool and probes.pool() or nil
-      local host = probes.host and probes.host() or {}
-      readings.cpu, readings.memory = share(host.cpu_percent), share(host.memory_percent)
-      local dropped = probes.dropped and probes.dropped()
-      -- The counter begins anew when the proxy does; the first reading only says where it stands.
-      if dropped then
-        if last_dropped and dropped > last_dropped then readings.dropped = (readings.dropped or 0) + dropped - last_dropped end
-        last_dropped = dropped
-      end
-      sleep(1)
-    end
-  end)
-end
-
---- Watches until the stage's time is over and nothing holds it, or a limit is crossed, or max_seconds are over.
--- options: feed, colour, baseline, seconds, max_seconds (default: seconds), limits (see judge, held_by, distrust),
--- probes = { pool = fn -> share from 0 to 1, host = fn -> host.sample(), dropped = fn -> how many log lines the proxy has
--- dropped in its life (HAProxy: DroppedLogs of `show info`) }; each may give nil: no data. on_tick(view): view has seconds, figures, hold
--- (why promotion waits, or nil) and readings.
--- At max_seconds the verdict is "hold" when there is no data or both colours are bad, for neither says anything about the
--- release; otherwise "rollback": the evidence was not enough. short = true: no limit was crossed, but there was not
--- enough to go by.
+--- Begins to judge a release. Nothing moves yet.
+-- options: feed (metrics), colour (judged), baseline (the other), stages (shares in percent), limits { error_rate,
+-- target_error_rate, p95_ms, min_requests, pool, cpu, memory }, false_alarm (for the whole deployment), rules { R2 =, L2 = },
+-- advance "time" or "evidence", watch, minimum, bake, max_watch, max_bake, hold_limit (seconds), and what the deployment lends:
+--   shift(share)            sets the weights and reads them back
+--   probe(colour) -> ok     asks a colour itself, past the proxy
+--   readings() -> table     pool, cpu, memory as shares from 0 to 1; dropped: log lines that the proxy lost since the last call
+--   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
+--   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
+--   record(kind, data), say(text, kind)
 ---@param options table
----@return { verdict: "promote"|"rollback"|"hold", short?: boolean, reason: string, limit?: number, n: integer, seconds: number, figures: table, readings: table, first_bad_at?: number, decided_at: number }
-function M.watch(options)
-  local feed, limits = options.feed, options.limits
-  local readings = {}
-  feed:mark()
-  local began, unreadable_before = clock.now(), feed:since().unreadable
-  local probes = start_probes(options.probes, readings)
-  local closer <close> = setmetatable({}, { __close = function() if probes then probes:cancel "the stage is over" end end })
+---@return table session
+---@usage local feed = metrics.haproxy_log { servers = { blue = { "b" }, green = { "g" } }, slow_ms = 500 }  canary.open { feed = feed, colour = "green", baseline = "blue", stages = { 100 }, limits = { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 1 } }
+function M.open(options)
+  local limits = options.limits
+  local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05,
+    r2 = not options.rules or options.rules.R2 ~= false, l2 = not options.rules or options.rules.L2 ~= false }
+  local self = setmetatable({ options = options, budget = budget, policy = verdict.policy(budget), state = "WARM", words = {}, memory = {}, strikes = 0 }, Session)
+  self:record("policy", budget)
+  return self
+end
 
-  local function ended(verdict, reason, limit, view, short)
-    local green = view[options.colour]
-    return { verdict = verdict, short = short, reason = options.colour .. ": " .. reason, limit = limit, n = green.requests, seconds = clock.now() - began,
-      figures = view, readings = readings, first_bad_at = green.first_bad_at, decided_at = clock.wall(), closer and nil }
+function Session:record(kind, data)
+  if self.options.record then self.options.record(kind, data) end
+end
+
+function Session:say(text, kind)
+  if self.options.say then self.options.say(text, kind) end
+end
+
+function Session:enter(state, reason)
+  if state == self.state then return end
+  self:record("canary", { from = self.state, state = state, reason = reason })
+  self.state = state
+end
+
+function Session:write_slots()
+  if not self.words[1] then return end
+  self:record("slots", { words = table.concat(self.words, " ") })
+  self.words = {}
+end
+
+-- How long a stage lasts at least and at most.
+function Session:times(position)
+  local o = self.options
+  local last = position == "last"
+  local minimum = o.watch or 300
+  if o.advance == "evidence" then minimum = last and (o.bake or 900) or (o.minimum or 60) end
+  return minimum, math.max(minimum, last and (o.max_bake or 3600) or (o.max_watch or 600))
+end
+
+local function minutes(seconds)
+  if seconds == math.huge then return "forever" end
+  return seconds < 90 and ("%.0f s"):format(seconds) or ("%.1f min"):format(seconds / 60)
+end
+
+--- Measures the baseline before anything moves: its quantiles are frozen, and every gate's time is foretold.
+-- Raises "no_data" when the feed stays silent: whoever cannot see must not move traffic.
+---@param seconds number
+function Session:warm(seconds)
+  local o = self.options
+  o.feed:mark()
+  local began = clock.now()
+  local view
+  repeat
+    o.feed:next_slot()
+    view = o.feed:since()
+    local passed = clock.now() - began
+    if passed > math.max(seconds, WARM_LIMIT_S) then
+      fail("no_data", ("not one request in %.0f s: the feed is silent, so traffic does not move"):format(passed),
+        { next = "Let the proxy log to the engine (see metrics.haproxy_log), or set metrics.driver to \"none\"." })
+    end
+  until passed >= seconds and view[o.baseline].requests > 0
+
+  local base = view[o.baseline]
+  local thresholds = {}
+  for i, name in ipairs(QUANTILES) do thresholds[i] = math.max(base[name] * THRESHOLD_FACTOR, 0.001) end
+  o.feed:thresholds(thresholds)
+  self.rps = base.rps or 0
+  local forecasts = {}
+  for index, share in ipairs(o.stages) do
+    local position = rules.position(o.stages, index)
+    local gate = rules.gate(position, o.limits)
+    local needed, requests = rules.forecast(gate, self.rps, share)
+    local minimum, limit = self:times(position)
+    forecasts[index] = { share = share, requests = requests, seconds = needed < math.huge and needed or nil, minimum = minimum, limit = limit }
+    local slow = needed > limit
+    self:say(("at %.1f requests/s of %s the %d %% gate needs %d requests, %s%s"):format(self.rps * share / 100, o.colour, share, requests, minutes(needed),
+      slow and (", more than the %s that the stage may last"):format(minutes(limit)) or ""), slow and "warn" or "note")
   end
+  self:record("forecast", { rps = self.rps, requests = base.requests, thresholds_ms = thresholds, stages = forecasts, false_alarm = self.budget.alpha })
+  return forecasts
+end
 
-  local function readable(view)
-    local lines = 0
-    for _, name in ipairs { options.colour, options.baseline } do lines = lines + view[name].requests + view[name].aborted end
-    return lines
+-- Probes and readings are taken beside the watch, so that a slow answer never delays a rollback.
+function Session:start_observers(observed, probe_baseline)
+  local o = self.options
+  local tasks = {}
+  if o.readings then
+    tasks[#tasks + 1] = background(function()
+      while true do
+        -- What cannot be read is forgotten: an old good figure is not data.
+        local now = o.readings()
+        observed.dropped = (observed.dropped or 0) + (now.dropped or 0)
+        observed.readings = { pool = now.pool, cpu = now.cpu, memory = now.memory }
+        observed.mismatch = o.cross_check and o.cross_check() or nil
+        sleep(READ_S)
+      end
+    end)
   end
+  if o.probe then
+    for _, colour in ipairs { o.colour, o.baseline } do
+      tasks[#tasks + 1] = background(function()
+        while true do
+          local ok = o.probe(colour)
+          observed.failed[colour] = ok and 0 or observed.failed[colour] + 1
+          if colour == o.baseline and probe_baseline then observed.pending[#observed.pending + 1] = not ok end
+          sleep(PROBE_S)
+        end
+      end)
+    end
+  end
+  return setmetatable(tasks, { __close = function() for _, one in ipairs(tasks) do one:cancel "the stage is over" end end })
+end
 
+-- The colour is given time to answer probes. Does it?
+function Session:answers_probes()
+  local o = self.options
+  local passes, deadline = 0, clock.now() + RETREAT_S
+  while clock.now() < deadline do
+    passes = o.probe and o.probe(o.colour) and passes + 1 or 0
+    if passes == RETREAT_PASSES then return true end
+    task.sleep(0.5)
+  end
+  return false
+end
+
+function Session:take_probes(observed)
+  for _, failed in ipairs(observed.pending) do
+    self.policy:probe_blue(failed)
+    self.words[#self.words + 1] = failed and "p1" or "p0"
+  end
+  observed.pending = {}
+end
+
+function Session:take_slot(slot)
+  local green, blue = slot[self.options.colour], slot[self.options.baseline]
+  if green.requests + blue.requests == 0 then return end
+  self.policy:slot(green, blue)
+  self.words[#self.words + 1] = record.slot(green, blue)
+end
+
+function Session:begin_counting()
+  self.policy:stage_start()
+  self.words[#self.words + 1] = "s"
+  self.options.feed:mark()
+end
+
+local function lines_of(view)
+  return view.blue.requests + view.blue.aborted + view.green.requests + view.green.aborted
+end
+
+-- For how long the colour has been silent, and how many requests it should have answered meanwhile, by what the baseline did.
+local function listen(silence, slot, colour, baseline, share, at)
+  if slot[colour].requests + slot[colour].aborted > 0 then
+    silence.baseline, silence.since = 0, at
+  else
+    silence.baseline = silence.baseline + slot[baseline].requests
+  end
+  return at - silence.since, share < 100 and silence.baseline * share / (100 - share) or 0
+end
+
+function Session:ended(what, reason, now)
+  local o = self.options
+  self:write_slots()
+  local green = now.figures[o.colour]
+  return { verdict = what, reason = ("%s: %s"):format(o.colour, reason), rule = now.evidence.rollback and now.evidence.rule or nil, evidence = now.evidence, gate = now.gate,
+    n = now.evidence.green.requests, seconds = now.seconds, figures = now.figures, readings = now.readings, first_bad_at = green.first_bad_at or self.first_bad_at, decided_at = clock.wall() }
+end
+
+--- Watches one stage, whose weights have been set, until it is decided. Traffic is back at the baseline when the verdict is
+-- "rollback".
+---@param index integer of the stage
+---@return { verdict: "promote"|"rollback", reason: string, rule?: string, evidence: table, gate: table, n: integer, seconds: number, figures: table, readings: table, first_bad_at?: number, decided_at: number }
+function Session:watch(index)
+  local o = self.options
+  local share, position = o.stages[index], rules.position(o.stages, index)
+  local asked = rules.gate(position, o.limits)
+  local minimum, limit = self:times(position)
+  local observed = { readings = {}, failed = { [o.colour] = 0, [o.baseline] = 0 }, pending = {} }
+  local stage_state = ("S%d"):format(share)
+  self:enter(stage_state, "weights are set")
+  self:begin_counting()
+  local unreadable_before = o.feed:since().unreadable
+  local observers <close> = self:start_observers(observed, share == 100)
+  local began, last, told = clock.now(), clock.now(), clock.now()
+  local counted, held = 0, 0
+  local silence = { baseline = 0, since = began }
   while true do
-    feed:next_slot()
-    local view, passed = feed:since(), clock.now() - began
-    local verdict, reason, limit, blameless = M.judge(view[options.colour], view[options.baseline], limits)
-    if verdict == "rollback" then return ended("rollback", reason, limit, view) end
-    local distrust, no_data = M.distrust(view, { readable = readable(view), unreadable = view.unreadable - unreadable_before, dropped = readings.dropped }, limits)
-    local hold = distrust or verdict == "hold" and reason or M.held_by(readings, limits)
-    if options.on_tick then options.on_tick { seconds = passed, figures = view, hold = hold, readings = readings } end
-    if passed >= options.seconds and not hold then return ended("promote", reason, nil, view) end
-    if passed >= (options.max_seconds or options.seconds) then
-      if no_data or blameless then return ended("hold", ("after %.0f s: %s"):format(passed, hold), nil, view, no_data) end
-      return ended("rollback", ("insufficient evidence after %.0f s: %s"):format(passed, hold), limit, view, true)
+    local slot = o.feed:next_slot()
+    local at = clock.now()
+    self:take_probes(observed)
+    self:take_slot(slot)
+    local figures, evidence, gate = o.feed:since(), self.policy:evidence(), self.policy:gate(asked)
+    self.first_bad_at = figures[o.colour].first_bad_at or self.first_bad_at
+    local now = { figures = figures, evidence = evidence, gate = gate, readings = observed.readings, seconds = at - began }
+    local silent, expected = listen(silence, slot, o.colour, o.baseline, share, at)
+    local action, reason = rules.decide {
+      evidence = evidence, gate = gate, asked = asked, limits = o.limits, alpha = self.budget.alpha, counted = counted, minimum = minimum, limit = limit,
+      held = held, hold_limit = o.hold_limit or 3600, held_by = rules.held_by(observed.readings, o.limits),
+      distrust = rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
+        dropped = observed.dropped, mismatch = observed.mismatch },
+      gone = rules.gone { colour = o.colour, silent = silent, expected = expected,
+        probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
+      leak = position == "last" and self:leak(at) or nil,
+    }
+    if action == "rollback" or action == "retreat" then
+      -- Traffic first. Whether anything is said or written about it comes second.
+      if o.shift then o.shift(0) end
+      self:enter("RETREAT", reason)
+      self.strikes = self.strikes + 1
+      local again = action == "retreat" and self.strikes == 1 and self:answers_probes()
+      if not again then
+        self:enter("ROLLBACK", reason)
+        return self:ended("rollback", reason, now)
+      end
+      self:say(("%s; but it answers probes, so it gets a second chance"):format(reason), "warn")
+      o.shift(share)
+      self:enter(stage_state, "it answers probes")
+      self:begin_counting()
+      counted, last, observed.failed[o.colour] = 0, clock.now(), 0
+      silence = { baseline = 0, since = last }
+    elseif action == "advance" then
+      if position == "last" then self:enter("DONE", reason) end
+      return self:ended("promote", reason, now)
+    else
+      local frozen = action == "freeze"
+      if frozen then
+        if self.state ~= "HOLD" then self:say("on hold: " .. reason, "warn") end
+        self:enter("HOLD", reason)
+        held = held + (at - last)
+      else
+        if self.state == "HOLD" then
+          self:say("no longer on hold", "note")
+          -- What both colours went through says nothing about the release: its gate counts anew.
+          if self.held_by_both then
+            self:begin_counting()
+            counted = 0
+          end
+          self:enter(stage_state, "the hold is over")
+          held = 0
+        end
+        counted = counted + (at - last)
+      end
+      self.held_by_both = frozen and evidence.both_bad or nil
+      last = at
+    end
+    if at - told >= TICK_S then
+      told = at
+      self:write_slots()
+      if o.on_tick then o.on_tick { state = self.state, seconds = counted, minimum = minimum, limit = limit, figures = figures, evidence = evidence, hold = action ~= "go_on" and reason or nil, reason = reason, readings = observed.readings } end
+    end
+  end
+end
+
+-- Samples memory every TICK_S and asks for growth.
+function Session:leak(at)
+  local o = self.options
+  if not o.memory then return nil end
+  if not self.memory_at or at - self.memory_at >= TICK_S then
+    self.memory_at = at
+    self.memory[#self.memory + 1] = o.memory(o.colour)
+    self.memory_problem = rules.leak(self.memory, o.past_memory or {})
+  end
+  return self.memory_problem
+end
+
+--- Watches a colour that has all traffic and nothing to be compared with: after a rollback.
+-- "rollback" means that it fails by itself; few requests are no reason.
+---@param seconds number
+---@return table verdict as of watch
+function Session:watch_alone(seconds)
+  local o = self.options
+  self:begin_counting()
+  local began = clock.now()
+  while true do
+    self:take_slot(o.feed:next_slot())
+    local figures, evidence = o.feed:since(), self.policy:evidence()
+    local now = { figures = figures, evidence = evidence, readings = {}, seconds = clock.now() - began }
+    if evidence.rollback then return self:ended("rollback", rules.reason(evidence, o.limits, self.budget.alpha), now) end
+    if now.seconds >= seconds then
+      return self:ended("promote", evidence.green.requests > 0 and "no limit was crossed" or "no requests came", now)
     end
   end
 end

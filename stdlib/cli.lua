@@ -55,15 +55,30 @@ local function with_journal(fn, extra)
   end
 end
 
-local function explain(argv)
-  for _, info in ipairs(require("core.err").codes()) do
-    if info.code == argv[1] or info.number == argv[1] then
+local function explain_code(code)
+  local codes = require("core.err").codes()
+  for _, info in ipairs(codes) do
+    if info.code == code or info.number == code then
       print(("%s %s\n%s\nNext: %s\n%s"):format(info.number, info.code, info.about, info.next, info.retryable and "The same may succeed later." or "The same fails again until something is changed."))
       return 0
     end
   end
-  for _, info in ipairs(require("core.err").codes()) do print(("%s  %-16s %s"):format(info.number, info.code, info.about)) end
-  return argv[1] and 2 or 0
+  if code then return nil end
+  for _, info in ipairs(codes) do print(("%s  %-16s %s"):format(info.number, info.code, info.about)) end
+  return 0
+end
+
+local explain_run = with_journal(function(journal, options)
+  return require("explain").run(journal, options.words[1], options.words[2])
+end)
+
+-- A code of the list, or else a run whose verdicts are explained.
+local function explain(argv)
+  if argv[1] and argv[1]:match "^E%d+$" and not explain_code(argv[1]) then
+    return usage(require("core.err").new { code = "usage", message = ("there is no code %s"):format(argv[1]), next = "engine explain lists the codes." })
+  end
+  if not argv[1] or argv[1]:match "^E%d+$" then return argv[1] and 0 or explain_code(nil) end
+  return explain_code(argv[1]) or explain_run(argv)
 end
 
 commands = {
@@ -81,7 +96,7 @@ commands = {
     return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
   end, { no = { type = "boolean" }, reason = {} }) },
   { "repl", "[--venture DIR]", "a Lua console with every module", function(argv) return require("repl").main(argv) end },
-  { "explain", "[CODE]", "what an error code means and what to do", explain },
+  { "explain", "[CODE | RUN [STEP]]", "what an error code means; why the canary decided, from its recorded counts", explain },
   { "test-file", "FILE...", "runs Lua test files", function(argv) return require("test").main(argv) end },
   { "version", "", "the engine's version", function() end },
   { "help", "", "this list", function() return M.help() end },

@@ -4,14 +4,12 @@
 -- green they are is read from the proxy. Playbooks say what happens in which order; this says how.
 
 local backup = require "backup"
-local canary = require "canary"
 local clock = require "clock"
 local core_err = require "core.err"
 local display = require "display"
 local environment = require "environment"
 local health = require "health"
 local host = require "host"
-local metrics = require "metrics"
 local migrations = require "migrations"
 local release = require "release"
 local schema = require "schema"
@@ -25,6 +23,7 @@ local SETTLE_S = 10 -- for connections to a restored database to be made anew
 
 local Deployment = {}
 Deployment.__index = Deployment
+require "deployment.watch" (Deployment)
 
 local function usage(message, next_step)
   error(core_err.new { code = "usage", op = "prepare", message = message, next = next_step }, 0)
@@ -58,6 +57,7 @@ function M.open(run)
   venture.monitoring.business = venture.monitoring.business or {}
   check_kinds(venture)
   local self = setmetatable({ run = run, venture = venture, traffic_moved = false, migrated = false }, Deployment)
+  self:feed_address()
   local err
   self.release, err = release.open(venture, run.args.release)
   if not self.release then usage(err.message, err.next) end
@@ -234,77 +234,7 @@ function Deployment:verify_serving(colour, version)
   self.run:event("state", { blue = weights.blue, green = weights.green, version = version, url = self.venture.traffic.public, verified = true })
 end
 
---- Opens the stream of requests, one line each, as the proxy reports them.
-function Deployment:open_feed()
-  local config = self.venture.metrics
-  if self.feed or config.driver == "none" then return end
-  self.feed = assert(metrics.haproxy_log { path = config.path, servers = self.venture.traffic.servers, slow_ms = config.slow_ms })
-end
-
-function Deployment:close_feed()
-  if self.feed then self.feed:close() end
-  self.feed = nil
-end
-
-local function figures_of(counts)
-  if not counts then return nil end
-  return { requests = counts.requests, errors = counts.errors, error_rate = counts.error_rate, p95_ms = counts.p95_ms, slow = counts.slow }
-end
-
 local function percent(value) return value and ("%.2f %%"):format(value * 100) or "no data" end
-local function milliseconds(value) return value and ("%.0f ms"):format(value) or "no data" end
-
-local function describe(name, counts)
-  if not counts or counts.requests == 0 then return name .. " no data" end
-  return ("%s %d requests, errors %s, p95 %s"):format(name, counts.requests, percent(counts.error_rate), milliseconds(counts.p95_ms))
-end
-
--- Without a feed of requests the colour's own health checks are what there is to go by.
-function Deployment:watch_health(colour, seconds, stage)
-  local began, rounds = clock.now(), 0
-  repeat
-    self:check(self.venture.health, colour, "health check while watched")
-    rounds = rounds + 1
-    task.sleep(math.min(2, seconds))
-  until clock.now() - began >= seconds
-  self.run:event("metrics", { stage = stage, colour = colour, verdict = "promote", seconds = clock.now() - began,
-    reason = ("no feed of requests (metrics.driver = \"none\"): judged by %d rounds of health checks alone"):format(rounds) })
-  self.run:say(("no feed of requests: %d rounds of health checks passed"):format(rounds), "warn")
-end
-
---- Watches a colour for a stage. Raises "breach" when a limit is crossed, and when the evidence was not enough.
----@param colour string who is judged
----@param baseline string who it is compared with
----@param seconds number
----@param stage string for the record
----@param options? { accept_short?: boolean } accept_short: too few requests are said and are no failure
-function Deployment:watch(colour, baseline, seconds, stage, options)
-  if not self.feed then return self:watch_health(colour, seconds, stage) end
-  local config = self.venture.canary
-  local accept_short = options and options.accept_short
-  local last_said = clock.now()
-  local verdict = canary.watch {
-    feed = self.feed, colour = colour, baseline = baseline, seconds = seconds, max_seconds = accept_short and seconds or math.max(config.max_watch, seconds),
-    limits = { error_rate = config.error_rate, target_error_rate = config.target_error_rate, p95_ms = config.p95_ms, pool = config.pool, cpu = config.cpu,
-      memory = config.memory, min_requests = config.min_requests },
-    probes = { pool = function() return self:pool_use() end, host = function() return host.sample() end },
-    on_tick = function(view)
-      if clock.now() - last_said < 5 then return end
-      last_said = clock.now()
-      self.run:say(("%.0f of %g s: %s; %s"):format(view.seconds, seconds, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline])))
-    end,
-  }
-  local accepted = verdict.verdict == "promote" or (verdict.short and accept_short)
-  self.first_bad_at, self.decided_at = verdict.first_bad_at or self.first_bad_at, verdict.decided_at
-  self.run:event("metrics", { stage = stage, colour = colour, green = figures_of(verdict.figures.green), blue = figures_of(verdict.figures.blue),
-    verdict = verdict.short and accept_short and "watched" or verdict.verdict, reason = verdict.reason, limit = verdict.limit, n = verdict.n, seconds = verdict.seconds,
-    readings = verdict.readings, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at })
-  self.run:say(("%s: %s; %s"):format(verdict.verdict == "promote" and "good" or verdict.reason, describe(colour, verdict.figures[colour]), describe(baseline, verdict.figures[baseline])),
-    verdict.verdict == "promote" and "done" or accepted and "warn" or "failed")
-  if not accepted then
-    error(core_err.new { code = verdict.short and "no_data" or "breach", op = stage, message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
-  end
-end
 
 --- The machine's CPU, memory and disk, recorded; nil readings are "no data".
 ---@param path string whose file system is looked at

@@ -5,6 +5,7 @@
 --   destroy(colour) -> true | nil, err                       and proves that it is gone
 --   alive(colour) -> boolean, detail                         does it exist and run?
 --   release(colour) -> version | nil                         what was provisioned there last
+--   memory(colour) -> { age =, bytes = } | nil               seconds since it was made, and its resident memory; optional
 -- Drivers know nothing of traffic, health or runs.
 
 local M = {}

@@ -5,11 +5,13 @@
 --   feed:since(mark?)    counts since the last mark, or since an older one within the last 20 minutes (then in whole slots)
 --   feed:last(seconds)   counts of the last seconds, at most 20 minutes; quantiles reach up to 5 s further back
 --     both: { blue =, green =, unreadable =, unattributed =, seconds =, newest_age_s = }; a colour has requests, errors,
---     slow, aborted, client_errors, retried and, only if there were requests, error_rate, slow_rate, rps, p50_ms, p95_ms,
---     p99_ms; first_bad_at (last mark only) is the wall time at which the first failed request began. unreadable and
+--     slow, aborted, client_errors, retried, hidden (errors that the proxy made good by asking the other colour: a request that
+--     was redispatched counts for both) and, only if there were requests, error_rate, slow_rate, rps, p50_ms, p75_ms, p90_ms,
+--     p95_ms, p99_ms; over counts what was slower than each of the thresholds; first_bad_at (last mark only) is the wall time at which the first failed request began. unreadable and
 --     unattributed (servers of no colour) are of the feed's whole life; newest_age_s is nil until a line was readable
 --   feed:next_slot()     waits until a 250 ms slot closes (500 ms after its end): { blue =, green =, slots = } of what
 --                        closed since the last call, normally one slot; nothing is missed by who comes late
+--   feed:thresholds(ms)  a list of five: from now on `over` counts the requests that took longer
 --   feed:first_bad(colour)   wall time of the first failed request since the mark, or nil
 --   feed:port()          the UDP port, or nil
 --   feed:queue_lines()   how many lines its unix socket holds while nobody reads, or nil

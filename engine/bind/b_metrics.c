@@ -118,13 +118,20 @@ static void set_number(lua_State *L, const char *key, double value)
 
 static void push_counts(lua_State *L, const struct metrics_counts *c)
 {
-    lua_createtable(L, 0, 12);
+    lua_createtable(L, 0, 14);
+    lua_createtable(L, METRICS_THRESHOLDS, 0);
+    for (int i = 0; i < METRICS_THRESHOLDS; i++) {
+        lua_pushinteger(L, (lua_Integer)c->over[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "over");
     set_integer(L, "requests", c->requests);
     set_integer(L, "errors", c->errors);
     set_integer(L, "slow", c->slow);
     set_integer(L, "aborted", c->aborted);
     set_integer(L, "client_errors", c->client_errors);
     set_integer(L, "retried", c->retried);
+    set_integer(L, "hidden", c->hidden);
     if (c->requests == 0) return; /* without data there is no rate */
     set_number(L, "error_rate", (double)c->errors / (double)c->requests);
     set_number(L, "slow_rate", (double)c->slow / (double)c->requests);
@@ -140,6 +147,8 @@ static void set_quantile(lua_State *L, const char *key, const struct histogram *
 static void set_durations(lua_State *L, const struct histogram *durations)
 {
     set_quantile(L, "p50_ms", durations, 0.50);
+    set_quantile(L, "p75_ms", durations, 0.75);
+    set_quantile(L, "p90_ms", durations, 0.90);
     set_quantile(L, "p95_ms", durations, 0.95);
     set_quantile(L, "p99_ms", durations, 0.99);
 }
@@ -231,6 +240,24 @@ static int l_first_bad(lua_State *L)
     return 1;
 }
 
+/* feed:thresholds(milliseconds): a list of five */
+static int l_thresholds(lua_State *L)
+{
+    int64_t threshold_us[METRICS_THRESHOLDS];
+    struct feed *feed = check_feed(L);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    for (int i = 0; i < METRICS_THRESHOLDS; i++) {
+        lua_rawgeti(L, 2, i + 1);
+        lua_Number ms = lua_tonumber(L, -1);
+        luaL_argcheck(L, lua_isnumber(L, -1) && ms > 0 && ms < 1e9, 2,
+                      "five positive numbers of milliseconds");
+        threshold_us[i] = (int64_t)(ms * 1000);
+        lua_pop(L, 1);
+    }
+    metrics_set_thresholds(feed->metrics, threshold_us);
+    return 0;
+}
+
 /* feed:port() -> its UDP port | nil */
 static int l_port(lua_State *L)
 {
@@ -298,11 +325,17 @@ static int l_close(lua_State *L)
 int luaopen_core_metrics(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
-    static const luaL_Reg methods[] = {{"line", l_line},           {"mark", l_mark},
-                                       {"since", l_since},         {"last", l_last},
-                                       {"first_bad", l_first_bad}, {"next_slot", l_next_slot},
-                                       {"port", l_port},           {"queue_lines", l_queue_lines},
-                                       {"close", l_close},         {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"line", l_line},
+                                       {"mark", l_mark},
+                                       {"since", l_since},
+                                       {"last", l_last},
+                                       {"first_bad", l_first_bad},
+                                       {"next_slot", l_next_slot},
+                                       {"thresholds", l_thresholds},
+                                       {"port", l_port},
+                                       {"queue_lines", l_queue_lines},
+                                       {"close", l_close},
+                                       {NULL, NULL}};
     if (luaL_newmetatable(L, FEED_META)) {
         luaL_newlib(L, methods);
         lua_setfield(L, -2, "__index");

@@ -31,6 +31,8 @@ struct metrics {
     struct server servers[METRICS_MAX_SERVERS];
     int server_count;
     int64_t slow_us;
+    bool has_thresholds;
+    int64_t threshold_us[METRICS_THRESHOLDS];
     int64_t oldest; /* number of the oldest open slot: start_us / METRICS_SLOT_US */
     struct metrics_counts open[OPEN_SLOTS][METRICS_COLOURS];
     struct metrics_counts since[METRICS_COLOURS], last[METRICS_COLOURS];
@@ -54,6 +56,12 @@ int metrics_new(struct metrics **out, int64_t slow_us, struct err *e)
 void metrics_set_format(struct metrics *m, enum metrics_format format)
 {
     m->format = format;
+}
+
+void metrics_set_thresholds(struct metrics *m, const int64_t threshold_us[METRICS_THRESHOLDS])
+{
+    memcpy(m->threshold_us, threshold_us, sizeof m->threshold_us);
+    m->has_thresholds = true;
 }
 
 void metrics_free(struct metrics *m)
@@ -92,6 +100,9 @@ static void add_counts(struct metrics_counts *into, const struct metrics_counts 
     into->aborted += from->aborted;
     into->client_errors += from->client_errors;
     into->retried += from->retried;
+    into->hidden += from->hidden;
+    for (int i = 0; i < METRICS_THRESHOLDS; i++)
+        into->over[i] += from->over[i];
 }
 
 static void close_oldest(struct metrics *m)
@@ -175,19 +186,32 @@ static struct metrics_counts counts_of(const struct metrics *m, const struct log
                                        int64_t duration_us)
 {
     if (line->client_aborted) return (struct metrics_counts){.aborted = 1};
-    return (struct metrics_counts){
+    struct metrics_counts one = {
         .requests = 1,
         .errors = line->failed,
         .slow = duration_us > m->slow_us,
         .client_errors = line->client_error,
         .retried = line->retries > 0 || line->redispatched,
     };
+    for (int i = 0; m->has_thresholds && i < METRICS_THRESHOLDS; i++)
+        one.over[i] = duration_us > m->threshold_us[i];
+    return one;
 }
 
 static bool parse(const struct metrics *m, const char *text, size_t len, struct log_line *line)
 {
     return m->format == METRICS_NGINX ? log_line_parse_nginx(text, len, line)
                                       : log_line_parse(text, len, line);
+}
+
+/* The colour whose failure a redispatched line hides: the other one, when the answering colour has no second
+ * server that the request could have come from. -1: nobody can say. */
+static int hidden_colour(const struct metrics *m, const struct log_line *line, int colour)
+{
+    int own = 0, others = 0;
+    for (int i = 0; i < m->server_count; i++)
+        *(m->servers[i].colour == colour ? &own : &others) += 1;
+    return line->redispatched && own == 1 && others > 0 ? 1 - colour : -1;
 }
 
 static void count_for_stage(struct metrics *m, int colour, const struct metrics_counts *one, int64_t start_us,
@@ -197,6 +221,18 @@ static void count_for_stage(struct metrics *m, int colour, const struct metrics_
     if (slot_number < m->oldest) slot_number = m->oldest;
     add_counts(&m->open[slot_number % OPEN_SLOTS][colour], one);
     if (one->requests) histogram_add(&m->durations[colour], duration_us);
+}
+
+static void count(struct metrics *m, int colour, const struct metrics_counts *one, int64_t start_us,
+                  int64_t duration_us, int64_t wall_us)
+{
+    struct metrics_counts *past = past_counts(m, start_us, colour);
+    if (past != NULL) add_counts(past, one);
+    if (one->requests) past_duration(m, start_us, colour, duration_us);
+    if (start_us < m->mark_us) return; /* it began before this stage did */
+    count_for_stage(m, colour, one, start_us, duration_us);
+    int64_t start_wall_us = wall_us - duration_us, *first = &m->first_failure_wall_us[colour];
+    if (one->errors && (*first == 0 || start_wall_us < *first)) *first = start_wall_us;
 }
 
 void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_us, int64_t wall_us)
@@ -216,13 +252,11 @@ void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_u
     int64_t duration_us = line.total_ms > 0 ? line.total_ms * 1000 : 0;
     int64_t start_us = now_us > duration_us ? now_us - duration_us : 0;
     struct metrics_counts one = counts_of(m, &line, duration_us);
-    struct metrics_counts *past = past_counts(m, start_us, colour);
-    if (past != NULL) add_counts(past, &one);
-    if (one.requests) past_duration(m, start_us, colour, duration_us);
-    if (start_us < m->mark_us) return; /* it began before this stage did */
-    count_for_stage(m, colour, &one, start_us, duration_us);
-    int64_t start_wall_us = wall_us - duration_us, *first = &m->first_failure_wall_us[colour];
-    if (one.errors && (*first == 0 || start_wall_us < *first)) *first = start_wall_us;
+    count(m, colour, &one, start_us, duration_us, wall_us);
+    int hiding = hidden_colour(m, &line, colour);
+    if (hiding < 0) return;
+    one = (struct metrics_counts){.requests = 1, .errors = 1, .hidden = 1};
+    count(m, hiding, &one, start_us, duration_us, wall_us);
 }
 
 struct metrics_window metrics_history(const struct metrics *m, int64_t from_us, int64_t now_us)

@@ -24,6 +24,7 @@ enum {
     METRICS_SERVER_BYTES = 64,
     METRICS_SPAN_US = 5000000, /* the history keeps durations in spans of this length */
     METRICS_SPANS = 250,
+    METRICS_THRESHOLDS = 5,
     METRICS_HISTORY_SLOTS = METRICS_SPANS * (METRICS_SPAN_US / METRICS_SLOT_US),
 };
 
@@ -31,6 +32,8 @@ enum metrics_format { METRICS_HAPROXY, METRICS_NGINX };
 
 struct metrics_counts {
     uint64_t requests, errors, slow, aborted, client_errors, retried;
+    uint64_t hidden; /* errors among them that the proxy made good by asking the other colour */
+    uint64_t over[METRICS_THRESHOLDS]; /* slower than each threshold; 0 until they are set */
 };
 
 struct metrics;
@@ -40,6 +43,8 @@ int metrics_new(struct metrics **out, int64_t slow_us, struct err *e);
 void metrics_set_format(struct metrics *m,
                         enum metrics_format format); /* before any line; default METRICS_HAPROXY */
 void metrics_free(struct metrics *m);
+/* From now on also count requests that took longer than each of these. */
+void metrics_set_thresholds(struct metrics *m, const int64_t threshold_us[METRICS_THRESHOLDS]);
 int metrics_add_server(struct metrics *m, const char *server, int colour, struct err *e);
 
 /* One line, received at now_us (monotonic); wall_us is the same moment as wall-clock time. */

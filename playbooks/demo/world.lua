@@ -26,7 +26,7 @@ end
 
 local HAPROXY = [[
 global
-  log %LOG_SOCKET% len 4096 local0
+  log 127.0.0.1:%LOG_PORT% len 4096 local0
   stats socket %ADMIN_SOCKET% mode 600 level admin
   maxconn 2000
   hard-stop-after 10s
@@ -39,6 +39,7 @@ defaults
   timeout client 30s
   timeout server 30s
   timeout queue 5s
+  option redispatch 1
 
 frontend public
   bind 127.0.0.1:%PUBLIC_PORT%
@@ -149,13 +150,13 @@ function M.build(folder, options)
   self.database = options.postgres and self:start_postgres() or ("sqlite:" .. folder .. "/demo.db")
   self.application_database = self.application_database or self.database
   self.addresses = { blue = "127.0.0.1:" .. net.free_port(), green = "127.0.0.1:" .. net.free_port() }
-  local ports = { public = net.free_port(), stand_ins = net.free_port(), mail = net.free_port() }
+  local ports = { public = net.free_port(), stand_ins = net.free_port(), mail = net.free_port(), log = net.free_port() }
   self.public = ("http://127.0.0.1:%d"):format(ports.public)
-  self.admin_socket, self.log_socket = folder .. "/haproxy.sock", folder .. "/requests.sock"
+  self.admin_socket = folder .. "/haproxy.sock"
   self.environment_variables = {
     DEMO_DATABASE = self.database, DEMO_DATABASE_URL = self.application_database, DEMO_RELEASES = self.releases, DEMO_VAULT_TOKEN = "demo-vault-token",
     DEMO_STAND_INS = ("http://127.0.0.1:%d"):format(ports.stand_ins), DEMO_MAIL = ("smtp://127.0.0.1:%d"):format(ports.mail),
-    DEMO_PROXY = "127.0.0.1:" .. ports.public, DEMO_PUBLIC = self.public, DEMO_HAPROXY = self.admin_socket, DEMO_LOG_SOCKET = self.log_socket,
+    DEMO_PROXY = "127.0.0.1:" .. ports.public, DEMO_PUBLIC = self.public, DEMO_HAPROXY = self.admin_socket, DEMO_LOG_PORT = tostring(ports.log),
     DEMO_BLUE = self.addresses.blue, DEMO_GREEN = self.addresses.green, DEMO_BACKUPS = folder .. "/backups", DEMO_UPLOADS = folder .. "/uploads",
     DEMO_WORLD = folder, DEMO_LOGS = folder .. "/state/environment", DEMO_ENGINE = self.engine, DEMO_RULES = folder .. "/alerts.yml",
   }
@@ -188,7 +189,7 @@ function M.build(folder, options)
   self.colours = colours
   expect(colours:provision("blue", first))
 
-  expect(files.write(folder .. "/haproxy.cfg", bytes_of(HAPROXY, { LOG_SOCKET = self.log_socket, ADMIN_SOCKET = self.admin_socket,
+  expect(files.write(folder .. "/haproxy.cfg", bytes_of(HAPROXY, { LOG_PORT = ports.log, ADMIN_SOCKET = self.admin_socket,
     PUBLIC_PORT = ports.public, BLUE = self.addresses.blue, GREEN = self.addresses.green })))
   self:start("haproxy", { "haproxy", "-db", "-f", folder .. "/haproxy.cfg" })
   wait_for("blue behind the proxy", 20, function() return self:served_version() == "1.0" end)

@@ -7,6 +7,6 @@ return function(run, d)
   step { "RB1 retire " .. d.new, approve = false, run = function() d:retire(d.new) end }
   step { "RB1 watch error rates of " .. d.old, approve = false, deadline = d.venture.rollback.watch + 60, run = function()
     -- Few requests at night are no reason to call a rollback failed.
-    d:watch(d.old, d.new, d.venture.rollback.watch, "after rollback", { accept_short = true })
+    d:watch_alone(d.old, d.venture.rollback.watch, "after rollback")
   end }
 end

@@ -82,16 +82,17 @@ return function(run, d)
 
   -- 30.2.2 Traffic
   d:open_feed()
-  for _, share in ipairs(venture.canary.stages) do
+  step("30.2.2 measure " .. old .. " before traffic moves", function() return d:warm() end)
+  for index, share in ipairs(venture.canary.stages) do
     step {
       ("30.2.2 traffic: %d %% to %s"):format(share, new), approve = true, args = { colour = new, share = share },
       run = function() return d:shift(share) end,
       probe = d:probe_share(share),
       undo = function() return d:shift(0) end,
     }
-    step { ("30.2.2 watch %s at %d %%"):format(new, share), approve = false, deadline = venture.canary.max_watch + 60, run = function()
-      d:watch(new, old, venture.canary.watch, ("%d %%"):format(share))
-    end }
+    -- Every request counts at once. The stage ends when its time is over and the evidence is there; traffic goes
+    -- back the moment that the evidence is against the release (venture.canary says what that means).
+    step { ("30.2.2 watch %s at %d %%"):format(new, share), approve = false, deadline = d:longest_watch(), run = function() d:watch(index) end }
   end
 
   -- 30.2.3 Validation

@@ -3,9 +3,11 @@
 -- What is known about a colour's process (pid and kernel start time, which together identify it for
 -- ever) is written to the state folder before anything relies on it.
 
+local clock = require "clock"
 local core_err = require "core.err"
 local environment = require "environment"
 local files = require "files"
+local host = require "host"
 local json = require "json"
 local process = require "process"
 
@@ -47,7 +49,7 @@ function Process:provision(colour, release)
   local handle
   handle, err = process.spawn { argv = argv, cwd = release.folder, env = self.config.env or {}, log = log }
   if not handle then return nil, err end
-  ok, err = files.write(self:record_path(colour), json.encode { pid = handle.pid, started = handle.started, release = release.version, digest = release.digest, log = log })
+  ok, err = files.write(self:record_path(colour), json.encode { pid = handle.pid, started = handle.started, release = release.version, digest = release.digest, log = log, at = clock.wall() })
   if not ok then
     process.stop(handle, { grace = 1 })
     return nil, err
@@ -65,6 +67,14 @@ end
 function Process:release(colour)
   local record = self:record(colour)
   return record and record.release
+end
+
+function Process:memory(colour)
+  local record = self:record(colour)
+  if not record or not record.at then return nil end
+  local sample = host.sample { pids = { record.pid } }
+  local seen = sample and sample.per_pid[record.pid]
+  return seen and seen.rss_bytes and { age = clock.wall() - record.at, bytes = seen.rss_bytes } or nil
 end
 
 function Process:destroy(colour)

@@ -18,7 +18,7 @@ end
 t.case("without requests there are no rates: no data is its own state", function()
   local feed = t.ok(open())
   local view = feed:since()
-  t.eq(view.blue, { aborted = 0, client_errors = 0, errors = 0, requests = 0, retried = 0, slow = 0 })
+  t.eq(view.blue, { aborted = 0, client_errors = 0, errors = 0, hidden = 0, over = { 0, 0, 0, 0, 0 }, requests = 0, retried = 0, slow = 0 })
   t.eq(view.newest_age_s, nil)
   t.eq(feed:last(60).green.error_rate, nil)
   t.eq(feed:first_bad "green", nil)

@@ -1,0 +1,165 @@
+--- deployment.watch: the part of a deployment that looks at requests: the feed, the canary's stages, and what is written
+-- about them. Adds its methods to Deployment.
+
+local canary = require "canary"
+local clock = require "clock"
+local core_err = require "core.err"
+local host = require "host"
+local metrics = require "metrics"
+local record = require "canary.record"
+local task = require "task"
+
+local Watch = {}
+
+local PROBE_TIMEOUT_S = 3
+
+-- Where the proxy's lines come in: a path, or a port. Raises "config" unless there is exactly one.
+function Watch:feed_address()
+  local config = self.venture.metrics
+  if config.driver == "none" then return {} end
+  local udp = config.udp and math.tointeger(tonumber(config.udp))
+  local problem
+  if config.udp and (not udp or udp < 1 or udp > 65535) then
+    problem = ("metrics.udp: '%s' is no port"):format(tostring(config.udp))
+  elseif not udp == not config.path then
+    problem = "metrics: give path (a unix socket) or udp (a port), one of them"
+  end
+  if problem then error(core_err.new { code = "config", op = "read configuration", message = ("%s/venture.lua: %s"):format(self.venture.folder, problem) }, 0) end
+  return { path = config.path, udp = udp }
+end
+
+--- Opens the stream of requests, one line each, as the proxy reports them.
+function Watch:open_feed()
+  local config = self.venture.metrics
+  if self.feed or config.driver == "none" then return end
+  local open = config.driver == "nginx_log" and metrics.nginx_log or metrics.haproxy_log
+  local address = self:feed_address()
+  self.feed = assert(open { path = address.path, udp = address.udp, servers = self.venture.traffic.servers, slow_ms = self.venture.canary.p95_ms })
+end
+
+function Watch:close_feed()
+  if self.feed then self.feed:close() end
+  self.feed = nil
+end
+
+local function figures_of(counts)
+  if not counts then return nil end
+  return { requests = counts.requests, errors = counts.errors, error_rate = counts.error_rate, p95_ms = counts.p95_ms, slow = counts.slow }
+end
+
+local function percent(value) return value and ("%.2f %%"):format(value * 100) or "no data" end
+local function milliseconds(value) return value and ("%.0f ms"):format(value) or "no data" end
+
+local function describe(name, counts)
+  if not counts or counts.requests == 0 then return name .. " no data" end
+  return ("%s %d requests, errors %s, p95 %s"):format(name, counts.requests, percent(counts.error_rate), milliseconds(counts.p95_ms))
+end
+
+-- Without a feed of requests the colour's own health checks are what there is to go by.
+function Watch:watch_health(colour, seconds, stage)
+  local began, rounds = clock.now(), 0
+  repeat
+    self:check(self.venture.health, colour, "health check while watched")
+    rounds = rounds + 1
+    task.sleep(math.min(2, seconds))
+  until clock.now() - began >= seconds
+  self.run:event("metrics", { stage = stage, colour = colour, verdict = "promote", seconds = clock.now() - began,
+    reason = ("no feed of requests (metrics.driver = \"none\"): judged by %d rounds of health checks alone"):format(rounds) })
+  self.run:say(("no feed of requests: %d rounds of health checks passed"):format(rounds), "warn")
+end
+
+-- The pool and the machine, as shares; what cannot be read is left out.
+local function readings_of(self)
+  local sample = host.sample() or {}
+  local function share(value) return value and value / 100 end
+  local dropped = self.traffic.dropped_logs and self.traffic:dropped_logs()
+  local lost = dropped and self.dropped_logs and math.max(0, dropped - self.dropped_logs) or 0
+  self.dropped_logs = dropped or self.dropped_logs
+  return { pool = self:pool_use(), cpu = share(sample.cpu_percent), memory = share(sample.memory_percent), dropped = lost }
+end
+
+-- Memory of the baseline from the run in which it was young, for the test for leaks.
+function Watch:past_memory()
+  for _, run in ipairs(self.run.journal:runs { venture = self.venture.name } or {}) do
+    if run.outcome == "promoted" and run.release == self.old_version then
+      for _, event in ipairs(self.run.journal:events(run.id) or {}) do
+        if event.kind == "memory" and event.data.release == self.old_version then return event.data.samples end
+      end
+    end
+  end
+  return nil
+end
+
+local function session_of(self, colour, baseline, stages)
+  local config = self.venture.canary
+  return canary.open {
+    feed = self.feed, colour = colour, baseline = baseline, stages = stages, limits = config, false_alarm = config.false_alarm, rules = config.rules,
+    advance = config.advance, watch = config.watch, minimum = config.minimum, bake = config.bake, max_watch = config.max_watch, max_bake = config.max_bake,
+    hold_limit = config.hold_limit,
+    shift = function(share) return self:shift(share) end,
+    probe = function(which)
+      local response = require("http").request { url = self.environment:base(which) .. self.venture.environment.health, timeout = PROBE_TIMEOUT_S }
+      return response ~= nil and response.status < 500
+    end,
+    readings = function() return readings_of(self) end,
+    memory = self.environment.memory and function(which) return self.environment:memory(which) end,
+    past_memory = self.environment.memory and self:past_memory(),
+    record = function(kind, data) self.run:event(kind, data) end,
+    say = function(text, kind) self.run:say(text, kind) end,
+    on_tick = function(view)
+      self.run:say(("%.0f of %g s: %s; %s%s"):format(view.seconds, view.minimum, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline]),
+        view.hold and "; " .. view.hold or ""))
+    end,
+  }
+end
+
+--- Measures the serving colour before anything moves, and foretells how long each gate takes.
+function Watch:warm()
+  if not self.feed then return end
+  self.canary = session_of(self, self.new, self.old, self.venture.canary.stages)
+  return self.canary:warm(self.venture.canary.warm)
+end
+
+-- Writes a verdict to the journal and says it. Raises "breach", or "no_data" when no limit was crossed but there was too little to go by.
+local function conclude(self, stage, colour, baseline, verdict, word)
+  self.first_bad_at, self.decided_at = verdict.first_bad_at or self.first_bad_at, verdict.decided_at
+  self.run:event("metrics", { stage = stage, colour = colour, green = figures_of(verdict.figures.green), blue = figures_of(verdict.figures.blue),
+    verdict = word or verdict.verdict, reason = verdict.reason, rule = verdict.rule, evidence = record.digits(verdict.evidence), limit = verdict.evidence.limit,
+    false_alarm = 1 / verdict.evidence.limit, n = verdict.n, seconds = verdict.seconds, readings = verdict.readings, first_bad_at = verdict.first_bad_at,
+    decided_at = verdict.decided_at })
+  self.run:say(("%s; %s; %s"):format(verdict.verdict == "promote" and "good" or verdict.reason, describe(colour, verdict.figures[colour]),
+    describe(baseline, verdict.figures[baseline])), verdict.verdict == "promote" and "done" or "failed")
+  if verdict.verdict ~= "promote" then
+    error(core_err.new { code = verdict.rule and "breach" or "no_data", op = stage, message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
+  end
+end
+
+--- Seconds that one stage can last: the deadline of its step.
+function Watch:longest_watch()
+  local config = self.venture.canary
+  return math.max(config.watch, config.max_watch, config.max_bake) + config.hold_limit + 120
+end
+
+--- Watches the canary's stage number `index`, whose weights have been set.
+---@param index integer
+function Watch:watch(index)
+  local stage = ("%d %%"):format(self.venture.canary.stages[index])
+  if not self.feed then return self:watch_health(self.new, self.venture.canary.watch, stage) end
+  local verdict = self.canary:watch(index)
+  if self.canary.memory[1] then self.run:event("memory", { colour = self.new, release = self.release.version, samples = self.canary.memory }) end
+  conclude(self, stage, self.new, self.old, verdict)
+end
+
+--- Watches a colour that has all traffic by itself: after a rollback, and after a promotion.
+---@param colour string
+---@param seconds number
+---@param stage string for the record
+function Watch:watch_alone(colour, seconds, stage)
+  if not self.feed then return self:watch_health(colour, seconds, stage) end
+  local other = colour == self.new and self.old or self.new
+  conclude(self, stage, colour, other, session_of(self, colour, other, { 100 }):watch_alone(seconds), "watched")
+end
+
+return function(Deployment)
+  for name, method in pairs(Watch) do Deployment[name] = method end
+end
