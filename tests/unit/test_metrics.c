@@ -153,10 +153,10 @@ TEST(strangers_and_nonsense_are_counted_as_such)
 TEST(a_redispatch_hides_a_failure_of_the_other_colour)
 {
     static const char line[] = "haproxy[9]: 127.0.0.1:5000 [23/Nov/2026:18:07:20.123] public "
-                               "app/b 0/0/0/5/5 200 120 - - ---- 1/1/0/0/+1 0/0 \"GET / HTTP/1.1\"";
+                               "app/b1 0/0/0/5/5 200 120 - - ---- 1/1/0/0/+1 0/0 \"GET / HTTP/1.1\"";
     struct metrics *m = new_metrics();
     REQUIRE(m != NULL);
-    metrics_line(m, line, sizeof line - 1, 10 * SECOND, 10 * SECOND);
+    metrics_line(m, line, sizeof line - 1, 11 * SECOND, 11 * SECOND);
     metrics_advance(m, 12 * SECOND);
     CHECK_INT(metrics_since(m, 0)->requests, 1);
     CHECK_INT(metrics_since(m, 0)->errors, 0);
@@ -169,13 +169,13 @@ TEST(a_redispatch_hides_a_failure_of_the_other_colour)
 TEST(thresholds)
 {
     static const char line[] = "haproxy[9]: 127.0.0.1:5000 [23/Nov/2026:18:07:20.123] public "
-                               "app/g 0/0/0/30/30 200 120 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"";
+                               "app/g1 0/0/0/30/30 200 120 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"";
     static const int64_t thresholds[METRICS_THRESHOLDS] = {10000, 20000, 30000, 40000, 50000};
     struct metrics *m = new_metrics();
     REQUIRE(m != NULL);
-    metrics_line(m, line, sizeof line - 1, 10 * SECOND, 10 * SECOND);
+    metrics_line(m, line, sizeof line - 1, 11 * SECOND, 11 * SECOND);
     metrics_set_thresholds(m, thresholds);
-    metrics_line(m, line, sizeof line - 1, 10 * SECOND, 10 * SECOND);
+    metrics_line(m, line, sizeof line - 1, 11 * SECOND, 11 * SECOND);
     metrics_advance(m, 12 * SECOND);
     const struct metrics_counts *c = metrics_since(m, 1);
     CHECK_INT(c->requests, 2);
