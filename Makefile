@@ -41,7 +41,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test bench asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test bench bench-verdict asan fuzz format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -116,6 +116,15 @@ demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|
 bench: deps  ## speed and memory as ratios against a peer in the same run
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/bench/run.sh
+
+$(BUILD)/bench/verdict: tests/bench/verdict.c $(BUILD)/libcore.a $(BUILD)/libbase.a
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BUILD)/libcore.a $(BUILD)/libbase.a $(CORE_LIBS)
+
+bench-verdict: deps  ## the verdict by simulation: how soon, how rarely wrong, and pollers in the same worlds (SECTION=name)
+	$(Q)$(MAKE) --no-print-directory $(BUILD)/bench/verdict
+	$(Q)$(BUILD)/bench/verdict $(SECTION)
 
 asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
 	$(Q)tests/run.sh asan

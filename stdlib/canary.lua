@@ -9,7 +9,6 @@
 local clock = require "clock"
 local record = require "canary.record"
 local rules = require "canary.rules"
-local task = require "task"
 local verdict = require "verdict"
 
 local M = {}
@@ -151,16 +150,21 @@ function Session:start_observers(observed, probe_baseline)
   return setmetatable(tasks, { __close = function() for _, one in ipairs(tasks) do one:cancel "the stage is over" end end })
 end
 
--- The colour is given time to answer probes. Does it?
-function Session:answers_probes()
+-- A colour in retreat is given time to answer probes. What still comes back from its last requests counts meanwhile.
+---@return "answers"|"evidence"|"confirmed"
+function Session:retreat()
   local o = self.options
-  local passes, deadline = 0, clock.now() + RETREAT_S
+  local passes, deadline, slots = 0, clock.now() + RETREAT_S, 0
   while clock.now() < deadline do
-    passes = o.probe and o.probe(o.colour) and passes + 1 or 0
-    if passes == RETREAT_PASSES then return true end
-    task.sleep(0.5)
+    self:take_slot(o.feed:next_slot())
+    if self.policy:evidence().rollback then return "evidence" end
+    slots = slots + 1
+    if slots % 2 == 0 then
+      passes = o.probe and o.probe(o.colour) and passes + 1 or 0
+      if passes == RETREAT_PASSES then return "answers" end
+    end
   end
-  return false
+  return "confirmed"
 end
 
 function Session:take_probes(observed)
@@ -238,7 +242,7 @@ function Session:watch(index)
       held = held, hold_limit = o.hold_limit or 3600, held_by = rules.held_by(observed.readings, o.limits),
       distrust = rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
         dropped = observed.dropped, mismatch = observed.mismatch },
-      gone = rules.gone { colour = o.colour, silent = silent, expected = expected,
+      gone = rules.gone { silent = silent, expected = expected,
         probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
       leak = position == "last" and self:leak(at) or nil,
     }
@@ -247,12 +251,15 @@ function Session:watch(index)
       if o.shift then o.shift(0) end
       self:enter("RETREAT", reason)
       self.strikes = self.strikes + 1
-      local again = action == "retreat" and self.strikes == 1 and self:answers_probes()
-      if not again then
+      local found = action == "retreat" and self.strikes == 1 and self:retreat() or "evidence"
+      if found ~= "answers" then
+        now.evidence, now.figures = self.policy:evidence(), o.feed:since()
+        if action == "retreat" and now.evidence.rollback then reason = ("%s; %s"):format(reason, rules.reason(now.evidence, o.limits, self.budget.alpha)) end
+        if found == "confirmed" then reason = ("%s, and none in the %d s after traffic was taken away"):format(reason, RETREAT_S) end
         self:enter("ROLLBACK", reason)
         return self:ended("rollback", reason, now)
       end
-      self:say(("%s; but it answers probes, so it gets a second chance"):format(reason), "warn")
+      self:say(("%s: %s; but it answers probes, so it gets a second chance"):format(o.colour, reason), "warn")
       o.shift(share)
       self:enter(stage_state, "it answers probes")
       self:begin_counting()

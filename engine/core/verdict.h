@@ -41,6 +41,8 @@ double verdict_absolute_batch(struct verdict_absolute *d, uint64_t n, uint64_t k
 void verdict_absolute_stage(
     struct verdict_absolute *d); /* a new stage begins: the reserve is rationed anew */
 void verdict_absolute_forget(struct verdict_absolute *d); /* throws away what was won, which H allows */
+void verdict_absolute_cap(struct verdict_absolute *d,
+                          double most); /* throws away what a bet won above this */
 
 /* H: "at the same moment, green does not fail more often than blue". */
 struct verdict_relative {

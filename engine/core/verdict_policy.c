@@ -8,6 +8,9 @@ enum { BLOCK_REQUESTS = 20 };
 /* Blue's own evidence from which on it is no standard to judge green by. */
 static const double BLUE_BAD = 20;
 
+/* After an outage of everything, 19 good slots (5 s) bring the recent share of failures below 5 %. */
+static const double RECENT_WEIGHT = 0.15;
+
 static const double ERROR_RATIOS[] = {2, 5, 20, 150};
 static const double LATENCY_RATIOS[] = {1.5, 2.5, 5, 20};
 
@@ -76,13 +79,18 @@ void verdict_policy_stage(struct verdict_policy *p)
     p->green = p->blue = (struct verdict_slot){0};
 }
 
-/* What was won against green while blue was bad is thrown away: blue recovers sooner, having more requests,
- * and green would be blamed for what both went through. */
-static void update_blue_bad(struct verdict_measure *m)
+/* Blue is bad once the evidence says so, and well again when it has been for some seconds, however long it
+ * was bad. What was won against green meanwhile is thrown away, lest it be blamed for what both went through.
+ */
+static void update_blue(struct verdict_measure *m, double x)
 {
-    bool bad = m->blue.mixture.e >= BLUE_BAD;
-    if (m->blue_bad && !bad) verdict_absolute_forget(&m->green);
-    m->blue_bad = bad;
+    verdict_absolute_update(&m->blue, x);
+    m->blue_recent += RECENT_WEIGHT * (x - m->blue_recent);
+    if (m->blue.mixture.e >= BLUE_BAD) m->blue_bad = true;
+    if (!m->blue_bad || m->blue_recent >= m->blue.p0) return;
+    m->blue_bad = false;
+    verdict_absolute_forget(&m->blue);
+    verdict_absolute_forget(&m->green);
 }
 
 static void update_side(struct verdict_absolute *d, uint64_t failures, uint64_t requests)
@@ -93,8 +101,7 @@ static void update_side(struct verdict_absolute *d, uint64_t failures, uint64_t 
 static void update_measure(struct verdict_measure *m, uint64_t kg, uint64_t ng, uint64_t kb, uint64_t nb)
 {
     update_side(&m->green, kg, ng);
-    update_side(&m->blue, kb, nb);
-    update_blue_bad(m);
+    if (nb > 0) update_blue(m, (double)kb / (double)nb);
 }
 
 /* Looked at after every slot, so that a crossing is not forgotten when the e-value falls again. */
@@ -125,8 +132,7 @@ void verdict_policy_slot(struct verdict_policy *p, const struct verdict_slot *gr
 
 void verdict_policy_probe_blue(struct verdict_policy *p, bool failed)
 {
-    verdict_absolute_update(&p->errors.blue, failed ? 1 : 0);
-    update_blue_bad(&p->errors);
+    update_blue(&p->errors, failed ? 1 : 0);
 }
 
 static double guarded(const struct verdict_measure *m, const struct verdict_relative *relative)

@@ -37,6 +37,7 @@ enum verdict_rule { VERDICT_R1, VERDICT_R2, VERDICT_L1, VERDICT_L2, VERDICT_RULE
 struct verdict_measure {
     struct verdict_absolute green, blue;
     bool blue_bad;
+    double blue_recent; /* blue's share of failures, of the last seconds above all */
 };
 
 /* Requests that wait for a block of the comparison to close. */

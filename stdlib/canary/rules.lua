@@ -98,15 +98,15 @@ end
 
 --- Has green stopped answering, whatever the reason? A hung colour writes no lines, so that silence is all there is.
 -- silent: seconds since its last line; expected: requests that it should have answered since then; probes are counted in a row.
----@param view { colour: string, silent: number, expected: number, probes_failed: integer, blue_probes_failed: integer }
+---@param view { silent: number, expected: number, probes_failed: integer, blue_probes_failed: integer }
 ---@return string? reason
----@usage assert(require("canary.rules").gone { colour = "green", silent = 5, expected = 30, probes_failed = 0, blue_probes_failed = 0 })
+---@usage assert(require("canary.rules").gone { silent = 5, expected = 30, probes_failed = 0, blue_probes_failed = 0 })
 function M.gone(view)
   if view.expected >= SILENT_EXPECTED and view.silent >= SILENT_S then
-    return ("%s is silent: about %.0f requests should have come back by now"):format(view.colour, view.expected)
+    return ("silent for %.0f s, in which about %.0f requests should have come back"):format(view.silent, view.expected)
   end
   if view.probes_failed >= PROBES_FAILED and view.blue_probes_failed == 0 then
-    return ("%s did not answer %d probes in a row"):format(view.colour, view.probes_failed)
+    return ("no answer to %d probes in a row"):format(view.probes_failed)
   end
 end
 

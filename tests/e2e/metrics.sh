@@ -1,6 +1,6 @@
 #!/bin/bash
-# metrics, canary and host against a real HAProxy and nginx on loopback: every line under load is counted, as the proxy's
-# own counters say; what a unix socket loses is known; a colour that dies is rolled back; a feed that dies is not.
+# metrics against a real HAProxy and nginx on loopback: every line under load is counted, as the proxy's own counters
+# say, and what a unix socket loses is known.
 set -u
 cd "$(dirname "$0")/../.."
 ENGINE=${ENGINE:-build/engine}
@@ -163,46 +163,6 @@ mv "$DIR/unix-counters.new" "$DIR/unix-counters"
 join "a unix socket: received and dropped are all" unix.out
 head -1 "$DIR/unix.out"
 stop_proxy
-
-# --- the canary: a colour dies, a feed dies -----------------------------------------------------
-rm -f "$DIR/port"
-engine canary.out "
-local feed = assert(metrics.haproxy_log { udp = 0, servers = SERVERS, slow_ms = 500 })
-publish('port', tostring(feed:port()))
-wait_for_file 'load'
-local limits = { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 20, cpu = 1.1, no_data_seconds = 1 }
-local function watch(seconds, max)
-  return canary.watch { feed = feed, colour = 'green', baseline = 'blue', seconds = seconds, max_seconds = max, limits = limits,
-    probes = { host = function() return host.sample { pids = { $GREEN_PID } } end } }
-end
-local v = watch(2, 20)
-assert(v.verdict == 'promote' and v.n >= 20 and v.figures.green.errors == 0, v.verdict .. ': ' .. v.reason)
-assert(v.readings.cpu and v.readings.memory)
-publish('healthy', 'x')
-v = watch(60, 60)
-assert(v.verdict == 'rollback' and v.reason:find 'error rate', v.verdict .. ': ' .. v.reason)
-assert(v.first_bad_at <= v.decided_at)
-print(('a colour that dies: %s; %.2f s after the first bad response'):format(v.reason, v.decided_at - v.first_bad_at))
-publish('dead', 'x')
-wait_for_file 'no-proxy'
-v = watch(1, 4)
-assert(v.verdict == 'hold' and v.reason:find 'no data', v.verdict .. ': ' .. v.reason)
-feed:close()"
-wait_for "the feed" test -s "$DIR/port"
-start_proxy "$FRONT" "127.0.0.1:$(cat "$DIR/port")"
-wrk -t1 -c4 -d120s "http://127.0.0.1:$FRONT/" >"$DIR/wrk.out" 2>&1 &
-WRK=$!
-pids+=("$WRK")
-: >"$DIR/load"
-wait_for "a healthy stage" test -e "$DIR/healthy"
-kill "$GREEN_PID"
-wait_for "the rollback" test -e "$DIR/dead"
-kill "$WRK"
-wait "$WRK" 2>/dev/null
-stop_proxy
-: >"$DIR/no-proxy"
-join "the canary: healthy is promoted, dead is rolled back, a silent feed holds" canary.out
-head -1 "$DIR/canary.out"
 
 # --- nginx's access log -------------------------------------------------------------------------
 engine nginx.out "

@@ -66,7 +66,7 @@ end)
 
 t.case("a colour that is gone", function()
   local function gone(changes)
-    local out = { colour = "green", expected = 0, silent = 5, probes_failed = 0, blue_probes_failed = 0 }
+    local out = { expected = 0, silent = 5, probes_failed = 0, blue_probes_failed = 0 }
     for key, value in pairs(changes) do out[key] = value end
     return rules.gone(out)
   end
@@ -234,7 +234,7 @@ end)
 t.case("a silent green retreats; it answers probes and gets a second chance, but no third", function()
   local outcome, seen = stage(many(line("b", 200, 5), 30), { watch = 60, max_bake = 60, probe = function() return true end })
   t.eq(outcome.verdict, "rollback")
-  t.has(outcome.reason, "green is silent")
+  t.has(outcome.reason, "green: silent for")
   t.eq(seen.shares, { 0, 10, 0 })
   t.eq(seen.states, "S10 RETREAT S10 RETREAT ROLLBACK")
 end)

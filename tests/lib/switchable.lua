@@ -1,0 +1,31 @@
+-- A small server whose behaviour is switched while it runs: PUT /mode with "ok", "down", "errors", "slow" or "hang".
+
+local random = require "random"
+local serve = require "serve"
+
+local mode = "ok"
+
+local function answer()
+  if mode == "down" then return { status = 503, body = "down" } end
+  if mode == "errors" and random.integer(1, 5) == 1 then return { status = 500, body = "one in five" } end
+  if mode == "slow" then sleep(0.9) end
+  if mode == "hang" then sleep(25) end
+  return { status = 200, body = "fine" }
+end
+
+return playbook {
+  name = "switchable",
+  about = "a server whose behaviour is switched while it runs",
+  args = { port = { type = "integer", required = true } },
+  run = function(run)
+    local server = expect(serve.http { host = "127.0.0.1", port = run.args.port, routes = {
+      ["GET /"] = answer,
+      ["GET /health"] = function() return (mode == "errors" or mode == "slow") and { status = 200, body = "fine" } or answer() end,
+      ["PUT /mode"] = function(request)
+        mode = request.body
+        return { status = 204, body = "" }
+      end,
+    } })
+    server:wait()
+  end,
+}
