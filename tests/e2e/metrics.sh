@@ -198,6 +198,8 @@ http {
 CFG
 nginx -p "$DIR" -c "$DIR/nginx.conf" >"$DIR/nginx.log" 2>&1 &
 pids+=($!)
+kill "$GREEN_PID"
+wait "$GREEN_PID" 2>/dev/null
 wait_for "nginx" curl -sf "http://127.0.0.1:$NGINX/ready"
 for _ in 1 2 3 4 5; do curl -s "http://127.0.0.1:$NGINX/blue" >/dev/null; done
 for _ in 1 2; do curl -s "http://127.0.0.1:$NGINX/green" >/dev/null; done
