@@ -31,7 +31,7 @@ Session.__index = Session
 -- advance "time" or "evidence", watch, minimum, bake, max_watch, max_bake, hold_limit (seconds), and what the deployment lends:
 --   shift(share)            sets the weights and reads them back
 --   probe(colour) -> ok     asks a colour itself, past the proxy
---   readings() -> table     pool, cpu, memory as shares from 0 to 1; dropped: log lines that the proxy lost since the last call
+--   readings() -> table     pool, cpu, memory as shares from 0 to 1
 --   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
 --   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
 --   record(kind, data), say(text, kind)
@@ -100,9 +100,12 @@ function Session:warm(seconds)
   until passed >= seconds and view[o.baseline].requests > 0
 
   local base = view[o.baseline]
-  local thresholds = {}
-  for i, name in ipairs(QUANTILES) do thresholds[i] = math.max(base[name] * THRESHOLD_FACTOR, 0.001) end
-  o.feed:thresholds(thresholds)
+  local thresholds
+  if base.p50_ms then -- counters know no quantiles
+    thresholds = {}
+    for i, name in ipairs(QUANTILES) do thresholds[i] = math.max(base[name] * THRESHOLD_FACTOR, 0.001) end
+    o.feed:thresholds(thresholds)
+  end
   self.rps = base.rps or 0
   local forecasts = {}
   for index, share in ipairs(o.stages) do
@@ -128,9 +131,15 @@ function Session:start_observers(observed, probe_baseline)
       while true do
         -- What cannot be read is forgotten: an old good figure is not data.
         local now = o.readings()
-        observed.dropped = (observed.dropped or 0) + (now.dropped or 0)
         observed.readings = { pool = now.pool, cpu = now.cpu, memory = now.memory }
-        observed.mismatch = o.cross_check and o.cross_check() or nil
+        sleep(READ_S)
+      end
+    end)
+  end
+  if o.cross_check then
+    tasks[#tasks + 1] = background(function()
+      while true do
+        observed.mismatch = o.cross_check()
         sleep(READ_S)
       end
     end)
@@ -241,7 +250,7 @@ function Session:watch(index)
       evidence = evidence, gate = gate, asked = asked, limits = o.limits, alpha = self.budget.alpha, counted = counted, minimum = minimum, limit = limit,
       held = held, hold_limit = o.hold_limit or 3600, held_by = rules.held_by(observed.readings, o.limits),
       distrust = rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
-        dropped = observed.dropped, mismatch = observed.mismatch },
+        mismatch = observed.mismatch },
       gone = rules.gone { silent = silent, expected = expected,
         probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
       leak = position == "last" and self:leak(at) or nil,

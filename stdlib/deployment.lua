@@ -57,7 +57,7 @@ function M.open(run)
   venture.monitoring.business = venture.monitoring.business or {}
   check_kinds(venture)
   local self = setmetatable({ run = run, venture = venture, traffic_moved = false, migrated = false }, Deployment)
-  self:feed_address()
+  self:prepare_feed()
   local err
   self.release, err = release.open(venture, run.args.release)
   if not self.release then usage(err.message, err.next) end

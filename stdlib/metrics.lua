@@ -12,6 +12,7 @@
 --   feed:next_slot()     waits until a 250 ms slot closes (500 ms after its end): { blue =, green =, slots = } of what
 --                        closed since the last call, normally one slot; nothing is missed by who comes late
 --   feed:thresholds(ms)  a list of five: from now on `over` counts the requests that took longer
+--   feed:received()      { blue =, green = }: lines since the feed was opened, as they come
 --   feed:first_bad(colour)   wall time of the first failed request since the mark, or nil
 --   feed:port()          the UDP port, or nil
 --   feed:queue_lines()   how many lines its unix socket holds while nobody reads, or nil

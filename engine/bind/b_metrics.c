@@ -258,6 +258,16 @@ static int l_thresholds(lua_State *L)
     return 0;
 }
 
+/* feed:received() -> { blue = lines, green = lines } */
+static int l_received(lua_State *L)
+{
+    struct feed *feed = check_feed(L);
+    lua_createtable(L, 0, METRICS_COLOURS);
+    for (int colour = 0; colour < METRICS_COLOURS; colour++)
+        set_integer(L, COLOURS[colour], metrics_received(feed->metrics, colour));
+    return 1;
+}
+
 /* feed:port() -> its UDP port | nil */
 static int l_port(lua_State *L)
 {
@@ -332,6 +342,7 @@ int luaopen_core_metrics(lua_State *L)
                                        {"first_bad", l_first_bad},
                                        {"next_slot", l_next_slot},
                                        {"thresholds", l_thresholds},
+                                       {"received", l_received},
                                        {"port", l_port},
                                        {"queue_lines", l_queue_lines},
                                        {"close", l_close},

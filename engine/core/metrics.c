@@ -39,7 +39,7 @@ struct metrics {
     struct histogram durations[METRICS_COLOURS];
     int64_t first_failure_wall_us[METRICS_COLOURS];
     int64_t mark_us, newest_us;
-    uint64_t unreadable, unattributed;
+    uint64_t unreadable, unattributed, received[METRICS_COLOURS];
     struct metrics_unread unread;
     struct past_slot slots[METRICS_HISTORY_SLOTS];
     struct past_span spans[METRICS_SPANS];
@@ -248,6 +248,7 @@ void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_u
         m->unattributed++;
         return;
     }
+    m->received[colour]++;
     metrics_advance(m, now_us);
     int64_t duration_us = line.total_ms > 0 ? line.total_ms * 1000 : 0;
     int64_t start_us = now_us > duration_us ? now_us - duration_us : 0;
@@ -255,6 +256,7 @@ void metrics_line(struct metrics *m, const char *text, size_t len, int64_t now_u
     count(m, colour, &one, start_us, duration_us, wall_us);
     int hiding = hidden_colour(m, &line, colour);
     if (hiding < 0) return;
+    m->received[hiding]++;
     one = (struct metrics_counts){.requests = 1, .errors = 1, .hidden = 1};
     count(m, hiding, &one, start_us, duration_us, wall_us);
 }
@@ -286,6 +288,11 @@ void metrics_history_durations(const struct metrics *m, int colour, int64_t from
         const struct past_span *row = &m->spans[number % METRICS_SPANS];
         if (row->number == number) histogram_merge(into, &row->durations[colour]);
     }
+}
+
+uint64_t metrics_received(const struct metrics *m, int colour)
+{
+    return m->received[colour];
 }
 
 int64_t metrics_mark_us(const struct metrics *m)

@@ -78,6 +78,10 @@ struct metrics_window metrics_history(const struct metrics *m, int64_t from_us, 
 void metrics_history_durations(const struct metrics *m, int colour, int64_t from_us, int64_t now_us,
                                struct histogram *into);
 
+/* Lines of a colour since the beginning, counted as they come: what a proxy's own counters can be compared
+ * with. */
+uint64_t metrics_received(const struct metrics *m, int colour);
+
 /* Since the mark. */
 int64_t metrics_mark_us(const struct metrics *m);
 int64_t metrics_covered_us(const struct metrics *m); /* from the mark to the end of the last closed slot */

@@ -69,18 +69,15 @@ function M.forecast(gate, rps, share)
 end
 
 --- Why the feed cannot be relied on, or nil.
----@param view { newest_age_s?: number, lines: integer, unreadable: integer, dropped?: integer, mismatch?: string } of the stage
+---@param view { newest_age_s?: number, lines: integer, unreadable: integer, mismatch?: string } of the stage
 ---@return string? reason
 ---@usage assert(require("canary.rules").distrust({ lines = 0, unreadable = 0 }) == "no data: the feed is silent")
 function M.distrust(view)
   if view.mismatch then return view.mismatch end
   if not view.newest_age_s then return "no data: the feed is silent" end
   if view.newest_age_s > NO_DATA_S then return ("no data: the feed is silent for %.0f s"):format(view.newest_age_s) end
-  local all = view.lines + view.unreadable + (view.dropped or 0)
+  local all = view.lines + view.unreadable
   if view.unreadable > MISSING_LIMIT * all then return ("%d of %d log lines are unreadable"):format(view.unreadable, all) end
-  if (view.dropped or 0) > MISSING_LIMIT * all then
-    return ("the proxy dropped %d of %d log lines (a unix socket holds few; see metrics.haproxy_log)"):format(view.dropped, all)
-  end
 end
 
 --- Reasons outside the requests why promotion waits: pool, CPU, memory. nil values are no data and do not hold.

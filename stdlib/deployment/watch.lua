@@ -4,6 +4,8 @@
 local canary = require "canary"
 local clock = require "clock"
 local core_err = require "core.err"
+local counter_feed = require "metrics.counter_feed"
+local counters = require "counters"
 local host = require "host"
 local metrics = require "metrics"
 local record = require "canary.record"
@@ -14,9 +16,8 @@ local Watch = {}
 local PROBE_TIMEOUT_S = 3
 
 -- Where the proxy's lines come in: a path, or a port. Raises "config" unless there is exactly one.
-function Watch:feed_address()
+local function line_address(self)
   local config = self.venture.metrics
-  if config.driver == "none" then return {} end
   local udp = config.udp and math.tointeger(tonumber(config.udp))
   local problem
   if config.udp and (not udp or udp < 1 or udp > 65535) then
@@ -25,16 +26,42 @@ function Watch:feed_address()
     problem = "metrics: give path (a unix socket) or udp (a port), one of them"
   end
   if problem then error(core_err.new { code = "config", op = "read configuration", message = ("%s/venture.lua: %s"):format(self.venture.folder, problem) }, 0) end
-  return { path = config.path, udp = udp }
+  return { path = config.path, udp = udp, servers = self.venture.traffic.servers, slow_ms = self.venture.canary.p95_ms }
 end
 
---- Opens the stream of requests, one line each, as the proxy reports them.
+local feeds = {
+  none = function() return function() end end,
+  haproxy_log = function(self)
+    local address = line_address(self)
+    return function() return assert(metrics.haproxy_log(address)) end
+  end,
+  nginx_log = function(self)
+    local address = line_address(self)
+    return function() return assert(metrics.nginx_log(address)) end
+  end,
+  haproxy_stats = function(self)
+    if self.venture.traffic.driver ~= "haproxy" then
+      error(core_err.new { code = "config", op = "read configuration", message = self.venture.folder .. "/venture.lua: metrics.driver \"haproxy_stats\" needs traffic.driver \"haproxy\"" }, 0)
+    end
+    return function() return counter_feed.open(counters.haproxy(self.traffic)) end
+  end,
+  prometheus = function(self)
+    local config = self.venture.metrics
+    return function()
+      local urls = {}
+      for _, colour in ipairs { "blue", "green" } do urls[colour] = self.environment:base(colour) .. config.endpoint end
+      return counter_feed.open(counters.prometheus { urls = urls, requests = config.requests, errors = config.errors, duration = config.duration,
+        slow_ms = self.venture.canary.p95_ms, timeout = 2 })
+    end
+  end,
+}
+
+--- Looks at how requests will be seen, and opens nothing. Raises "config".
+function Watch:prepare_feed() self.make_feed = feeds[self.venture.metrics.driver](self) end
+
+--- Opens the stream of requests, as the proxy or the colours report them.
 function Watch:open_feed()
-  local config = self.venture.metrics
-  if self.feed or config.driver == "none" then return end
-  local open = config.driver == "nginx_log" and metrics.nginx_log or metrics.haproxy_log
-  local address = self:feed_address()
-  self.feed = assert(open { path = address.path, udp = address.udp, servers = self.venture.traffic.servers, slow_ms = self.venture.canary.p95_ms })
+  if not self.feed then self.feed = self.make_feed() end
 end
 
 function Watch:close_feed()
@@ -72,10 +99,7 @@ end
 local function readings_of(self)
   local sample = host.sample() or {}
   local function share(value) return value and value / 100 end
-  local dropped = self.traffic.dropped_logs and self.traffic:dropped_logs()
-  local lost = dropped and self.dropped_logs and math.max(0, dropped - self.dropped_logs) or 0
-  self.dropped_logs = dropped or self.dropped_logs
-  return { pool = self:pool_use(), cpu = share(sample.cpu_percent), memory = share(sample.memory_percent), dropped = lost }
+  return { pool = self:pool_use(), cpu = share(sample.cpu_percent), memory = share(sample.memory_percent) }
 end
 
 -- Memory of the baseline from the run in which it was young, for the test for leaks.
@@ -102,6 +126,7 @@ local function session_of(self, colour, baseline, stages)
       return response ~= nil and response.status < 500
     end,
     readings = function() return readings_of(self) end,
+    cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
     record = function(kind, data) self.run:event(kind, data) end,

@@ -3,6 +3,8 @@
 -- seconds is from the first failed answer at a client to blue at 100 % as the proxy reports it.
 
 local clock = require "clock"
+local counter_feed = require "metrics.counter_feed"
+local counters = require "counters"
 local files = require "files"
 local http = require "http"
 local net = require "net"
@@ -24,6 +26,7 @@ defaults
   timeout server 30s
 frontend public
   bind 127.0.0.1:%PUBLIC%
+  %EXTRA%
   default_backend app
 backend app
   balance roundrobin
@@ -34,7 +37,7 @@ backend app
 local LIMITS = { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 100 }
 local HEALTHY_S = 4 -- of the stage before the fault
 
-local function world_of(folder, rps)
+local function world_of(folder, rps, scenario)
   local ports, seen = {}, {}
   for _, name in ipairs { "PUBLIC", "BLUE", "GREEN" } do
     repeat ports[name] = net.free_port() until not seen[ports[name]]
@@ -42,8 +45,9 @@ local function world_of(folder, rps)
   end
   local world = { folder = folder, ports = ports, rps = rps, failed = 0, sent = 0, children = {} }
   world.public = ("http://127.0.0.1:%d/"):format(ports.PUBLIC)
-  world.feed = expect(metrics.haproxy_log { path = folder .. "/log.sock", servers = { blue = { "blue1" }, green = { "green1" } }, slow_ms = LIMITS.p95_ms })
-  local text = CONFIG:gsub("%%(%u+)%%", { LOG = folder .. "/log.sock", ADMIN = folder .. "/admin.sock", PUBLIC = ports.PUBLIC, BLUE = ports.BLUE, GREEN = ports.GREEN })
+  world.lines = expect(metrics.haproxy_log { path = folder .. "/log.sock", servers = { blue = { "blue1" }, green = { "green1" } }, slow_ms = LIMITS.p95_ms })
+  local text = CONFIG:gsub("%%(%u+)%%", { LOG = folder .. "/log.sock", ADMIN = folder .. "/admin.sock", PUBLIC = ports.PUBLIC, BLUE = ports.BLUE,
+    EXTRA = scenario == "lossy" and "http-request set-log-level silent if { rand(20) lt 1 }" or "", GREEN = ports.GREEN })
   expect(files.write(folder .. "/haproxy.cfg", text))
   local engine = expect(files.realpath "/proc/self/exe")
   for _, colour in ipairs { "BLUE", "GREEN" } do
@@ -60,6 +64,13 @@ local function world_of(folder, rps)
     end
   end)
   world.lb = expect(require("traffic").open { driver = "haproxy", socket = folder .. "/admin.sock", backend = "app", servers = { blue = { "blue1" }, green = { "green1" } } })
+  world.feed = world.lines
+  if scenario == "stats" then world.feed = counter_feed.open(counters.haproxy(world.lb)) end
+  if scenario == "exposed" then
+    local urls = {}
+    for _, colour in ipairs { "BLUE", "GREEN" } do urls[colour:lower()] = ("http://127.0.0.1:%d/metrics"):format(ports[colour]) end
+    world.feed = counter_feed.open(counters.prometheus { urls = urls, requests = "http_requests_total", errors = "http_errors_total", timeout = 1 })
+  end
   return world
 end
 
@@ -100,6 +111,10 @@ local faults = {
     switch(world, "BLUE", "ok")
     switch(world, "GREEN", "ok")
   end,
+  -- The same with other feeds, and a log that loses one line in twenty.
+  stats = function(world) switch(world, "GREEN", "errors") end,
+  exposed = function(world) switch(world, "GREEN", "errors") end,
+  lossy = function() end,
   feed = function(world) expect(files.remove(world.folder .. "/log.sock")) end,
 }
 
@@ -115,7 +130,7 @@ return playbook {
   },
   run = function(run)
     local plant = faults[run.args.scenario] or fail("usage", "there is no scenario " .. run.args.scenario)
-    local world = world_of(run.args.folder, run.args.rps)
+    local world = world_of(run.args.folder, run.args.rps, run.args.scenario)
     local states, blue_at = {}, nil
     local session = canary.open {
       feed = world.feed, colour = "green", baseline = "blue", stages = { 10, 100 }, limits = LIMITS, watch = run.args.watch, hold_limit = run.args.hold,
@@ -127,6 +142,7 @@ return playbook {
         local response = http.get(("http://127.0.0.1:%d/health"):format(world.ports[colour:upper()]), { timeout = 3 })
         return response ~= nil and response.status < 500
       end,
+      cross_check = world.feed == world.lines and counters.cross_check(world.lines, counters.haproxy(world.lb)),
       record = function(kind, data) if kind == "canary" then states[#states + 1] = data.state end end,
       say = function(text) print(text) end,
     }
@@ -145,7 +161,7 @@ return playbook {
     load:cancel "the stage is over"
     local weights = expect(world.lb:get())
     for _, child in pairs(world.children) do process.stop(child, { grace = 1 }) end
-    world.feed:close()
+    world.lines:close()
     local seconds = blue_at and world.first_failed_at and ("%.2f"):format(blue_at - world.first_failed_at) or "none"
     print(("%s verdict=%s rule=%s states=%s seconds=%s sent=%d failed=%d weights=%d/%d reason=%s"):format(run.args.scenario, outcome.verdict, tostring(outcome.rule),
       table.concat(states, ","), seconds, world.sent, failed, weights.blue, weights.green, outcome.reason))

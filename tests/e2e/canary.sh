@@ -24,10 +24,11 @@ expect() { # expect SCENARIO PATTERN...: each must be in the output
 }
 
 start none --watch 14
-for fault in outage killed errors slow hang; do start $fault; done
+for fault in outage killed errors slow hang stats exposed; do start $fault; done
 start silent --watch 14
 start shared --watch 10 --hold 60
 start feed
+start lossy
 wait
 
 gone='states=S10,RETREAT,ROLLBACK .*weights=100/0'
@@ -43,6 +44,10 @@ expect silent 'verdict=promote .*states=S10,RETREAT,S10 .*failed=0 .*weights=90/
 expect shared 'verdict=promote .*states=S10,HOLD,S10 .*weights=90/10' 'nobody is blamed' 'no longer on hold'
 # Nothing is known about the release: traffic goes back only when the time for holding is over.
 expect feed 'verdict=rollback rule=nil states=S10,HOLD,RETREAT,ROLLBACK .*failed=0 .*nothing can be said about the release'
+# The proxy's counters, or what the colours expose, do when there is no log; a log that loses lines does not.
+expect stats "verdict=rollback rule=R[12] .*$gone"
+expect exposed "verdict=rollback rule=R[12] .*$gone"
+expect lossy 'verdict=rollback rule=nil states=S10,HOLD,RETREAT,ROLLBACK .*the proxy counts [0-9]+ requests of blue, its log has [0-9]+'
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -4,6 +4,16 @@ local random = require "random"
 local serve = require "serve"
 
 local mode = "ok"
+local requests, errors = 0, 0
+
+local function counted(handler)
+  return function()
+    local response = handler()
+    requests = requests + 1
+    if response.status >= 500 then errors = errors + 1 end
+    return response
+  end
+end
 
 local function answer()
   if mode == "down" then return { status = 503, body = "down" } end
@@ -19,7 +29,11 @@ return playbook {
   args = { port = { type = "integer", required = true } },
   run = function(run)
     local server = expect(serve.http { host = "127.0.0.1", port = run.args.port, routes = {
-      ["GET /"] = answer,
+      ["GET /"] = counted(answer),
+      ["GET /metrics"] = function()
+        return { status = 200, headers = { ["content-type"] = "text/plain; version=0.0.4" },
+          body = ("# TYPE http_requests_total counter\nhttp_requests_total %d\nhttp_errors_total %d\n"):format(requests, errors) }
+      end,
       ["GET /health"] = function() return (mode == "errors" or mode == "slow") and { status = 200, body = "fine" } or answer() end,
       ["PUT /mode"] = function(request)
         mode = request.body
