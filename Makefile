@@ -117,7 +117,7 @@ bench: deps  ## speed and memory as ratios against a peer in the same run
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/bench/run.sh
 
-$(BUILD)/bench/verdict: tests/bench/verdict.c $(BUILD)/libcore.a $(BUILD)/libbase.a
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libcore.a $(BUILD)/libbase.a
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LDFLAGS) $(BUILD)/libcore.a $(BUILD)/libbase.a $(CORE_LIBS)

@@ -20,6 +20,7 @@ local RETREAT_S = 10      -- a colour in retreat has this long to answer
 local RETREAT_PASSES = 3  -- probes in a row that bring it back
 local WARM_LIMIT_S = 60   -- a feed that is silent for so long before anything moves is not set up
 local THRESHOLD_FACTOR = 1.2
+local THRESHOLD_MS = 5    -- and nobody waits for a difference of less
 local QUANTILES = { "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms" }
 
 local Session = {}
@@ -103,7 +104,7 @@ function Session:warm(seconds)
   local thresholds
   if base.p50_ms then -- counters know no quantiles
     thresholds = {}
-    for i, name in ipairs(QUANTILES) do thresholds[i] = math.max(base[name] * THRESHOLD_FACTOR, 0.001) end
+    for i, name in ipairs(QUANTILES) do thresholds[i] = math.max(base[name] * THRESHOLD_FACTOR, base[name] + THRESHOLD_MS) end
     o.feed:thresholds(thresholds)
   end
   self.rps = base.rps or 0

@@ -50,6 +50,10 @@ local function world_of(folder, rps, scenario)
     EXTRA = scenario == "lossy" and "http-request set-log-level silent if { rand(20) lt 1 }" or "", GREEN = ports.GREEN })
   expect(files.write(folder .. "/haproxy.cfg", text))
   local engine = expect(files.realpath "/proc/self/exe")
+  setmetatable(world, { __close = function()
+    shield(function() for _, child in pairs(world.children) do process.stop(child, { grace = 1 }) end end)
+    world.lines:close()
+  end })
   for _, colour in ipairs { "BLUE", "GREEN" } do
     world.children[colour:lower()] = expect(process.spawn { argv = { engine, "tests/lib/switchable.lua", "--port", tostring(ports[colour]), "--state", folder .. "/" .. colour }, log = folder .. "/" .. colour .. ".log" })
   end
@@ -99,6 +103,7 @@ end
 local faults = {
   none = function() end,
   outage = function(world) switch(world, "GREEN", "down") end,
+  failing = function(world) switch(world, "GREEN", "failing") end, -- to its users, while its health page says fine
   killed = function(world) expect(process.stop(world.children.green, { grace = 0 })) end,
   errors = function(world) switch(world, "GREEN", "errors") end,
   slow = function(world) switch(world, "GREEN", "slow") end,
@@ -130,7 +135,7 @@ return playbook {
   },
   run = function(run)
     local plant = faults[run.args.scenario] or fail("usage", "there is no scenario " .. run.args.scenario)
-    local world = world_of(run.args.folder, run.args.rps, run.args.scenario)
+    local world <close> = world_of(run.args.folder, run.args.rps, run.args.scenario)
     local states, blue_at = {}, nil
     local session = canary.open {
       feed = world.feed, colour = "green", baseline = "blue", stages = { 10, 100 }, limits = LIMITS, watch = run.args.watch, hold_limit = run.args.hold,
@@ -160,8 +165,6 @@ return playbook {
     world.over = true
     load:cancel "the stage is over"
     local weights = expect(world.lb:get())
-    for _, child in pairs(world.children) do process.stop(child, { grace = 1 }) end
-    world.lines:close()
     local seconds = blue_at and world.first_failed_at and ("%.2f"):format(blue_at - world.first_failed_at) or "none"
     print(("%s verdict=%s rule=%s states=%s seconds=%s sent=%d failed=%d weights=%d/%d reason=%s"):format(run.args.scenario, outcome.verdict, tostring(outcome.rule),
       table.concat(states, ","), seconds, world.sent, failed, weights.blue, weights.green, outcome.reason))

@@ -24,7 +24,7 @@ expect() { # expect SCENARIO PATTERN...: each must be in the output
 }
 
 start none --watch 14
-for fault in outage killed errors slow hang stats exposed; do start $fault; done
+for fault in outage failing killed errors slow hang stats exposed; do start $fault; done
 start silent --watch 14
 start shared --watch 10 --hold 60
 start feed
@@ -34,6 +34,7 @@ wait
 gone='states=S10,RETREAT,ROLLBACK .*weights=100/0'
 expect none 'verdict=promote .*states=S10 .*failed=0 .*weights=90/10'
 expect outage "verdict=rollback .*$gone"
+expect failing "verdict=rollback rule=R[12] .*$gone"
 expect killed "verdict=rollback .*$gone"
 expect errors "verdict=rollback rule=R[12] .*$gone"
 expect slow "verdict=rollback rule=L1 .*failed=0 .*weights=100/0"

@@ -59,7 +59,7 @@ wait
 expect success 0 "$promoted"
 expect errors 0 "$back" 'traffic rollback' 's from the first bad response to blue at 100 %'
 expect dependency 0 "$aborted" 'Stripe answered 503'
-expect slow 0 "$back" 'p95 .* ms is above 500 ms'
+expect slow 0 "$back" 'requests slower than 500 ms.*L1'
 expect crash 0 "$back" 'full rollback' 'green is gone'
 expect backup 0 "$aborted" 'is damaged'
 expect migration 0 "$back" 'database rollback' 'lost in ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'

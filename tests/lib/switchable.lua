@@ -1,4 +1,5 @@
--- A small server whose behaviour is switched while it runs: PUT /mode with "ok", "down", "errors", "slow" or "hang".
+-- A small server whose behaviour is switched while it runs: PUT /mode with "ok", "down", "failing", "errors", "slow" or "hang".
+-- Only "down" and "hang" are seen by /health.
 
 local random = require "random"
 local serve = require "serve"
@@ -16,7 +17,7 @@ local function counted(handler)
 end
 
 local function answer()
-  if mode == "down" then return { status = 503, body = "down" } end
+  if mode == "down" or mode == "failing" then return { status = 503, body = "down" } end
   if mode == "errors" and random.integer(1, 5) == 1 then return { status = 500, body = "one in five" } end
   if mode == "slow" then sleep(0.9) end
   if mode == "hang" then sleep(25) end
@@ -34,7 +35,7 @@ return playbook {
         return { status = 200, headers = { ["content-type"] = "text/plain; version=0.0.4" },
           body = ("# TYPE http_requests_total counter\nhttp_requests_total %d\nhttp_errors_total %d\n"):format(requests, errors) }
       end,
-      ["GET /health"] = function() return (mode == "errors" or mode == "slow") and { status = 200, body = "fine" } or answer() end,
+      ["GET /health"] = function() return (mode == "down" or mode == "hang") and answer() or { status = 200, body = "fine" } end,
       ["PUT /mode"] = function(request)
         mode = request.body
         return { status = 204, body = "" }
