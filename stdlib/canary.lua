@@ -19,6 +19,7 @@ local READ_S = 1          -- between two readings of pool and machine
 local RETREAT_S = 10      -- a colour in retreat has this long to answer
 local RETREAT_PASSES = 3  -- probes in a row that bring it back
 local WARM_LIMIT_S = 60   -- a feed that is silent for so long before anything moves is not set up
+local MEMORY_SAMPLES = 60
 local THRESHOLD_FACTOR = 1.2
 local THRESHOLD_MS = 5    -- and nobody waits for a difference of less
 local QUANTILES = { "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms" }
@@ -308,13 +309,19 @@ function Session:watch(index)
   end
 end
 
--- Samples memory every TICK_S and asks for growth.
+-- Samples memory and asks for growth. Of a long stage every second sample is let go, so that there are never many.
 function Session:leak(at)
   local o = self.options
   if not o.memory then return nil end
-  if not self.memory_at or at - self.memory_at >= TICK_S then
+  self.memory_every = self.memory_every or TICK_S
+  if not self.memory_at or at - self.memory_at >= self.memory_every then
     self.memory_at = at
     self.memory[#self.memory + 1] = o.memory(o.colour)
+    if #self.memory > MEMORY_SAMPLES then
+      local kept = {}
+      for i = 1, #self.memory, 2 do kept[#kept + 1] = self.memory[i] end
+      self.memory, self.memory_every = kept, self.memory_every * 2
+    end
     self.memory_problem = rules.leak(self.memory, o.past_memory or {})
   end
   return self.memory_problem
