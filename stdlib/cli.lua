@@ -74,11 +74,12 @@ end)
 
 -- A code of the list, or else a run whose verdicts are explained.
 local function explain(argv)
-  if argv[1] and argv[1]:match "^E%d+$" and not explain_code(argv[1]) then
-    return usage(require("core.err").new { code = "usage", message = ("there is no code %s"):format(argv[1]), next = "engine explain lists the codes." })
-  end
-  if not argv[1] or argv[1]:match "^E%d+$" then return argv[1] and 0 or explain_code(nil) end
-  return explain_code(argv[1]) or explain_run(argv)
+  local word = argv[1]
+  local found = explain_code(word)
+  if found then return found end
+  if not word:match "^E%d+$" then return explain_run(argv) end
+  explain_code(nil)
+  return usage(require("core.err").new { code = "usage", message = ("there is no code %s; these are all"):format(word) })
 end
 
 commands = {

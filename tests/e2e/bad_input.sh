@@ -40,9 +40,13 @@ venture key 's/^  backup = {/  bakcup = {/'
 refuse 'unknown key' 2 "venture.lua:[0-9]+: .*unknown key 'bakcup'; did you mean 'backup'\?" -- deploy --venture "$scratch/key"
 venture nested 's/drain_timeout = 15/drian_timeout = 15/'
 refuse 'unknown nested key' 2 "venture.lua:[0-9]+: traffic.drian_timeout: unknown key 'drian_timeout'; did you mean 'drain_timeout'" -- deploy --venture "$scratch/nested"
-venture type 's/watch = 8/watch = "8"/'
-refuse 'wrong type' 2 'venture.lua:[0-9]+: canary.watch: must be a number, but is string' -- deploy --venture "$scratch/type"
+venture type 's/minimum = 5/minimum = "5"/'
+refuse 'wrong type' 2 'venture.lua:[0-9]+: canary.minimum: must be a number, but is string' -- deploy --venture "$scratch/type"
 venture kinds 's/{ name = "database answers", sql = "SELECT 1", expect = 1 }/{ name = "database answers", sql = "SELECT 1", tcp = "a:1" }/'
+venture feed 's/udp = env "DEMO_LOG_PORT"/udp = "many"/'
+refuse 'a port that is none' 2 "metrics.udp: 'many' is no port" -- deploy --venture "$scratch/feed"
+venture nofeed 's/, udp = env "DEMO_LOG_PORT"//'
+refuse 'no way for the log lines' 2 'metrics: give path .a unix socket. or udp' -- deploy --venture "$scratch/nofeed"
 refuse 'two kinds in one check' 2 'venture.lua:[0-9]+: .*two kinds' -- deploy --venture "$scratch/kinds"
 refuse 'no venture folder' 2 'no/such/venture.lua does not exist' '--venture DIR' -- deploy --venture no/such
 refuse 'no venture given' 2 'needs a venture' -- deploy
@@ -83,6 +87,7 @@ refuse 'a missing playbook' 2 'there is no playbook no/such.lua' -- "$engine" no
 refuse 'neither command nor playbook' 2 "'stauts' is neither a command nor a playbook; did you mean 'status'" -- "$engine" stauts
 refuse 'no journal' 2 'there is no journal' -- "$engine" status --state "$scratch/state"
 refuse 'unknown error code' 2 'E0200' -- "$engine" explain E9999
+refuse 'a run that is not there' 2 'there is no journal' -- "$engine" explain abcdef --state "$scratch/state"
 venture grants 's/hosts = { "loopback" }/hosts = { "db.example.com" }/'
 refuse 'a proxy that was not granted' 2 'E0106|grants|capability' 'grants' -- env DEMO_HAPROXY=127.0.0.1:1 "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/grants"
 mkdir "$scratch/precious" && echo keep > "$scratch/precious/file"
