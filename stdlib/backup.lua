@@ -16,7 +16,7 @@ local sql = require "sql"
 
 local M = {}
 
-local VERSION = 1
+local VERSION = 2
 local EXECUTABLE = tonumber("700", 8)
 
 local function failed(code, message, cause)
@@ -77,7 +77,7 @@ local function take_into(folder, options, id)
   local manifest = { version = VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {} }
   if options.database then
     local driver = assert(driver_of(options.database))
-    local taken = assert(driver.take(options.database, folder))
+    local taken = assert(driver.take(options.database, folder, options.progress))
     manifest.database = { tables = json.array(taken.tables), info = taken.info }
     for name, one in pairs(taken.files) do manifest.files[name] = one end
   end
@@ -92,7 +92,7 @@ local function take_into(folder, options, id)
 end
 
 --- Takes a backup. What fails leaves nothing behind that could be taken for one.
----@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number }
+---@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
 function M.take(options)
   if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
@@ -209,34 +209,60 @@ local function restore_beside(path, url)
   return copy, nil, driver, manifest
 end
 
---- The staging drill: restores beside the live database, compares every table, measures, and drops it again.
----@param options { backup: string, database: any }
----@return { seconds: number, tables: integer, rows: integer }?, table? err code backup_mismatch names the table
+--- The staging drill: restores beside the live database, compares every table and measures. The copy is dropped again, or kept
+-- closed to everybody: a rollback to it is the swap alone, at any size.
+---@param options { backup: string, database: any, keep?: boolean }
+---@return { seconds: number, tables: integer, rows: integer, copy?: table }?, table? err code backup_mismatch names the table
 function M.drill(options)
   local began = clock.now()
   local copy, err, driver, manifest = restore_beside(options.backup, options.database)
   if not copy then return nil, err end
   local seconds = clock.now() - began
-  local dropped
-  dropped, err = driver.drop(copy, options.database)
-  if not dropped then return nil, err end
+  local ok
+  if options.keep then ok, err = driver.keep(copy, options.database) else ok, err = driver.drop(copy, options.database) end
+  if not ok then return nil, err end
   local tables, rows = totals(manifest)
-  return { seconds = seconds, tables = tables, rows = rows }
+  copy.id = manifest.id
+  return { seconds = seconds, tables = tables, rows = rows, copy = options.keep and copy or nil }
 end
 
---- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it.
----@param options { backup: string, database: any, to?: string } to: folder for the lost rows
----@return { seconds: number, downtime_s: number, loss: table, old: string }?, table? err
+--- Drops a copy that a drill kept.
+---@param copy table
+---@param url any the database's address
+---@return true? ok, table? err
+function M.drop_copy(copy, url)
+  local driver, err = driver_of(url)
+  if not driver then return nil, err end
+  local ok
+  ok, err = driver.drop(copy, url)
+  if not ok then return nil, err end
+  return true
+end
+
+--- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it. A copy that a drill
+-- kept is swapped in as it is.
+---@param options { backup: string, database: any, to?: string, copy?: table } to: folder for the lost rows
+---@return { seconds: number, downtime_s: number, loss: table, old: string, warm: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()
-  local copy, err, driver, manifest = restore_beside(options.backup, options.database)
-  if not copy then return nil, err end
+  local copy, err, driver = options.copy, nil, nil
+  local id
+  if copy then
+    id = copy.id
+    driver, err = driver_of(options.database)
+    if not driver then return nil, err end
+  else
+    local manifest
+    copy, err, driver, manifest = restore_beside(options.backup, options.database)
+    if not copy then return nil, err end
+    id = manifest.id
+  end
   local swapped
-  swapped, err = driver.swap(copy, options.database, manifest.id, options.to)
+  swapped, err = driver.swap(copy, options.database, id, options.to)
   -- The copy's place is either the live database now (PostgreSQL) or no longer needed (SQLite).
   if not swapped or copy.path then shield(function() driver.drop(copy, options.database) end) end
   if not swapped then return nil, err end
-  swapped.seconds = clock.now() - began
+  swapped.seconds, swapped.warm = clock.now() - began, options.copy ~= nil
   return swapped
 end
 

@@ -103,6 +103,7 @@ M.venture = record {
     to = { type = "string", required = true, about = "folder of the backups" },
     files = list(STRING, "file trees to back up"),
     drill = { type = "boolean", default = true, about = "restore into a scratch database and compare" },
+    warm = { type = "boolean", default = true, about = "keep the restored copy until the run ends, so that a database rollback is a swap; needs the space of one more database" },
     timeout = number("seconds", 1800, 1, 86400),
   }, { required = true }),
   canary = record({

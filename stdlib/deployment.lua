@@ -280,14 +280,29 @@ end
 function Deployment:restore_database()
   if not self.backup then error(core_err.new { code = "backup", message = "this run has no backup to restore" }, 0) end
   local url = self.venture.database.url
-  local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost" }
+  local copy = self.warm_copy
+  self.warm_copy = nil
+  local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", copy = copy }
+  if not restored and copy then -- the copy is gone or was touched; the backup is still there
+    self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
+    restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost" }
+  end
   if not restored then error(err, 0) end
   local loss = restored.loss
   self.run:event("loss", loss)
-  self.run:event("note", { text = ("database restored from %s in %s, downtime %s"):format(self.backup.id, display.duration(restored.seconds), display.duration(restored.downtime_s or 0)),
-    seconds = restored.seconds, downtime_s = restored.downtime_s })
+  self.run:event("note", { text = ("database restored from %s%s in %s, downtime %s"):format(self.backup.id, restored.warm and " (warm copy)" or "", display.duration(restored.seconds), display.duration(restored.downtime_s or 0)),
+    seconds = restored.seconds, downtime_s = restored.downtime_s, warm = restored.warm })
   self.migrated = false
-  return { seconds = restored.seconds, downtime_s = restored.downtime_s, loss = loss, old = restored.old }
+  return { warm = restored.warm, seconds = restored.seconds, downtime_s = restored.downtime_s, loss = loss, old = restored.old }
+end
+
+--- Drops the copy that was kept for a rollback. One that cannot be dropped is said, and is no failure of the deployment.
+function Deployment:drop_warm_copy()
+  local copy = self.warm_copy
+  if not copy then return end
+  self.warm_copy = nil
+  local ok, err = backup.drop_copy(copy, self.venture.database.url)
+  if not ok then self.run:say("the warm copy of the database could not be dropped: " .. err.message, "warn") end
 end
 
 return M

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 128 << 10 };
+enum { CHUNK_BYTES = 128 << 10, GATHER_BYTES = 64 << 10 };
 
 /* libpq's messages end in a newline and may have several lines. */
 static int failed(PGconn *conn, const char *what, const char *statement, struct err *e)
@@ -73,19 +73,49 @@ static int begin_snapshot(PGconn *conn, const char *snapshot, const char *what, 
     return run(conn, statement, what, e);
 }
 
+/* Lines on their way to the compressor, which is better fed with more than one at a time. */
+struct gathered {
+    struct pack_writer *pack; /* NULL: nothing is written */
+    size_t len;
+    char bytes[GATHER_BYTES];
+};
+
+static int pass_on(struct gathered *g, const char *bytes, size_t n, struct err *e)
+{
+    return g->pack != NULL && n > 0 ? pack_write(g->pack, bytes, n, e) : 0;
+}
+
+static int gather(struct gathered *g, const char *line, size_t n, struct err *e)
+{
+    int rc = 0;
+    if (g->len + n > sizeof g->bytes) {
+        rc = pass_on(g, g->bytes, g->len, e);
+        g->len = 0;
+    }
+    if (rc != 0 || n > sizeof g->bytes) return rc ? rc : pass_on(g, line, n, e);
+    memcpy(g->bytes + g->len, line, n);
+    g->len += n;
+    return 0;
+}
+
 static int drain(PGconn *conn, const char *statement, struct pack_writer *pack, struct rowsum *sum,
                  atomic_bool *canceled, struct err *e)
 {
+    static _Thread_local struct gathered g;
     char *line;
-    int n;
+    int n, rc;
+    g.pack = pack;
+    g.len = 0;
     while ((n = PQgetCopyData(conn, &line, 0)) > 0) {
         rowsum_line(sum, line, (size_t)(line[n - 1] == '\n' ? n - 1 : n));
-        int rc = pack != NULL ? pack_write(pack, line, (size_t)n, e) : 0;
+        rc = gather(&g, line, (size_t)n, e);
         PQfreemem(line);
         if (rc == 0 && atomic_load(canceled)) rc = err_set(e, ERR_CANCELED, "copy out", "canceled");
         if (rc != 0) return rc;
     }
     if (n != -1) return failed(conn, "copy out", statement, e);
+    rc = pass_on(&g, g.bytes, g.len, e);
+    if (rc != 0) return rc;
     /* The rows came, but only this says that they were all. */
     PGresult *result = PQgetResult(conn);
     ExecStatusType status = PQresultStatus(result);
@@ -103,7 +133,6 @@ int backup_postgres_out(const char *url, const char *snapshot, const char *state
     if (rc != 0) return rc;
     memset(out, 0, sizeof *out);
     rc = begin_snapshot(conn, snapshot, "copy out", e);
-    if (rc == 0) rc = rowsum_init(&sum, e);
     if (rc == 0 && to != NULL) rc = pack_open(&pack, to, level, e);
     if (rc == 0) rc = begin_copy(conn, statement, PGRES_COPY_OUT, "copy out", e);
     if (rc == 0) rc = drain(conn, statement, pack, &sum, canceled, e);
@@ -113,7 +142,6 @@ int backup_postgres_out(const char *url, const char *snapshot, const char *state
         pack_abandon(pack);
     rowsum_text(&sum, out->checksum);
     out->rows = sum.rows;
-    rowsum_release(&sum);
     PQfinish(conn);
     return rc;
 }

@@ -1,46 +1,53 @@
 #include "core/rowsum.h"
 
-#include "core/lazy_crypto.h"
-
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
-int rowsum_init(struct rowsum *s, struct err *e)
+__extension__ typedef unsigned __int128 wide;
+
+/* Fractional parts of the square roots of 2, 3, 5 and 7. */
+static const uint64_t KEY[4] = {0x6a09e667f3bcc908, 0xbb67ae8584caa73b, 0x3c6ef372fe94f82b,
+                                0xa54ff53a5f1d36f1};
+
+void rowsum_init(struct rowsum *s)
 {
-    int rc = lazy_crypto(e);
-    if (rc != 0) return rc;
     *s = (struct rowsum){0};
-    s->hash = EVP_MD_CTX_new();
-    return s->hash != NULL ? 0 : err_set(e, ERR_MEMORY, "checksum", "no memory for a checksum");
 }
 
-static uint64_t big_endian(const unsigned char *bytes)
+/* Both halves of a product: every bit of either factor reaches every bit of the result. */
+static uint64_t fold(uint64_t a, uint64_t b)
 {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++)
-        value = value << 8 | bytes[i];
-    return value;
+    wide product = (wide)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static void mix(uint64_t lane[2], const unsigned char *bytes)
+{
+    uint64_t a, b;
+    memcpy(&a, bytes, 8);
+    memcpy(&b, bytes + 8, 8);
+    uint64_t first = fold(a ^ KEY[0], b ^ lane[0]);
+    lane[1] = fold(b ^ KEY[1], a ^ lane[1]) + first;
+    lane[0] = first;
 }
 
 void rowsum_line(struct rowsum *s, const void *line, size_t len)
 {
-    unsigned char digest[32];
-    EVP_DigestInit_ex(s->hash, EVP_sha256(), NULL);
-    EVP_DigestUpdate(s->hash, line, len);
-    EVP_DigestFinal_ex(s->hash, digest, NULL);
-    uint64_t low = s->low + big_endian(digest + 8);
-    s->high += big_endian(digest) + (low < s->low);
-    s->low = low;
+    const unsigned char *at = line;
+    uint64_t lane[2] = {KEY[2] ^ len, KEY[3] + len};
+    unsigned char rest[16] = {0};
+    for (size_t left = len; left >= 16; left -= 16, at += 16)
+        mix(lane, at);
+    memcpy(rest, at, len % 16);
+    mix(lane, rest);
+    uint64_t high = fold(lane[0] ^ KEY[1], lane[1] ^ KEY[2]), low = fold(lane[1] ^ KEY[0], lane[0] + KEY[3]);
+    s->low += low;
+    s->high += high + (s->low < low);
     s->rows++;
 }
 
 void rowsum_text(const struct rowsum *s, char hex[33])
 {
     snprintf(hex, 33, "%016" PRIx64 "%016" PRIx64, s->high, s->low);
-}
-
-void rowsum_release(struct rowsum *s)
-{
-    if (s->hash != NULL) EVP_MD_CTX_free(s->hash);
-    s->hash = NULL;
 }

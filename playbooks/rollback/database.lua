@@ -9,10 +9,12 @@ return function(run, d)
   step { "RB2 stop " .. d.new .. ", it writes no more", approve = false, run = function() d:retire(d.new) end }
   step { "RB2 restore the database", approve = false, run = function()
     local restored = d:restore_database()
-    run:say(("restored in %s, not available for %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s or 0)), "done")
+    run:say(("restored%s in %s, not available for %s"):format(restored.warm and " from the warm copy" or "", display.duration(restored.seconds), display.duration(restored.downtime_s or 0)), "done")
     for _, entry in ipairs(restored.loss.tables or {}) do
       run:say(("lost in %s: %d inserted, %d updated, %d deleted rows since the backup"):format(entry.name, entry.inserted, entry.updated, entry.deleted), "warn")
     end
+    if restored.loss.problem then run:say("what is lost could not be counted: " .. restored.loss.problem, "warn") end
+    if restored.loss.approximate then run:say("the loss is approximate: " .. restored.loss.approximate, "warn") end
     run:output("the database of before the restore, kept until it is dropped by hand", restored.old)
     return restored
   end }

@@ -153,19 +153,26 @@ local function compare_table(live_db, old_db, live, old, write)
   return result
 end
 
+-- A database by its address, closed at the end, or a connection that somebody else opened and closes.
+local function opened(given)
+  if type(given) == "table" and given.query then return given, setmetatable({}, { __close = function() end }) end
+  local db, err = sql.open(given, { timeout = 600 })
+  if not db then return nil, err end
+  return db, db
+end
+
 --- Compares two databases. Every row of live that the other does not have, or has differently, is lost by going back.
 ---@param live string|userdata url of the newer one
----@param restored string|userdata url of the one that goes back
+---@param restored string|userdata|table url of the one that goes back, or a connection to it
 ---@param to? string folder for <table>.jsonl files with the lost rows themselves
 ---@return { tables: table[], inserted: integer, updated: integer, deleted: integer, path?: string }? loss, table? err
 function M.compare(live, restored, to)
-  local live_db, err = sql.open(live, { timeout = 600 })
-  if not live_db then return nil, err end
-  local close_live <close> = live_db
-  local old_db
-  old_db, err = sql.open(restored, { timeout = 600 })
-  if not old_db then return nil, err, close_live and nil end
-  local close_old <close> = old_db
+  local live_db, live_end = opened(live)
+  if not live_db then return nil, live_end end
+  local close_live <close> = live_end
+  local old_db, old_end = opened(restored)
+  if not old_db then return nil, old_end, close_live and nil end
+  local close_old <close> = old_end
   local loss = { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, path = to, close_old and nil }
   local ok, problem = pcall(function()
     local live_tables, old_tables, names = describe(live_db), describe(old_db), {}

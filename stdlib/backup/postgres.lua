@@ -5,26 +5,24 @@ local core = require "core.backup"
 local core_err = require "core.err"
 local diff = require "backup.diff"
 local files = require "files"
+local host = require "host"
+local json = require "json"
 local process = require "process"
 local sql = require "sql"
+local tables_of = require "backup.postgres_tables"
 local task = require "task"
 
 local M = {}
 
-local WORKERS = 2
 local TIMEOUT_S = 3600
+local LEVEL = 1 -- of zstd: the server's COPY is the limit, compression must not make it wait
 
-local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
-local function literal(text) return "'" .. text:gsub("'", "''") .. "'" end
+local COPY_MARK = "restored and compared by engine; dropped when its run ends"
 
--- Ordinary tables and the leaves of partitioned ones; not those of extensions, not temporary or foreign ones.
-local TABLES = [[SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, c.reltuples::float8 AS rows,
-  (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
-  AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-  ORDER BY pg_relation_size(c.oid) DESC]]
+local quoted, literal = tables_of.quoted, tables_of.literal
+
+-- Connections that copy at the same time. The worker threads are four.
+local function workers() return math.max(2, math.min(4, assert(host.sample()).processors)) end
 
 local SEQUENCES = [[SELECT schemaname AS schema, sequencename AS name, last_value FROM pg_sequences ORDER BY 1, 2]]
 
@@ -41,7 +39,7 @@ local function pack_text(text, folder, name)
   local ok, err = files.write(plain, text)
   if not ok then return nil, err end
   local packed
-  packed, err = core.pack(plain, plain .. ".zst", 3)
+  packed, err = core.pack(plain, plain .. ".zst", LEVEL)
   files.remove(plain)
   return packed, err
 end
@@ -51,15 +49,57 @@ local function pack_schema(section, snapshot, url, folder)
   local ok, err = tool({ "pg_dump", "--section=" .. section .. "-data", "--snapshot=" .. snapshot, "--lock-wait-timeout=30000", "--file=" .. plain }, url)
   if not ok then return nil, err end
   local packed
-  packed, err = core.pack(plain, plain .. ".zst", 3)
+  packed, err = core.pack(plain, plain .. ".zst", LEVEL)
   files.remove(plain)
   return packed, err
 end
 
-local function copy_statement(one, direction) return ("COPY %s.%s (%s) %s"):format(quoted(one.schema), quoted(one.name), one.columns, direction) end
+-- Large objects' contents; that they exist, and whose they are, is in the schema.
+local function pack_large_objects(snapshot, url, folder)
+  local plain = folder .. "/large-objects.sql"
+  local ok, err = tool({ "pg_dump", "--section=data", "--blobs", "--exclude-table-data=*.*", "--snapshot=" .. snapshot, "--file=" .. plain }, url)
+  if not ok then return nil, err end
+  local packed
+  packed, err = core.pack(plain, plain .. ".zst", LEVEL)
+  files.remove(plain)
+  return packed, err
+end
+
+local LARGE_OBJECTS = [[SELECT count(*) AS count, coalesce(md5(string_agg(oid::text || md5(lo_get(oid)), ',' ORDER BY oid)), '') AS checksum FROM pg_largeobject_metadata]]
+
+-- A file's name for a piece of a table. The number keeps names apart that differ only in characters which a file's name cannot have.
+local function piece_name(number, piece)
+  local one = piece.table
+  local part = one.pieces > 1 and (".%03d"):format(piece.index) or ""
+  return ("data/%03d-%s.%s%s.copy.zst"):format(number, one.schema:gsub("[^%w_]", "_"), one.name:gsub("[^%w_]", "_"), part)
+end
+
+local function take_tables(tx, url, snapshot, folder, packed, progress)
+  local tables, numbers, entries = tables_of.list(tx), {}, {}
+  for number, one in ipairs(tables) do
+    assert(tx:execute(("LOCK TABLE ONLY %s IN ACCESS SHARE MODE"):format(tables_of.from(one))))
+    numbers[one] = number
+    entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {} }
+  end
+  packed["schema-pre.sql.zst"] = assert(pack_schema("pre", snapshot, url, folder))
+  local pieces, done, bytes = tables_of.pieces(tables), 0, 0
+  task.map(pieces, function(piece)
+    local number = numbers[piece.table]
+    local name = piece_name(number, piece)
+    local copied = assert(core.postgres_out(url, snapshot, tables_of.copy_out(piece.table, piece.index), folder .. "/" .. name, LEVEL))
+    packed[name] = { bytes = copied.bytes, raw_bytes = copied.raw_bytes, sha256 = copied.sha256 }
+    local entry = entries[number]
+    entry.rows, entry.checksum = entry.rows + copied.rows, tables_of.add(entry.checksum, copied.checksum)
+    entry.files[#entry.files + 1] = name
+    done, bytes = done + 1, bytes + copied.raw_bytes
+    if progress then progress { done = done, all = #pieces, bytes = bytes } end
+  end, { limit = workers() })
+  for _, entry in ipairs(entries) do table.sort(entry.files) end
+  return entries
+end
 
 --- Takes a backup of one snapshot into the folder.
-function M.take(url, folder)
+function M.take(url, folder, progress)
   local db, err = sql.open(url, { timeout = TIMEOUT_S })
   if not db then return nil, err end
   local closer <close> = db
@@ -69,21 +109,10 @@ function M.take(url, folder)
   return db:transaction(function(tx)
     assert(tx:execute "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL row_security = off")
     local snapshot = assert(tx:value "SELECT pg_export_snapshot()")
-    local large = assert(tx:value "SELECT count(*) FROM pg_largeobject_metadata")
-    if large > 0 then error(core_err.new { code = "backup", message = ("the database has %d large objects, which are not backed up yet; nothing was taken"):format(large) }, 0) end
-    local tables, packed = assert(tx:query(TABLES)), {}
-    for _, one in ipairs(tables) do assert(tx:execute(("LOCK TABLE ONLY %s.%s IN ACCESS SHARE MODE"):format(quoted(one.schema), quoted(one.name)))) end
-    packed["schema-pre.sql.zst"] = assert(pack_schema("pre", snapshot, url, folder))
-    local manifest_tables = {}
-    task.map(tables, function(one, index)
-      -- The number keeps names apart that differ only in characters which a file's name cannot have.
-      local name = ("data/%03d-%s.%s.copy.zst"):format(index, one.schema:gsub("[^%w_]", "_"), one.name:gsub("[^%w_]", "_"))
-      local copied = { rows = 0, checksum = ("0"):rep(32) }
-      if one.columns then copied = assert(core.postgres_out(url, snapshot, copy_statement(one, "TO STDOUT"), folder .. "/" .. name, 3)) end
-      if one.columns then packed[name] = { bytes = copied.bytes, raw_bytes = copied.raw_bytes, sha256 = copied.sha256 } end
-      manifest_tables[index] = { name = one.schema .. "." .. one.name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = copied.rows, checksum = copied.checksum,
-        file = one.columns and name or nil }
-    end, { limit = WORKERS })
+    local packed = {}
+    local entries = take_tables(tx, url, snapshot, folder, packed, progress)
+    local large = assert(tx:one(LARGE_OBJECTS))
+    if large.count > 0 then packed["large-objects.sql.zst"] = assert(pack_large_objects(snapshot, url, folder)) end
     local lines = {}
     for _, sequence in ipairs(assert(tx:query(SEQUENCES))) do
       if sequence.last_value then
@@ -92,10 +121,11 @@ function M.take(url, folder)
     end
     packed["sequences.sql.zst"] = assert(pack_text(table.concat(lines, "\n") .. "\n", folder, "sequences.sql"))
     packed["schema-post.sql.zst"] = assert(pack_schema("post", snapshot, url, folder))
-    return { tables = manifest_tables, files = packed, info = {
+    return { tables = entries, files = packed, info = {
       format = "postgres", snapshot = snapshot, server_version = assert(tx:value "SHOW server_version"), current_snapshot = assert(tx:value "SELECT pg_current_snapshot()::text"),
       lsn = assert(tx:value "SELECT pg_current_wal_lsn()::text"), encoding = assert(tx:value "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"),
       collate = assert(tx:value "SELECT datcollate FROM pg_database WHERE datname = current_database()"), ctype = assert(tx:value "SELECT datctype FROM pg_database WHERE datname = current_database()"),
+      large_objects = { count = large.count, checksum = large.checksum },
     } }
   end)
 end
@@ -120,29 +150,55 @@ end
 local function load(manifest, folder, url)
   local ok, err = run_file(manifest, folder, "schema-pre.sql.zst", url)
   if not ok then return nil, err end
-  task.map(manifest.database.tables, function(one)
-    if not one.file then return end
+  local pieces, came = {}, {}
+  for _, one in ipairs(manifest.database.tables) do
+    came[one] = 0
+    for _, name in ipairs(one.files) do pieces[#pieces + 1] = { table = one, name = name } end
+  end
+  task.map(pieces, function(piece)
+    local one = piece.table
     local statement = ("COPY %s.%s (%s) FROM STDIN"):format(quoted(one.schema), quoted(one.table_name), one.columns)
-    local rows = assert(core.postgres_in(url, nil, statement, folder .. "/" .. one.file, manifest.files[one.file].sha256))
+    local rows = assert(core.postgres_in(url, nil, statement, folder .. "/" .. piece.name, manifest.files[piece.name].sha256))
+    came[one] = came[one] + rows
+  end, { limit = workers() })
+  for one, rows in pairs(came) do
     if rows ~= one.rows then
       error(core_err.new { code = "backup_mismatch", op = "load", message = ("table %s: %d rows came in, the backup has %d"):format(one.name, rows, one.rows) }, 0)
     end
-  end, { limit = WORKERS })
-  ok, err = run_file(manifest, folder, "sequences.sql.zst", url)
+  end
+  if manifest.files["large-objects.sql.zst"] then ok, err = run_file(manifest, folder, "large-objects.sql.zst", url) end
+  if ok then ok, err = run_file(manifest, folder, "sequences.sql.zst", url) end
   if ok then ok, err = run_file(manifest, folder, "schema-post.sql.zst", url) end
   return ok, err
 end
 
+local function mismatch(message) error(core_err.new { code = "backup_mismatch", op = "compare", message = message }, 0) end
+
 local function compare(manifest, url)
-  task.map(manifest.database.tables, function(one)
-    if not one.file then return end
-    local found = assert(core.postgres_out(url, nil, ("COPY %s.%s (%s) TO STDOUT"):format(quoted(one.schema), quoted(one.table_name), one.columns), nil, 3))
+  local db = assert(sql.open(url, { timeout = TIMEOUT_S }))
+  local closer <close> = db
+  local sums = tables_of.sums(url, tables_of.list(db), workers())
+  for _, one in ipairs(manifest.database.tables) do
+    local found = sums[one.name]
+    if not found then mismatch(("table %s is not there"):format(one.name)) end
     if found.rows ~= one.rows or found.checksum ~= one.checksum then
-      error(core_err.new { code = "backup_mismatch", op = "compare", message = ("table %s: %d rows, checksum %s; the backup has %d rows, checksum %s"):format(
-        one.name, found.rows, found.checksum, one.rows, one.checksum) }, 0)
+      mismatch(("table %s: %d rows, checksum %s; the backup has %d rows, checksum %s"):format(one.name, found.rows, found.checksum, one.rows, one.checksum))
     end
-  end, { limit = WORKERS })
-  return true
+  end
+  local large, wanted = assert(db:one(LARGE_OBJECTS)), manifest.database.info.large_objects
+  if large.count ~= wanted.count or large.checksum ~= wanted.checksum then
+    mismatch(("%d large objects, checksum %s; the backup has %d, checksum %s"):format(large.count, large.checksum, wanted.count, wanted.checksum))
+  end
+  return true, closer and nil
+end
+
+local function copy_prefix(live) return live:sub(1, 30) .. "_restore_" end
+
+-- A copy that a run left behind when it died. A run holds the venture's lease, so nobody uses it any more.
+local function drop_leftovers(admin, live)
+  for _, row in ipairs(assert(admin:query("SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2", copy_prefix(live), COPY_MARK))) do
+    assert(admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(row.datname))))
+  end
 end
 
 --- Restores into a new database beside the live one and compares every table. Returns a reference to the copy.
@@ -151,13 +207,14 @@ function M.restore_beside(manifest, folder, url, id)
   if not db then return nil, err end
   local live = assert(db:value "SELECT current_database()")
   db:close()
-  local name = ("%s_restore_%s"):format(live:sub(1, 30), id:gsub("%W", "_"):lower():sub(-24))
+  local name = copy_prefix(live) .. id:gsub("%W", "_"):lower():sub(-24)
   local info = manifest.database.info
   local ok
   ok, err = with_admin(url, function(admin)
-    local _, problem = admin:query(("DROP DATABASE IF EXISTS %s"):format(quoted(name)))
-    if problem then return nil, problem end
-    return admin:query(("CREATE DATABASE %s TEMPLATE template0 ENCODING %s LC_COLLATE %s LC_CTYPE %s"):format(quoted(name), literal(info.encoding), literal(info.collate), literal(info.ctype)))
+    drop_leftovers(admin, live)
+    local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE template0 ENCODING %s LC_COLLATE %s LC_CTYPE %s"):format(quoted(name), literal(info.encoding), literal(info.collate), literal(info.ctype)))
+    if not made then return nil, problem end
+    return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(COPY_MARK)))
   end)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
   local copy = { name = name, url = core.postgres_with_database(url, name), live = live }
@@ -171,52 +228,93 @@ function M.restore_beside(manifest, folder, url, id)
   error(problem, 0)
 end
 
+--- Closes a copy to everybody until it is needed: nobody changes what was compared.
+function M.keep(copy, url)
+  return with_admin(url, function(admin) return admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS false"):format(quoted(copy.name))) end)
+end
+
 --- Drops what restore_beside made.
 function M.drop(copy, url)
   return with_admin(url, function(admin) return admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(copy.name))) end)
 end
 
---- Makes the copy the live database: no new connections, the others are ended, what is lost is counted while
--- nobody writes, and two renames in one transaction. The database of before stays until it is dropped by hand.
+local function close_to_all(admin, name)
+  assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS false"):format(quoted(name))))
+end
+
+local function open_to_all(admin, name)
+  assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS true CONNECTION LIMIT -1"):format(quoted(name))))
+end
+
+-- Ends every connection to both databases and gives each the other's place, in one transaction.
+local function rename(admin, copy, old)
+  local ok, err
+  for _ = 1, 200 do -- ended connections take a moment to be gone
+    assert(admin:query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ($1, $2) AND pid <> pg_backend_pid()", copy.live, copy.name))
+    ok, err = admin:transaction(function(tx)
+      assert(tx:query(("ALTER DATABASE %s RENAME TO %s"):format(quoted(copy.live), quoted(old))))
+      assert(tx:query(("ALTER DATABASE %s RENAME TO %s"):format(quoted(copy.name), quoted(copy.live))))
+      return true
+    end)
+    if ok then return true end
+    sleep(0.01)
+  end
+  error(err, 0)
+end
+
+-- Renames, and holds a snapshot of what was restored before anybody else can come in, so that the loss can be counted afterwards
+-- at leisure, to the row. Needs a role that may pass a connection limit of 0.
+local function swap_then_count(admin, copy, url, old, lost_to)
+  local began = clock.now()
+  close_to_all(admin, copy.live)
+  close_to_all(admin, copy.name)
+  rename(admin, copy, old)
+  assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS true CONNECTION LIMIT 0"):format(quoted(copy.live))))
+  local restored = assert(sql.open(url, { timeout = TIMEOUT_S }))
+  local closer <close> = restored
+  local downtime
+  local loss, err = restored:transaction(function(tx)
+    assert(tx:execute "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    assert(tx:value "SELECT 1") -- from here on its snapshot holds
+    open_to_all(admin, copy.live)
+    downtime = clock.now() - began
+    assert(admin:query(("COMMENT ON DATABASE %s IS NULL"):format(quoted(copy.live))))
+    open_to_all(admin, old)
+    return diff.compare(core.postgres_with_database(url, old), tx, lost_to)
+  end)
+  if not downtime then error(err, 0) end
+  -- The swap is done and stays: what could not be counted is said, and the old database is still there to be asked.
+  loss = loss or { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, problem = err.message }
+  return { downtime_s = downtime, loss = loss, old = old, closer and nil }
+end
+
+-- Without that right the loss is counted while others may still write, and only then are they kept out.
+local function count_then_swap(admin, copy, url, old, lost_to)
+  local loss = assert(diff.compare(url, copy.url, lost_to))
+  local began = clock.now()
+  close_to_all(admin, copy.live)
+  rename(admin, copy, old)
+  open_to_all(admin, copy.live)
+  assert(admin:query(("COMMENT ON DATABASE %s IS NULL"):format(quoted(copy.live))))
+  loss.approximate = "what was written while it was counted is missing from the count"
+  return { downtime_s = clock.now() - began, loss = loss, old = old }
+end
+
+--- Makes the copy the live database: connections are ended, two renames in one transaction, and the loss is counted from the
+-- database of before, which stays until it is dropped by hand.
 function M.swap(copy, url, id, lost_to)
   local old = ("%s_before_%s"):format(copy.live:sub(1, 30), id:gsub("%W", "_"):lower():sub(-24))
-  local loss_url, began = url, nil
-  local function stop_writers(admin)
-    assert(admin:query(("ALTER DATABASE %s CONNECTION LIMIT 0"):format(quoted(copy.live))))
-    assert(admin:query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()", copy.live))
-  end
   return with_admin(url, function(admin)
-    -- A connection limit of 0 keeps everybody out but superusers; without that right, connections are refused for all.
     local superuser = admin:value "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-    local done, result = pcall(function()
-      began = clock.now()
-      if superuser then stop_writers(admin) end
-      local loss = assert(diff.compare(loss_url, copy.url, lost_to))
-      assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS false"):format(quoted(copy.live))))
-      assert(admin:query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ($1, $2) AND pid <> pg_backend_pid()", copy.live, copy.name))
-      local ok, err
-      for _ = 1, 50 do -- ended connections take a moment to be gone
-        ok, err = admin:transaction(function(tx)
-          assert(tx:query(("ALTER DATABASE %s RENAME TO %s"):format(quoted(copy.live), quoted(old))))
-          assert(tx:query(("ALTER DATABASE %s RENAME TO %s"):format(quoted(copy.name), quoted(copy.live))))
-          return true
-        end)
-        if ok then break end
-        sleep(0.05)
-      end
-      if not ok then error(err, 0) end
-      return { downtime_s = clock.now() - began, loss = loss, old = old }
-    end)
+    if not superuser then open_to_all(admin, copy.name) end -- it may have been kept closed
+    local done, result = pcall(superuser and swap_then_count or count_then_swap, admin, copy, url, old, lost_to)
+    if done then return result end
     shield(function()
       -- Whatever happened, nobody is kept out of the database that serves now, nor out of the old one.
       for _, name in ipairs { copy.live, old } do
-        if admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", name) == 1 then
-          admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS true"):format(quoted(name)))
-          admin:query(("ALTER DATABASE %s CONNECTION LIMIT -1"):format(quoted(name)))
-        end
+        if admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", name) == 1 then open_to_all(admin, name) end
       end
     end)
-    if done then return result end
     if core_err.is(result) then return nil, result end
     error(result, 0)
   end)

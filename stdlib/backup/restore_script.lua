@@ -31,6 +31,7 @@ run() { psql -X -q -v ON_ERROR_STOP=1 -d "$1" ; }
   echo 'BEGIN;'
   zstd -q -dc schema-pre.sql.zst
 %s
+  [ ! -f large-objects.sql.zst ] || zstd -q -dc large-objects.sql.zst | sed '/^BEGIN;$/d; /^COMMIT;$/d'
   zstd -q -dc sequences.sql.zst
   zstd -q -dc schema-post.sql.zst
   echo 'COMMIT;'
@@ -46,10 +47,10 @@ local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 local function postgres(manifest)
   local lines = {}
   for _, one in ipairs(manifest.database.tables) do
-    if one.file then
+    if one.files[1] then
       local name = quoted(one.schema) .. "." .. quoted(one.table_name)
       lines[#lines + 1] = ("  echo %s"):format(shell(("COPY %s (%s) FROM STDIN;"):format(name, one.columns)))
-      lines[#lines + 1] = ("  zstd -q -dc %s; printf '%%s\\n' '\\.'"):format(one.file)
+      lines[#lines + 1] = ("  zstd -q -dc %s; printf '%%s\\n' '\\.'"):format(table.concat(one.files, " "))
       lines[#lines + 1] = ("  echo %s"):format(shell(("SELECT 1 / (count(*) = %d)::int FROM %s;"):format(one.rows, name)))
     end
   end

@@ -73,6 +73,9 @@ function M.restore_beside(manifest, folder, url, id)
   return { path = path }
 end
 
+--- A copy is a file that nobody else knows of: nothing needs to be done to keep it as it is.
+function M.keep() return true end
+
 --- Removes what restore_beside made.
 function M.drop(copy)
   for _, suffix in ipairs { "", "-wal", "-shm" } do
