@@ -51,7 +51,7 @@ local function postgres(manifest)
       local name = quoted(one.schema) .. "." .. quoted(one.table_name)
       lines[#lines + 1] = ("  echo %s"):format(shell(("COPY %s (%s) FROM STDIN;"):format(name, one.columns)))
       lines[#lines + 1] = ("  zstd -q -dc %s; printf '%%s\\n' '\\.'"):format(table.concat(one.files, " "))
-      lines[#lines + 1] = ("  echo %s"):format(shell(("SELECT 1 / (count(*) = %d)::int FROM %s;"):format(one.rows, name)))
+      lines[#lines + 1] = ("  echo %s"):format(shell(("SELECT 1 / (count(*) = %d)::int FROM ONLY %s;"):format(one.rows, name)))
     end
   end
   return POSTGRES:format(table.concat(lines, "\n"))
