@@ -41,7 +41,7 @@ return playbook {
         decide(run, d, reason)
       end
       d:close_feed()
-      d:drop_warm_copy()
+      d:release_backup()
       papers(run, d)
     end)
     return run.result

@@ -266,6 +266,17 @@ function M.restore(options)
   return swapped
 end
 
+--- Marks a backup as needed by a run in flight, so that retention leaves it; release_need takes the mark away.
+---@param path string
+---@param by string
+---@return true? ok, table? err
+function M.need(path, by) return files.write(path .. ".needed", by .. "\n") end
+
+--- Takes the mark away.
+---@param path string
+---@return true? ok, table? err
+function M.release_need(path) return files.remove(path .. ".needed") end
+
 --- Restores file trees into a folder.
 ---@param options { backup: string, to: string }
 ---@return integer? entries, table? err

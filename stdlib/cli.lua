@@ -96,6 +96,7 @@ commands = {
   { "approve", "RUN [--no] [--reason TEXT]", "answers the question that a run waits for", with_journal(function(journal, options)
     return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
   end, { no = { type = "boolean" }, reason = {} }) },
+  { "backup", "take|verify|list|drill|restore|diff|prune", "backups by hand and from cron; engine backup help", function(argv) return require("backup_command").main(argv) end },
   { "repl", "[--venture DIR]", "a Lua console with every module", function(argv) return require("repl").main(argv) end },
   { "explain", "[CODE | RUN [STEP]]", "what an error code means; why the canary decided, from its recorded counts", explain },
   { "test-file", "FILE...", "runs Lua test files", function(argv) return require("test").main(argv) end },
@@ -107,7 +108,7 @@ commands = {
 function M.help()
   print "usage: engine PLAYBOOK.lua [--venture DIR] [--release X] [--mode manual|assisted|auto] [--state DIR]"
   print "       engine -e 'CHUNK'"
-  for _, command in ipairs(commands) do print(("       engine %-9s %-28s %s"):format(command[1], command[2], command[3])) end
+  for _, command in ipairs(commands) do print(("       engine %-9s %-42s %s"):format(command[1], command[2], command[3])) end
   print "exit codes: 0 done and verified, 1 failed and nothing changed, 2 usage, 3 waiting for approval,"
   print "            4 rolled back and verified, 5 rollback failed, 6 lock held, 130 interrupted"
   return 0

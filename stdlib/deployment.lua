@@ -296,8 +296,9 @@ function Deployment:restore_database()
   return { warm = restored.warm, seconds = restored.seconds, downtime_s = restored.downtime_s, loss = loss, old = restored.old }
 end
 
---- Drops the copy that was kept for a rollback. One that cannot be dropped is said, and is no failure of the deployment.
-function Deployment:drop_warm_copy()
+--- The run needs its backup no longer: retention may have it, and the copy that was kept for a rollback is dropped. One that cannot be dropped is said, and is no failure of the deployment.
+function Deployment:release_backup()
+  if self.backup then backup.release_need(self.backup.path) end
   local copy = self.warm_copy
   if not copy then return end
   self.warm_copy = nil

@@ -1,0 +1,147 @@
+--- backup_command: `engine backup ...`, for people and cron. The same as module backup, with words.
+
+local arguments = require "arguments"
+local backup = require "backup"
+local core_err = require "core.err"
+local display = require "display"
+
+local M = {}
+
+local OPTIONS = {
+  database = { about = "postgres://... or sqlite:/path; env:NAME reads it from the environment, where no list of processes shows it" },
+  to = { about = "the folder of the backups" },
+  files = { about = "file trees, separated by commas" },
+  lost = { about = "restore, diff: folder for the rows that are lost" },
+  with = { about = "diff: the database that the first is compared with" },
+  yes = { type = "boolean", about = "restore: do it" },
+  last = { type = "integer", about = "prune: how many of the latest stay" },
+  daily = { type = "integer", about = "prune: the latest of so many days" },
+  weekly = { type = "integer", about = "prune: the latest of so many weeks" },
+  dry_run = { type = "boolean", about = "prune: only say what would go" },
+}
+
+local function usage(message)
+  return core_err.new { code = "usage", op = "command line", message = message, next = "engine backup help" }
+end
+
+-- An address as it was given, or the secret in the variable that env:NAME names.
+local function address(given)
+  local name = given and given:match "^env:([%w_]+)$"
+  if not name then return given end
+  local value = require("core.secret").environment(name)
+  if not value then error(usage(("the environment variable %s is not set"):format(name)), 0) end
+  return value
+end
+
+local function need(options, ...)
+  for _, name in ipairs { ... } do
+    if not options[name] then error(usage(("--%s is missing"):format(name)), 0) end
+  end
+end
+
+local function need_path(options)
+  local path = options.words[2]
+  if not path then error(usage(("%s needs the folder of a backup"):format(options.words[1])), 0) end
+  return path
+end
+
+local function say_loss(loss)
+  for _, one in ipairs(loss.tables) do
+    print(("  %s: %d inserted, %d updated, %d deleted"):format(one.name, one.inserted, one.updated, one.deleted))
+  end
+  print(("lost by going back: %d inserted, %d updated, %d deleted%s"):format(loss.inserted, loss.updated, loss.deleted, loss.path and "; the rows are in " .. loss.path or ""))
+  for _, note in ipairs { "approximate", "problem" } do if loss[note] then print(note .. ": " .. loss[note]) end end
+end
+
+local commands = {}
+
+commands.take = { "--to DIR [--database URL] [--files PATH,PATH]", "takes a backup and verifies it", function(options)
+  need(options, "to")
+  local trees = {}
+  for path in (options.files or ""):gmatch "[^,]+" do trees[#trees + 1] = path end
+  if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
+  local clock = require "clock"
+  local began, told = clock.now(), clock.now()
+  local taken = assert(backup.take { database = address(options.database), files = trees[1] and trees, to = options.to, progress = function(at)
+    if clock.now() - told < 2 then return end
+    told = clock.now()
+    local seconds = told - began
+    print(("  %d of %d pieces, %.0f MB, %.0f MB/s, about %s left"):format(at.done, at.all, at.bytes / 1e6, at.bytes / 1e6 / seconds, display.duration(seconds / at.done * (at.all - at.done))))
+  end })
+  local verified = assert(backup.verify(taken.path))
+  print(("%s: %d bytes in %s, %d files verified, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), verified.files, taken.checksum))
+end }
+
+commands.verify = { "BACKUP", "reads every file and compares it with what was written", function(options)
+  local verified = assert(backup.verify(need_path(options)))
+  print(("%d files, %d bytes: all as they were written"):format(verified.files, verified.bytes))
+end }
+
+commands.list = { "--to DIR", "the finished backups, the latest first", function(options)
+  need(options, "to")
+  for _, one in ipairs(assert(backup.list(options.to))) do print(("%s  %s  %s"):format(one.taken_at, one.id, one.path)) end
+end }
+
+commands.drill = { "BACKUP --database URL", "restores beside the live database, compares every table, and drops the copy", function(options)
+  need(options, "database")
+  local drill = assert(backup.drill { backup = need_path(options), database = address(options.database) })
+  print(("%d tables, %d rows restored and compared in %s"):format(drill.tables, drill.rows, display.duration(drill.seconds)))
+end }
+
+commands.restore = { "BACKUP --database URL --yes [--lost DIR]", "restores beside the live database, compares, swaps it in, and says what is lost", function(options)
+  need(options, "database")
+  local path = need_path(options)
+  if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path)), 0) end
+  local restored = assert(backup.restore { backup = path, database = address(options.database), to = options.lost })
+  print(("restored in %s, not available for %s; the database of before is %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s), restored.old))
+  say_loss(restored.loss)
+end }
+
+commands.diff = { "--database URL --with URL [--lost DIR]", "which rows of the first the second does not have, or has differently", function(options)
+  need(options, "database", "with")
+  say_loss(assert(require("backup.diff").compare(address(options.database), address(options.with), options.lost)))
+end }
+
+commands.prune = { "--to DIR [--last N] [--daily N] [--weekly N] [--dry-run]", "removes what no rule keeps; what does not verify counts as nothing", function(options)
+  need(options, "to")
+  if not (options.last or options.daily or options.weekly) then error(usage "prune needs --last, --daily or --weekly", 0) end
+  local done = assert(require("backup.retention").prune { to = options.to, last = options.last, daily = options.daily, weekly = options.weekly, dry_run = options.dry_run })
+  for id, reason in pairs(done.kept) do print(("keeps    %s  %s"):format(id, reason)) end
+  for _, id in ipairs(done.removed) do print((options.dry_run and "would remove  " or "removed  ") .. id) end
+  for _, id in ipairs(done.bad) do print(("bad      %s  does not verify"):format(id)) end
+end }
+
+local ORDER = { "take", "verify", "list", "drill", "restore", "diff", "prune" }
+
+local function help()
+  for _, name in ipairs(ORDER) do print(("engine backup %-8s %-58s %s"):format(name, commands[name][1], commands[name][2])) end
+end
+
+--- Runs `engine backup ARGV`.
+---@param argv string[]
+---@return integer code 0, 1 when it failed, 2 for usage
+---@usage assert(require("backup_command").main { "help" } == 0)
+function M.main(argv)
+  if argv[1] == "help" or argv[1] == "--help" then
+    help()
+    return 0
+  end
+  local options, err = arguments.parse(argv, OPTIONS)
+  if options and not options.words[1] then
+    err = usage "backup needs a word: take, verify, list, drill, restore, diff or prune"
+  elseif options and not commands[options.words[1]] then
+    local near = require("schema").nearest(options.words[1], commands)
+    err = usage(("backup has no '%s'%s"):format(options.words[1], near and ("; did you mean '%s'?"):format(near) or ""))
+  end
+  if not err then
+    local ok, problem = pcall(commands[options.words[1]][3], options)
+    if ok then return 0 end
+    if not core_err.is(problem) then error(problem, 0) end
+    err = problem
+  end
+  display.failure(err)
+  if err.next then print("  next   " .. err.next) end
+  return err.code == "usage" and 2 or 1
+end
+
+return M
