@@ -41,7 +41,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test bench bench-verdict asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -125,6 +125,10 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libcore.a $(BUILD)/libbase.a
 bench-verdict: deps  ## the verdict by simulation: how soon, how rarely wrong, and pollers in the same worlds (SECTION=name)
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/bench/verdict
 	$(Q)$(BUILD)/bench/verdict $(SECTION)
+
+bench-backup: deps  ## backups and restores of PostgreSQL against pg_dump, pg_restore and the limit (SCALE=73 TABLES=300 RUNS=3)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/bench/run.sh backup
 
 asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
 	$(Q)tests/run.sh asan
