@@ -5,6 +5,7 @@
 -- named and not compared.
 
 local core_err = require "core.err"
+local diff_postgres = require "backup.diff_postgres"
 local files = require "files"
 local json = require "json"
 local sql = require "sql"
@@ -12,6 +13,7 @@ local sql = require "sql"
 local M = {}
 
 local PAGE_ROWS = 2000
+local LIMIT = (" LIMIT %d"):format(PAGE_ROWS)
 local LINES_A_WRITE = 1000
 local EXAMPLES = 5
 
@@ -28,7 +30,7 @@ local dialects = {
     tables = [[SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
       AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')]],
-    columns = [[SELECT a.attname AS name, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key FROM pg_attribute a
+    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key FROM pg_attribute a
       JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
       WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum]],
@@ -42,14 +44,39 @@ local function describe(db)
   local tables = {}
   for _, row in ipairs(assert(db:query(dialect.tables))) do
     local name = row.schema == "" and row.name or row.schema .. "." .. row.name
-    local columns, keys = {}, {}
+    local columns, keys, types = {}, {}, {}
     for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do
       columns[#columns + 1] = column.name
+      types[column.name] = column.type
       if column.key > 0 then keys[column.key] = column.name end
     end
-    tables[name] = { name = name, from = row.schema == "" and quoted(row.name) or quoted(row.schema) .. "." .. quoted(row.name), columns = columns, keys = keys }
+    tables[name] = { name = name, from = row.schema == "" and quoted(row.name) or "ONLY " .. quoted(row.schema) .. "." .. quoted(row.name), columns = columns, keys = keys, types = types }
   end
   return tables
+end
+
+-- Pages of a sorted statement: sorted once, within the transaction that the connection is in.
+local cursors = 0
+local function by_cursor(db, statement)
+  cursors = cursors + 1
+  local name = "pages_" .. cursors
+  assert(db:execute(("DECLARE %s NO SCROLL CURSOR FOR %s"):format(name, statement)))
+  return function()
+    local page = assert(db:query(("FETCH %d FROM %s"):format(PAGE_ROWS, name)))
+    if #page < PAGE_ROWS then assert(db:execute("CLOSE " .. name)) end
+    return page
+  end
+end
+
+-- The same without cursors: each page begins behind the last key of the former.
+local function by_key(db, first, following, keys)
+  local last
+  return function()
+    local page = assert(last and db:query(following .. LIMIT, table.unpack(last)) or db:query(first .. LIMIT))
+    last = {}
+    for i = 1, page[1] and keys or 0 do last[i] = page[#page]["k" .. i] end
+    return page
+  end
 end
 
 -- Pages of a table's rows in the order of the key expressions, as a function that gives one row after the other.
@@ -66,19 +93,17 @@ local function reader(db, from, keys, columns, grouped)
   local parameters = {}
   for i = 1, #keys do parameters[i] = "$" .. i end
   local function statement(where)
-    return ("SELECT %s FROM %s%s%s ORDER BY %s LIMIT %d"):format(table.concat(selected, ", "), from, where, grouped and " GROUP BY " .. order or "", order, PAGE_ROWS)
+    return ("SELECT %s FROM %s%s%s ORDER BY %s"):format(table.concat(selected, ", "), from, where, grouped and " GROUP BY " .. order or "", order)
   end
-  local first, next_page = statement "", statement((" WHERE (%s) > (%s)"):format(order, table.concat(parameters, ", ")))
-  local page, at, last, done = {}, 0, nil, false
+  local fetch = db:dialect() == "postgres" and by_cursor(db, statement "")
+    or by_key(db, statement "", statement((" WHERE (%s) > (%s)"):format(order, table.concat(parameters, ", "))), #keys)
+  local page, at, done = {}, 0, false
   return function()
     at = at + 1
     if not page[at] then
       if done then return nil end
-      page, at = assert(last and db:query(next_page, table.unpack(last)) or db:query(first)), 1
+      page, at = fetch(), 1
       done = #page < PAGE_ROWS
-      if not page[1] then return nil end
-      last = {}
-      for i = 1, #keys do last[i] = page[#page]["k" .. i] end
     end
     return page[at]
   end
@@ -98,7 +123,7 @@ local function as_row(row, columns)
   return out
 end
 
-local function compare_table(live_db, old_db, live, old, write)
+local function compare_table(live_db, old_db, live, old, write, snapshot)
   local in_old, columns, only_live, only_old = {}, {}, {}, {}
   for _, column in ipairs(old.columns) do in_old[column] = true end
   for _, column in ipairs(live.columns) do
@@ -114,8 +139,6 @@ local function compare_table(live_db, old_db, live, old, write)
   local keys = grouped and columns or live.keys
   local result = { name = live.name, inserted = 0, updated = 0, deleted = 0, examples = json.array {}, columns_only_live = json.array(only_live), columns_only_restored = json.array(only_old) }
   if #columns == 0 then return result end
-  local next_live, next_old = reader(live_db, live.from, keys, columns, grouped), reader(old_db, old.from, keys, columns, grouped)
-  local a, b = next_live(), next_old()
   local function note(change, row, restored)
     local key = {}
     for i = 1, #keys do key[i] = row["k" .. i] end
@@ -127,6 +150,12 @@ local function compare_table(live_db, old_db, live, old, write)
     result[change] = result[change] + n
     for _ = 1, n do note(change, row, restored) end
   end
+  if snapshot and diff_postgres.can(live, old) then
+    diff_postgres.compare(live_db, old_db, live, columns, snapshot, count)
+    return result
+  end
+  local next_live, next_old = reader(live_db, live.from, keys, columns, grouped), reader(old_db, old.from, keys, columns, grouped)
+  local a, b = next_live(), next_old()
   while a or b do
     local order = not a and 1 or not b and -1 or compare_keys(a, b, #keys)
     if order < 0 then
@@ -161,60 +190,77 @@ local function opened(given)
   return db, db
 end
 
+local function compare_all(live_db, old_db, to, snapshot)
+  local loss = { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, path = to }
+  local live_tables, old_tables, names = describe(live_db), describe(old_db), {}
+  for name in pairs(live_tables) do names[#names + 1] = name end
+  for name in pairs(old_tables) do if not live_tables[name] then names[#names + 1] = name end end
+  table.sort(names)
+  if to then assert(files.mkdir(to)) end
+  for _, name in ipairs(names) do
+    local live_table, old_table = live_tables[name], old_tables[name]
+    local lines, path = {}, to and ("%s/%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")))
+    local function flush(least)
+      if #lines < least then return end
+      assert(files.append(path, table.concat(lines, "\n") .. "\n"))
+      lines = {}
+    end
+    local result
+    if live_table and old_table then
+      result = compare_table(live_db, old_db, live_table, old_table, function(row)
+        if not to then return end
+        lines[#lines + 1] = json.encode(row)
+        flush(LINES_A_WRITE)
+      end, snapshot)
+      if to and result.inserted + result.updated + result.deleted > 0 then
+        flush(1)
+        result.path = path
+      end
+    else
+      local db, one = live_table and live_db or old_db, live_table or old_table
+      local rows = assert(db:value("SELECT count(*) FROM " .. one.from))
+      result = { name = name, inserted = live_table and rows or 0, updated = 0, deleted = live_table and 0 or rows, only_in = live_table and "live" or "restored" }
+    end
+    if result.inserted + result.updated + result.deleted > 0 or result.only_in or (result.columns_only_live and #result.columns_only_live > 0) then
+      loss.tables[#loss.tables + 1] = result
+    end
+    loss.inserted, loss.updated, loss.deleted = loss.inserted + result.inserted, loss.updated + result.updated, loss.deleted + result.deleted
+  end
+  return loss
+end
+
+-- PostgreSQL is read within one snapshot a side; a connection that was given is in its own already.
+local function within_snapshots(live_db, old_db, old_was_given, fn)
+  if live_db:dialect() ~= "postgres" then return fn(live_db, old_db) end
+  local function in_transaction(db, inner)
+    return assert(db:transaction(function(tx)
+      assert(tx:execute "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+      return inner(tx)
+    end))
+  end
+  return in_transaction(live_db, function(live_tx)
+    if old_was_given then return fn(live_tx, old_db) end
+    return in_transaction(old_db, function(old_tx) return fn(live_tx, old_tx) end)
+  end)
+end
+
 --- Compares two databases. Every row of live that the other does not have, or has differently, is lost by going back.
 ---@param live string|userdata url of the newer one
 ---@param restored string|userdata|table url of the one that goes back, or a connection to it
 ---@param to? string folder for <table>.jsonl files with the lost rows themselves
+---@param snapshot? string PostgreSQL, same server: that of the backup (pg_current_snapshot()); then only rows that are newer are read
 ---@return { tables: table[], inserted: integer, updated: integer, deleted: integer, path?: string }? loss, table? err
-function M.compare(live, restored, to)
+function M.compare(live, restored, to, snapshot)
   local live_db, live_end = opened(live)
   if not live_db then return nil, live_end end
   local close_live <close> = live_end
   local old_db, old_end = opened(restored)
   if not old_db then return nil, old_end, close_live and nil end
   local close_old <close> = old_end
-  local loss = { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, path = to, close_old and nil }
-  local ok, problem = pcall(function()
-    local live_tables, old_tables, names = describe(live_db), describe(old_db), {}
-    for name in pairs(live_tables) do names[#names + 1] = name end
-    for name in pairs(old_tables) do if not live_tables[name] then names[#names + 1] = name end end
-    table.sort(names)
-    if to then assert(files.mkdir(to)) end
-    for _, name in ipairs(names) do
-      local live_table, old_table = live_tables[name], old_tables[name]
-      local lines, path = {}, to and ("%s/%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")))
-      local function flush(least)
-        if #lines < least then return end
-        assert(files.append(path, table.concat(lines, "\n") .. "\n"))
-        lines = {}
-      end
-      local result
-      if live_table and old_table then
-        result = compare_table(live_db, old_db, live_table, old_table, function(row)
-          if not to then return end
-          lines[#lines + 1] = json.encode(row)
-          flush(LINES_A_WRITE)
-        end)
-        if to and result.inserted + result.updated + result.deleted > 0 then
-          flush(1)
-          result.path = path
-        end
-      else
-        local db, one = live_table and live_db or old_db, live_table or old_table
-        local rows = assert(db:value("SELECT count(*) FROM " .. one.from))
-        result = { name = name, inserted = live_table and rows or 0, updated = 0, deleted = live_table and 0 or rows, only_in = live_table and "live" or "restored" }
-      end
-      if result.inserted + result.updated + result.deleted > 0 or result.only_in or (result.columns_only_live and #result.columns_only_live > 0) then
-        loss.tables[#loss.tables + 1] = result
-      end
-      loss.inserted, loss.updated, loss.deleted = loss.inserted + result.inserted, loss.updated + result.updated, loss.deleted + result.deleted
-    end
-  end)
-  if not ok then
-    if core_err.is(problem) then return nil, problem end
-    error(problem, 0)
-  end
-  return loss
+  local ok, result = pcall(within_snapshots, live_db, old_db, type(restored) == "table", function(one, other) return compare_all(one, other, to, snapshot) end)
+  if ok then return result, nil, close_old and nil end
+  if core_err.is(result) then return nil, result end
+  error(result, 0)
 end
 
 return M

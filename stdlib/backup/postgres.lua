@@ -24,6 +24,14 @@ local quoted, literal = tables_of.quoted, tables_of.literal
 -- Connections that copy at the same time. The worker threads are four.
 local function workers() return math.max(2, math.min(4, assert(host.sample()).processors)) end
 
+-- Which server this is, and which database of it; nil when the role may not ask.
+local function system_of(url)
+  local db = assert(sql.open(url, { timeout = 30 }))
+  local closer <close> = db
+  local id = db:value "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()"
+  return id, closer and nil
+end
+
 local SEQUENCES = [[SELECT schemaname AS schema, sequencename AS name, last_value FROM pg_sequences ORDER BY 1, 2]]
 
 local function failed(message, cause)
@@ -123,7 +131,7 @@ function M.take(url, folder, progress)
     packed["schema-post.sql.zst"] = assert(pack_schema("post", snapshot, url, folder))
     return { tables = entries, files = packed, info = {
       format = "postgres", snapshot = snapshot, server_version = assert(tx:value "SHOW server_version"), current_snapshot = assert(tx:value "SELECT pg_current_snapshot()::text"),
-      lsn = assert(tx:value "SELECT pg_current_wal_lsn()::text"), encoding = assert(tx:value "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"),
+      system = system_of(url), lsn = assert(tx:value "SELECT pg_current_wal_lsn()::text"), encoding = assert(tx:value "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()"),
       collate = assert(tx:value "SELECT datcollate FROM pg_database WHERE datname = current_database()"), ctype = assert(tx:value "SELECT datctype FROM pg_database WHERE datname = current_database()"),
       large_objects = { count = large.count, checksum = large.checksum },
     } }
@@ -218,6 +226,7 @@ function M.restore_beside(manifest, folder, url, id)
   end)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
   local copy = { name = name, url = core.postgres_with_database(url, name), live = live }
+  if info.system == system_of(url) then copy.snapshot = info.current_snapshot end -- elsewhere its numbers mean nothing
   local loaded, problem = pcall(function()
     assert(load(manifest, folder, copy.url))
     return compare(manifest, copy.url)
@@ -264,7 +273,7 @@ end
 
 -- Renames, and holds a snapshot of what was restored before anybody else can come in, so that the loss can be counted afterwards
 -- at leisure, to the row. Needs a role that may pass a connection limit of 0.
-local function swap_then_count(admin, copy, url, old, lost_to)
+local function swap_then_count(admin, copy, url, old, lost_to, snapshot)
   local began = clock.now()
   close_to_all(admin, copy.live)
   close_to_all(admin, copy.name)
@@ -280,7 +289,7 @@ local function swap_then_count(admin, copy, url, old, lost_to)
     downtime = clock.now() - began
     assert(admin:query(("COMMENT ON DATABASE %s IS NULL"):format(quoted(copy.live))))
     open_to_all(admin, old)
-    return diff.compare(core.postgres_with_database(url, old), tx, lost_to)
+    return diff.compare(core.postgres_with_database(url, old), tx, lost_to, snapshot)
   end)
   if not downtime then error(err, 0) end
   -- The swap is done and stays: what could not be counted is said, and the old database is still there to be asked.
@@ -289,8 +298,8 @@ local function swap_then_count(admin, copy, url, old, lost_to)
 end
 
 -- Without that right the loss is counted while others may still write, and only then are they kept out.
-local function count_then_swap(admin, copy, url, old, lost_to)
-  local loss = assert(diff.compare(url, copy.url, lost_to))
+local function count_then_swap(admin, copy, url, old, lost_to, snapshot)
+  local loss = assert(diff.compare(url, copy.url, lost_to, snapshot))
   local began = clock.now()
   close_to_all(admin, copy.live)
   rename(admin, copy, old)
@@ -307,7 +316,7 @@ function M.swap(copy, url, id, lost_to)
   return with_admin(url, function(admin)
     local superuser = admin:value "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
     if not superuser then open_to_all(admin, copy.name) end -- it may have been kept closed
-    local done, result = pcall(superuser and swap_then_count or count_then_swap, admin, copy, url, old, lost_to)
+    local done, result = pcall(superuser and swap_then_count or count_then_swap, admin, copy, url, old, lost_to, copy.snapshot)
     if done then return result end
     shield(function()
       -- Whatever happened, nobody is kept out of the database that serves now, nor out of the old one.

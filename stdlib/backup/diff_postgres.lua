@@ -1,0 +1,144 @@
+--- backup.diff_postgres: what a table lost, without reading it row by row: only rows that a transaction made after the backup's
+-- snapshot are looked at, and deleted ones are found by counting.
+--
+-- A row whose xmin is older than the snapshot's is in the backup as it is. What is newer, or may be, is compared with the
+-- restored table by its primary key. What the restored table has beyond that was deleted: counts of 4096 buckets of keys say where to
+-- look. Both connections are in a transaction of one snapshot.
+
+local M = {}
+
+local PAGE_ROWS = 2000
+local BUCKETS = 4096
+local BUCKETS_A_QUERY = 64
+
+local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
+
+-- '{"a","b"}': an array as text, which the server casts to the key's type.
+local function array(values)
+  local out = {}
+  for i, value in ipairs(values) do out[i] = '"' .. value:gsub('[\\"]', "\\%0") .. '"' end
+  return "{" .. table.concat(out, ",") .. "}"
+end
+
+-- Rows "may be newer than the snapshot": transaction numbers are 32 bits wide and go round.
+local function newer_than(snapshot)
+  local oldest = math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32)
+  return ("((t.xmin::text::bigint - %d + 4294967296) %% 4294967296) < 2147483648"):format(oldest)
+end
+
+local function key_of(row, count)
+  local parts = {}
+  for i = 1, count do parts[i] = ("%d:%s"):format(#row["k" .. i], row["k" .. i]) end
+  return table.concat(parts)
+end
+
+-- The pieces of SQL that a table's statements are made of.
+local function words_of(one, columns)
+  local keys, values, joined, arrays, names = {}, {}, {}, {}, {}
+  for i, key in ipairs(one.keys) do
+    local column = "t." .. quoted(key)
+    keys[i] = ("%s::text AS k%d"):format(column, i)
+    joined[i] = ("%s = u.k%d"):format(column, i)
+    arrays[i] = ("$%d::%s[]"):format(i, one.types[key])
+    names[i] = "k" .. i
+  end
+  for i, column in ipairs(columns) do values[i] = ("t.%s::text AS c%d"):format(quoted(column), i) end
+  local texts = {}
+  for i, key in ipairs(one.keys) do texts[i] = "t." .. quoted(key) .. "::text" end
+  return {
+    keys = table.concat(keys, ", "), row = table.concat(keys, ", ") .. (values[1] and ", " .. table.concat(values, ", ") or ""),
+    bucket = ("(hashtext(concat_ws(chr(1), %s)) & %d)"):format(table.concat(texts, ", "), BUCKETS - 1),
+    lookup = ("unnest(%s) AS u(%s) ON %s"):format(table.concat(arrays, ", "), table.concat(names, ", "), table.concat(joined, " AND ")),
+  }
+end
+
+--- May this table be compared so? Both sides need the same primary key.
+---@param live table as diff describes it, with types
+---@param old table
+---@return boolean
+function M.can(live, old)
+  return #live.keys > 0 and table.concat(live.keys, "\0") == table.concat(old.keys, "\0") and live.types ~= nil
+end
+
+-- Compares rows that may be new with the restored ones, a page at a time. Gives the inserted ones by bucket.
+local function changed(live_db, old_db, live, columns, words, snapshot, count)
+  local inserted = {}
+  assert(live_db:execute(("DECLARE changed NO SCROLL CURSOR FOR SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.row, words.bucket, live.from, newer_than(snapshot))))
+  local find = ("SELECT %s FROM %s t JOIN %s"):format(words.row, live.from, words.lookup)
+  while true do
+    local page = assert(live_db:query(("FETCH %d FROM changed"):format(PAGE_ROWS)))
+    if not page[1] then break end
+    local parameters = {}
+    for i = 1, #live.keys do
+      local values = {}
+      for j, row in ipairs(page) do values[j] = row["k" .. i] end
+      parameters[i] = array(values)
+    end
+    local restored = {}
+    for _, row in ipairs(assert(old_db:query(find, table.unpack(parameters)))) do restored[key_of(row, #live.keys)] = row end
+    for _, row in ipairs(page) do
+      local before = restored[key_of(row, #live.keys)]
+      if not before then
+        inserted[row.bucket] = (inserted[row.bucket] or 0) + 1
+        count("inserted", 1, row)
+      else
+        for i = 1, #columns do
+          if row["c" .. i] ~= before["c" .. i] then
+            count("updated", 1, row, before)
+            break
+          end
+        end
+      end
+    end
+  end
+  assert(live_db:execute "CLOSE changed")
+  return inserted
+end
+
+local function bucket_counts(db, from, words)
+  local out = {}
+  for _, row in ipairs(assert(db:query(("SELECT %s AS bucket, count(*) AS n FROM %s t GROUP BY 1"):format(words.bucket, from)))) do out[row.bucket] = row.n end
+  return out
+end
+
+-- Buckets in which the restored table has more keys than the live one has old ones.
+local function buckets_with_deleted(live_db, old_db, live, words, inserted)
+  local mine, theirs, out = bucket_counts(live_db, live.from, words), bucket_counts(old_db, live.from, words), {}
+  for bucket, n in pairs(theirs) do
+    if n > (mine[bucket] or 0) - (inserted[bucket] or 0) then out[#out + 1] = bucket end
+  end
+  table.sort(out)
+  return out
+end
+
+local function deleted(live_db, old_db, live, words, inserted, count)
+  local buckets = buckets_with_deleted(live_db, old_db, live, words, inserted)
+  for first = 1, #buckets, BUCKETS_A_QUERY do
+    local list = table.concat(buckets, ",", first, math.min(first + BUCKETS_A_QUERY - 1, #buckets))
+    local where = (" FROM %s t WHERE %s IN (%s)"):format(live.from, words.bucket, list)
+    local there = {}
+    for _, row in ipairs(assert(live_db:query("SELECT " .. words.keys .. where))) do there[key_of(row, #live.keys)] = true end
+    for _, row in ipairs(assert(old_db:query("SELECT " .. words.row .. where))) do
+      if not there[key_of(row, #live.keys)] then count("deleted", 1, row) end
+    end
+  end
+end
+
+--- Counts what the live table has that the restored one has not, or differently.
+---@param live_db table in a transaction
+---@param old_db table the restored one, in a transaction
+---@param live table
+---@param columns string[] those that both have
+---@param snapshot string of the backup, as pg_current_snapshot() gave it
+---@param count fun(change: string, n: integer, row: table, restored?: table)
+function M.compare(live_db, old_db, live, columns, snapshot, count)
+  local words = words_of(live, columns)
+  local inserted = changed(live_db, old_db, live, columns, words, snapshot, count)
+  local new = 0
+  for _, n in pairs(inserted) do new = new + n end
+  local rows = "SELECT count(*) FROM " .. live.from
+  local mine, theirs = assert(live_db:value(rows)), assert(old_db:value(rows))
+  if theirs ~= mine - new then deleted(live_db, old_db, live, words, inserted, count) end
+end
+
+return M
