@@ -109,7 +109,7 @@ test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on 
 	$(Q)tests/run.sh
 
 demo: SCOPE = run,build,demo
-demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|dependency, POSTGRES=1)
+demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|incompatible|dependency, POSTGRES=1)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(BUILD)/engine playbooks/demo.lua $(if $(FAULT),--fault $(FAULT)) $(if $(POSTGRES),--postgres)
 

@@ -10,10 +10,10 @@ local traffic = require "traffic"
 -- What each fault calls for.
 local EXPECTED = {
   none = { "promoted", 0 }, errors = { "rolled_back", 4 }, slow = { "rolled_back", 4 }, crash = { "rolled_back", 4 }, smoke = { "rolled_back", 4 },
-  migration = { "rolled_back", 4 }, backup = { "aborted", 1 }, dependency = { "aborted", 1 },
+  migration = { "rolled_back", 4 }, backup = { "aborted", 1 }, dependency = { "aborted", 1 }, incompatible = { "aborted", 1 },
 }
 
-local FAULTS = { "none", "errors", "slow", "crash", "smoke", "backup", "migration", "dependency" }
+local FAULTS = { "none", "errors", "slow", "crash", "smoke", "backup", "migration", "incompatible", "dependency" }
 
 local MARK = "/this-is-a-demo-world"
 

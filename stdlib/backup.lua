@@ -226,6 +226,16 @@ function M.drill(options)
   return { seconds = seconds, tables = tables, rows = rows, copy = options.keep and copy or nil }
 end
 
+--- A database with the content of a kept copy, in which anything may be tried. Drop it with drop_copy.
+---@param copy table of drill with keep
+---@param url any the live database's address
+---@return { url: any, address: fun(other: any): any }? scratch, table? err address: the same database as another role's address reaches it
+function M.scratch(copy, url)
+  local driver, err = driver_of(url)
+  if not driver then return nil, err end
+  return driver.scratch(copy, url)
+end
+
 --- Drops a copy that a drill kept.
 ---@param copy table
 ---@param url any the database's address

@@ -63,7 +63,8 @@ M.venture = record {
   gates = list(M.check, "30.0: evidence that the deployment may begin"),
   environment = record({
     driver = { type = "string", one_of = { "process", "command" }, default = "process" },
-    command = list(STRING, "process: argv; {release}, {port}, {host} and {colour} are filled in"),
+    command = list(STRING, "process: argv; {release}, {port}, {host}, {colour} and {database} are filled in"),
+    database = text "the database's address as the application gets it: {database} in command",
     provision = list(STRING, "command: argv that makes a colour"),
     destroy = list(STRING, "command: argv that removes a colour"),
     alive = list(STRING, "command: argv that exits 0 while a colour lives"),
@@ -73,6 +74,7 @@ M.venture = record {
     start_timeout = number("seconds until a new colour must be healthy", 60, 1, 3600),
     stop_grace = number("seconds that a process has to end by itself", 10, 0, 600),
   }, { required = true }),
+  rehearsal = record { address = { type = "string", required = true, about = "where the old release runs on a migrated copy of the database, before the live one is migrated" } },
   migrations = record({
     folder = { type = "string", default = "migrations", about = "SQL files in the release's folder, applied in the order of their names" },
     table = table_name "schema_migrations",

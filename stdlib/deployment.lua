@@ -24,6 +24,7 @@ local SETTLE_S = 10 -- for connections to a restored database to be made anew
 local Deployment = {}
 Deployment.__index = Deployment
 require "deployment.watch" (Deployment)
+require "deployment.rehearsal" (Deployment)
 
 local function usage(message, next_step)
   error(core_err.new { code = "usage", op = "prepare", message = message, next = next_step }, 0)

@@ -1,7 +1,8 @@
 --- environment: where the two colours live. One interface, several drivers.
 --
 -- A driver is a module environment.<name> with open(config, context) that returns an object:
---   provision(colour, release) -> { address } | nil, err    makes the colour with that release
+--   provision(colour, release, database?) -> { address } | nil, err   makes the colour with that release; database: another than
+--                                                            the configured one, for a rehearsal
 --   destroy(colour) -> true | nil, err                       and proves that it is gone
 --   alive(colour) -> boolean, detail                         does it exist and run?
 --   release(colour) -> version | nil                         what was provisioned there last
@@ -32,7 +33,7 @@ function M.fill(argv, values)
   local out = {}
   for i, argument in ipairs(argv) do
     out[i] = argument:gsub("{([%w_]+)}", function(name)
-      if values[name] == nil then error(("there is no {%s} to fill in; known: release, folder, host, port, colour"):format(name), 0) end
+      if values[name] == nil then error(("there is no {%s} to fill in; known: release, folder, host, port, colour, database"):format(name), 0) end
       return values[name]
     end)
   end

@@ -28,6 +28,9 @@ M.bugs = {
 -- A migration that was meant to move budgets to another unit, and damages them.
 M.bad_migration = "UPDATE ventures SET budget_cents = budget_cents / 100;\n"
 
+-- A migration that tidies a name while the old release still uses it.
+M.incompatible_migration = "ALTER TABLE ventures RENAME COLUMN name TO title;\n"
+
 local function apply(text, changes)
   for _, change in ipairs(changes) do
     local first, last = text:find(change[1], 1, true)
@@ -43,6 +46,7 @@ function M.build(source, to, fault)
   local base = expect(files.read(source .. "/migrations/001_base.sql"))
   local second = expect(files.read(source .. "/migrations/002_plans.sql"))
   if fault == "migration" then second = second .. M.bad_migration end
+  if fault == "incompatible" then second = second .. M.incompatible_migration end
 
   local function write(version, text, migrations)
     expect(files.mkdir(to .. "/" .. version .. "/migrations"))

@@ -150,13 +150,13 @@ function M.build(folder, options)
   self.database = options.postgres and self:start_postgres() or ("sqlite:" .. folder .. "/demo.db")
   self.application_database = self.application_database or self.database
   self.addresses = { blue = "127.0.0.1:" .. net.free_port(), green = "127.0.0.1:" .. net.free_port() }
-  local ports = { public = net.free_port(), stand_ins = net.free_port(), mail = net.free_port(), log = net.free_port() }
+  local ports = { public = net.free_port(), stand_ins = net.free_port(), mail = net.free_port(), log = net.free_port(), rehearsal = net.free_port() }
   self.public = ("http://127.0.0.1:%d"):format(ports.public)
   self.admin_socket = folder .. "/haproxy.sock"
   self.environment_variables = {
     DEMO_DATABASE = self.database, DEMO_DATABASE_URL = self.application_database, DEMO_RELEASES = self.releases, DEMO_VAULT_TOKEN = "demo-vault-token",
     DEMO_STAND_INS = ("http://127.0.0.1:%d"):format(ports.stand_ins), DEMO_MAIL = ("smtp://127.0.0.1:%d"):format(ports.mail),
-    DEMO_PROXY = "127.0.0.1:" .. ports.public, DEMO_PUBLIC = self.public, DEMO_HAPROXY = self.admin_socket, DEMO_LOG_PORT = tostring(ports.log),
+    DEMO_PROXY = "127.0.0.1:" .. ports.public, DEMO_PUBLIC = self.public, DEMO_HAPROXY = self.admin_socket, DEMO_LOG_PORT = tostring(ports.log), DEMO_REHEARSAL = "127.0.0.1:" .. ports.rehearsal,
     DEMO_BLUE = self.addresses.blue, DEMO_GREEN = self.addresses.green, DEMO_BACKUPS = folder .. "/backups", DEMO_UPLOADS = folder .. "/uploads",
     DEMO_WORLD = folder, DEMO_LOGS = folder .. "/state/environment", DEMO_ENGINE = self.engine, DEMO_RULES = folder .. "/alerts.yml",
   }

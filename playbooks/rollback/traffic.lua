@@ -2,6 +2,9 @@
 -- old colour, its health is verified, error rates are watched, the new colour is retired.
 
 return function(run, d)
+  if d.migrated and d.label and d.label ~= "traffic-safe" then
+    fail("usage", ("%s does not work with the migrated schema (%s): traffic alone cannot go back"):format(d.old_version, d.label), { next = "Roll the database back." })
+  end
   step { "RB1 all traffic to " .. d.old, approve = false, run = function() return d:shift(0) end }
   step { "RB1 " .. d.old .. " is healthy", approve = false, run = function() return d:check(d.venture.health, d.old, "health check") end }
   step { "RB1 retire " .. d.new, approve = false, run = function() d:retire(d.new) end }

@@ -14,6 +14,14 @@ return function(run, d)
   if #pending > 0 then
     local names = {}
     for i, migration in ipairs(pending) do names[i] = migration.version end
+    -- Both colours will share the migrated database, and traffic alone can only go back to a release that lives with it.
+    if venture.rehearsal and d.warm_copy then
+      step("30.2.1 rehearsal: migrations and " .. d.old_version .. " on a copy of the database", function()
+        local rehearsed = d:rehearse(pending)
+        run:say(("%s: %s passes its smoke tests on the migrated copy"):format(rehearsed.label, d.old_version), "done")
+        return rehearsed
+      end)
+    end
     step {
       "30.2.1 run migrations", approve = true, args = { migrations = names }, deadline = venture.migrations.timeout,
       run = function()

@@ -242,6 +242,18 @@ function M.keep(copy, url)
   return with_admin(url, function(admin) return admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS false"):format(quoted(copy.name))) end)
 end
 
+--- A second database with the same content, in which anything may be tried; dropped like a copy.
+function M.scratch(copy, url)
+  local name = copy_prefix(copy.live) .. "try_" .. require("random").hex(4)
+  local ok, err = with_admin(url, function(admin)
+    local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE %s"):format(quoted(name), quoted(copy.name)))
+    if not made then return nil, problem end
+    return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(COPY_MARK)))
+  end)
+  if not ok then return failed(("the database %s could not be made"):format(name), err) end
+  return { name = name, live = copy.live, url = core.postgres_with_database(url, name), address = function(other) return core.postgres_with_database(other, name) end }
+end
+
 --- Drops what restore_beside made.
 function M.drop(copy, url)
   return with_admin(url, function(admin) return admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(copy.name))) end)

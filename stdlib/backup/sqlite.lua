@@ -76,6 +76,14 @@ end
 --- A copy is a file that nobody else knows of: nothing needs to be done to keep it as it is.
 function M.keep() return true end
 
+--- A second file with the same content, in which anything may be tried; removed like a copy.
+function M.scratch(copy)
+  local path = copy.path .. ".try"
+  local ok, err = files.copy(copy.path, path)
+  if not ok then return nil, err end
+  return { path = path, url = "sqlite:" .. path, address = function() return "sqlite:" .. path end }
+end
+
 --- Removes what restore_beside made.
 function M.drop(copy)
   for _, suffix in ipairs { "", "-wal", "-shm" } do

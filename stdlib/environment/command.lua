@@ -1,6 +1,6 @@
 --- environment.command: each colour is made and removed by a team's own commands.
 --
--- provision, destroy and alive are argv arrays; {release}, {folder}, {host}, {port} and {colour} are
+-- provision, destroy and alive are argv arrays; {release}, {folder}, {host}, {port}, {colour} and {database} are
 -- filled in. A command that exits 0 is believed only after `alive` has confirmed it.
 
 local core_err = require "core.err"
@@ -23,18 +23,19 @@ function M.open(config, context)
   return setmetatable({ config = config, context = context }, Command)
 end
 
-function Command:values(colour, release)
+function Command:values(colour, release, database)
   local host, port = self.addresses[colour]:match "^(.*):(%d+)$"
-  return { release = release and release.version or "", folder = release and release.folder or "", host = host, port = port, colour = colour }
+  return { release = release and release.version or "", folder = release and release.folder or "", host = host, port = port, colour = colour,
+    database = database or self.config.database }
 end
 
-function Command:run(what, colour, release)
-  return process.run { argv = environment.fill(self.config[what], self:values(colour, release)), cwd = self.context.folder,
+function Command:run(what, colour, release, database)
+  return process.run { argv = environment.fill(self.config[what], self:values(colour, release, database)), cwd = self.context.folder,
     env = self.config.env or {}, timeout = self.config.start_timeout }
 end
 
-function Command:provision(colour, release)
-  local result, err = self:run("provision", colour, release)
+function Command:provision(colour, release, database)
+  local result, err = self:run("provision", colour, release, database)
   if not result then return nil, err end
   if result.code ~= 0 then
     return nil, core_err.new { code = "process", op = "provision " .. colour, message = ("%s ended with %s: %s"):format(self.config.provision[1], tostring(result.code), result.stderr:sub(1, 300)) }

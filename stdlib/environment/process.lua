@@ -35,14 +35,15 @@ function Process:record(colour)
   return assert(json.decode(text))
 end
 
-function Process:provision(colour, release)
+function Process:provision(colour, release, database)
   local alive = self:alive(colour)
   if alive then
     return nil, core_err.new { code = "exists", op = "provision " .. colour, message = ("%s already runs (%s)"):format(colour, self:release(colour) or "unknown release"),
       next = "Destroy it first, or finish the deployment that made it." }
   end
   local host, port = self.addresses[colour]:match "^(.*):(%d+)$"
-  local argv = environment.fill(self.config.command, { release = release.version, folder = release.folder, host = host, port = port, colour = colour })
+  local argv = environment.fill(self.config.command, { release = release.version, folder = release.folder, host = host, port = port, colour = colour,
+    database = database or self.config.database })
   local ok, err = files.mkdir(self.context.state)
   if not ok then return nil, err end
   local log = ("%s/%s-%s.log"):format(self.context.state, colour, release.version)

@@ -10,7 +10,7 @@ stage30=playbooks/stage30.lua
 
 export DEMO_DATABASE=sqlite:$scratch/none.db DEMO_DATABASE_URL=sqlite:$scratch/none.db DEMO_RELEASES=$scratch/releases DEMO_VAULT_TOKEN=demo-vault-token \
   DEMO_STAND_INS=http://127.0.0.1:1 DEMO_MAIL=smtp://127.0.0.1:1 DEMO_PROXY=127.0.0.1:1 DEMO_PUBLIC=http://127.0.0.1:1 DEMO_HAPROXY=$scratch/no.sock \
-  DEMO_LOG_PORT=5140 DEMO_BLUE=127.0.0.1:1 DEMO_GREEN=127.0.0.1:2 DEMO_BACKUPS=$scratch/backups DEMO_UPLOADS=$scratch DEMO_LOGS=$scratch DEMO_WORLD=$scratch DEMO_ENGINE=$engine DEMO_RULES=$scratch/rules.yml
+  DEMO_LOG_PORT=5140 DEMO_REHEARSAL=127.0.0.1:3 DEMO_BLUE=127.0.0.1:1 DEMO_GREEN=127.0.0.1:2 DEMO_BACKUPS=$scratch/backups DEMO_UPLOADS=$scratch DEMO_LOGS=$scratch DEMO_WORLD=$scratch DEMO_ENGINE=$engine DEMO_RULES=$scratch/rules.yml
 mkdir -p "$scratch/releases/1.1"
 echo 'return 1' > "$scratch/releases/1.1/application.lua"
 

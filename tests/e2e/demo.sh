@@ -53,10 +53,12 @@ start override --overlay tests/e2e/ventures/override
 start command --overlay "$scratch/command"
 start pg_success --postgres
 start pg_migration --postgres --fault migration
+start incompatible --fault incompatible
+start pg_incompatible --postgres --fault incompatible
 start pg_backup --postgres --fault backup
 wait
 
-expect success 0 "$promoted"
+expect success 0 "$promoted" 'traffic-safe'
 expect errors 0 "$back" 'traffic rollback' 's from the first bad response to blue at 100 %'
 expect dependency 0 "$aborted" 'Stripe answered 503'
 expect slow 0 "$back" 'requests slower than 500 ms.*L1'
@@ -67,7 +69,9 @@ expect smoke 0 "$back" 'create, read, update, delete: step 5'
 expect override 0 "$promoted" '30.1.0 our own freeze check'
 expect command 0 "$promoted"
 expect pg_success 0 "$promoted"
-expect pg_migration 0 "$back" 'database rollback' 'lost in public.ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'
+expect pg_migration 0 "$back" 'database rollback' 'restored from the warm copy' 'lost in public.ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'
+expect incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
+expect pg_incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
 expect pg_backup 0 "$aborted" 'invalid page'
 
 leftovers=$(pgrep -fc "$scratch" || true)

@@ -51,12 +51,15 @@ return {
 
   environment = {
     driver = "process",
-    command = { env "DEMO_ENGINE", "{folder}/application.lua", "--port", "{port}", "--database", env "DEMO_DATABASE_URL" },
+    command = { env "DEMO_ENGINE", "{folder}/application.lua", "--port", "{port}", "--database", "{database}" },
+    database = env "DEMO_DATABASE_URL",
     addresses = { blue = env "DEMO_BLUE", green = env "DEMO_GREEN" },
     health = "/health",
     start_timeout = 20,
     stop_grace = 10,
   },
+
+  rehearsal = { address = env "DEMO_REHEARSAL" },
 
   traffic = {
     driver = "haproxy",
