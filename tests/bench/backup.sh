@@ -67,11 +67,11 @@ for db in bench many; do
     measure "$DIR/m.pg_restore" pg_restore -j2 -d target "$DIR/custom" || exit 1
     psql -Xqc 'DROP DATABASE target'
     path=$(echo "$DIR"/ours/*)
-    measure "$DIR/m.drill" "$ENGINE" -e "local d = assert(backup.drill { backup = '$path', database = '$(url $db)', keep = true }) assert(require('files').write('$DIR/copy', require('json').encode(d.copy)))" || exit 1
+    measure "$DIR/m.drill" "$ENGINE" -e "local d = assert(backup.drill { backup = '$path', database = '$(url $db)', keep = true }) assert(files.write('$DIR/copy', json.encode(d.copy)))" || exit 1
     compare_to "engine: verify, restore, compare every row" m.drill
     compare_to "pg_restore -j2" m.pg_restore
     ratio m.drill m.pg_restore "pg_restore -j2 (which compares nothing)"
-    "$ENGINE" -e "local d = { id = 'bench', name = require('json').decode(require('files').read '$DIR/copy').name, live = '$db', url = '' }
-local r = assert(backup.restore { backup = '$path', database = '$(url $db)', copy = d })
+    "$ENGINE" -e "local copy = assert(json.decode(assert(files.read '$DIR/copy')))
+local r = assert(backup.restore { backup = '$path', database = '$(url $db)', copy = copy })
 print(('  rollback to the warm copy: not available for %.0f ms; all of it with the loss counted %.1f s'):format(r.downtime_s * 1000, r.seconds))" || exit 1
 done
