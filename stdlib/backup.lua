@@ -77,7 +77,7 @@ local function take_into(folder, options, id)
   local manifest = { version = VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {} }
   if options.database then
     local driver = assert(driver_of(options.database))
-    local taken = assert(driver.take(options.database, folder, options.progress))
+    local taken = assert(driver.take(options.database, folder, options))
     manifest.database = { tables = json.array(taken.tables), info = taken.info }
     for name, one in pairs(taken.files) do manifest.files[name] = one end
   end
@@ -102,7 +102,10 @@ function M.take(options)
   if not ok then return nil, err end
   local manifest, checksum
   ok, err = pcall(function()
-    deadline(options.timeout or 3600, function() manifest, checksum = take_into(partial, options, id) end)
+    deadline(options.timeout or 3600, function()
+      manifest, checksum = take_into(partial, options, id)
+      assert(files.sync_tree(partial))
+    end)
     assert(files.rename(partial, final))
   end)
   if not ok then

@@ -60,6 +60,12 @@ function M.copy(from, to) return core.copy(from, to) end
 ---@usage local d = files.mkdtemp()  files.write(d .. "/a", "1")  assert(files.rename(d .. "/a", d .. "/b"))
 function M.rename(from, to) return core.rename(from, to) end
 
+--- Makes every file and folder of a tree durable, itself too.
+---@param path string
+---@return true? ok, table? err
+---@usage local d = files.mkdtemp()  assert(files.sync_tree(d))
+function M.sync_tree(path) return core.sync_tree(path) end
+
 --- The names in a folder, in order, without . and ..
 ---@param path string
 ---@return string[]? names, table? err

@@ -5,10 +5,8 @@
 #include "bind/b_err.h"
 #include "bind/b_secret.h"
 #include "core/backup_files.h"
-#include "core/backup_postgres.h"
 #include "core/backup_sqlite.h"
 #include "core/grant.h"
-#include "core/postgres_url.h"
 #include "core/work.h"
 
 #include <errno.h>
@@ -22,27 +20,16 @@ int luaopen_core_backup(lua_State *L);
 #define CALL_META "engine.backup.call"
 enum { CHUNK_BYTES = 256 << 10 };
 
-enum action {
-    SQLITE_COPY,
-    SQLITE_CHECK,
-    SQLITE_SUMS,
-    PACK,
-    UNPACK,
-    FILES_PACK,
-    FILES_UNPACK,
-    POSTGRES_OUT,
-    POSTGRES_IN
-};
+enum action { SQLITE_COPY, SQLITE_CHECK, SQLITE_SUMS, PACK, UNPACK, FILES_PACK, FILES_UNPACK };
 
 /* One call; the strings stay on the Lua stack. */
 struct call {
     struct work work;
     enum action action;
-    const char *a, *b, *c, *d, *sha256;
+    const char *a, *b, *sha256, *passphrase;
     int number;
     struct buf out;
     struct pack_result pack;
-    struct backup_copy copy;
     uint64_t count;
 };
 
@@ -52,7 +39,7 @@ static int pack_file(struct call *c, struct err *e)
     static _Thread_local char chunk[CHUNK_BYTES];
     int fd = open(c->a, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_errno(e, errno, "pack", "%s cannot be read", c->a);
-    int rc = pack_open(&writer, c->b, c->number, e);
+    int rc = pack_open(&writer, c->b, c->number, c->passphrase, e);
     ssize_t n = 0;
     while (rc == 0 && (n = read(fd, chunk, sizeof chunk)) > 0)
         rc = work_is_canceled(&c->work) ? err_set(e, ERR_CANCELED, "pack", "canceled")
@@ -69,7 +56,7 @@ static int unpack_file(struct call *c, struct err *e)
 {
     struct pack_reader *reader;
     static _Thread_local char chunk[CHUNK_BYTES];
-    int rc = pack_reader_open(&reader, c->a, c->sha256, e), fd = -1;
+    int rc = pack_reader_open(&reader, c->a, c->sha256, c->passphrase, e), fd = -1;
     if (rc != 0) return rc;
     if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
@@ -113,13 +100,10 @@ static int act(struct work *work, void *arg, struct err *e)
     case UNPACK:
         return unpack_file(c, e);
     case FILES_PACK:
-        return backup_files_pack(c->a, c->b, c->number, &work->canceled, &c->pack, &c->count, e);
+        return backup_files_pack(c->a, c->b, c->number, c->passphrase, &work->canceled, &c->pack, &c->count,
+                                 e);
     case FILES_UNPACK:
-        return backup_files_unpack(c->a, c->sha256, c->b, &c->count, e);
-    case POSTGRES_OUT:
-        return backup_postgres_out(c->a, c->b, c->c, c->d, c->number, &work->canceled, &c->copy, e);
-    case POSTGRES_IN:
-        return backup_postgres_in(c->a, c->b, c->c, c->d, c->sha256, &work->canceled, &c->count, e);
+        return backup_files_unpack(c->a, c->sha256, c->passphrase, c->b, &c->count, e);
     }
     return err_set(e, ERR_INTERNAL, "backup", "no such action");
 }
@@ -176,14 +160,7 @@ static int call_done(lua_State *L, int status, lua_KContext ctx)
         push_pack(L, &c->pack);
         set_integer(L, "entries", c->count);
         break;
-    case POSTGRES_OUT:
-        push_pack(L, &c->copy.pack);
-        set_integer(L, "rows", c->copy.rows);
-        lua_pushstring(L, c->copy.checksum);
-        lua_setfield(L, -2, "checksum");
-        break;
     case FILES_UNPACK:
-    case POSTGRES_IN:
         lua_pushinteger(L, (lua_Integer)c->count);
         break;
     default:
@@ -212,11 +189,8 @@ static struct call *push_call(lua_State *L, enum action action)
 static int check_grants(const struct grant *grant, const struct call *c, struct err *e)
 {
     if (grant == NULL) return 0;
-    bool is_postgres = c->action == POSTGRES_OUT || c->action == POSTGRES_IN;
-    int rc = is_postgres ? grant_check_url(grant, c->a, e) : grant_check_path(grant, c->a, false, true, e);
-    const char *other = is_postgres ? c->d : c->b;
-    if (rc == 0 && other != NULL) rc = grant_check_path(grant, other, c->action != POSTGRES_IN, true, e);
-    return rc;
+    int rc = grant_check_path(grant, c->a, false, true, e);
+    return rc == 0 && c->b != NULL ? grant_check_path(grant, c->b, true, true, e) : rc;
 }
 
 static int start(lua_State *L, struct call *c)
@@ -255,110 +229,53 @@ static int l_sqlite_sums(lua_State *L)
     return start(L, c);
 }
 
-/* backup.pack(from, to, level) -> { raw_bytes, bytes, sha256 } | nil, err */
+static const char *opt_passphrase(lua_State *L, int index)
+{
+    return lua_isnoneornil(L, index) ? NULL : secret_check_text(L, index, NULL);
+}
+
+/* backup.pack(from, to, level, passphrase | nil) -> { raw_bytes, bytes, sha256 } | nil, err */
 static int l_pack(lua_State *L)
 {
     struct call *c = push_call(L, PACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
     c->number = (int)luaL_optinteger(L, 3, 3);
+    c->passphrase = opt_passphrase(L, 4);
     return start(L, c);
 }
 
-/* backup.unpack(from, to | nil, sha256 | nil) -> { raw_bytes } | nil, err */
+/* backup.unpack(from, to | nil, sha256 | nil, passphrase | nil) -> { raw_bytes } | nil, err */
 static int l_unpack(lua_State *L)
 {
     struct call *c = push_call(L, UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_optstring(L, 2, NULL);
     c->sha256 = luaL_optstring(L, 3, NULL);
+    c->passphrase = opt_passphrase(L, 4);
     return start(L, c);
 }
 
-/* backup.files_pack(tree, to, level) -> { raw_bytes, bytes, sha256, entries } | nil, err */
+/* backup.files_pack(tree, to, level, passphrase | nil) -> { raw_bytes, bytes, sha256, entries } | nil, err */
 static int l_files_pack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_PACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
     c->number = (int)luaL_optinteger(L, 3, 3);
+    c->passphrase = opt_passphrase(L, 4);
     return start(L, c);
 }
 
-/* backup.files_unpack(from, into, sha256 | nil) -> entries | nil, err */
+/* backup.files_unpack(from, into, sha256 | nil, passphrase | nil) -> entries | nil, err */
 static int l_files_unpack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
     c->sha256 = luaL_optstring(L, 3, NULL);
+    c->passphrase = opt_passphrase(L, 4);
     return start(L, c);
-}
-
-/* backup.postgres_out(url, snapshot | nil, statement, to | nil, level) -> { rows, checksum, raw_bytes, bytes,
- * sha256 } | nil, err */
-static int l_postgres_out(lua_State *L)
-{
-    struct call *c = push_call(L, POSTGRES_OUT);
-    c->a = secret_check_text(L, 1, NULL);
-    c->b = luaL_optstring(L, 2, NULL);
-    c->c = luaL_checkstring(L, 3);
-    c->d = luaL_optstring(L, 4, NULL);
-    c->number = (int)luaL_optinteger(L, 5, 3);
-    if (c->b != NULL && strspn(c->b, "0123456789ABCDEFabcdef-") != strlen(c->b))
-        return luaL_argerror(L, 2, "no snapshot's name");
-    return start(L, c);
-}
-
-/* backup.postgres_in(url, before | nil, statement, from, sha256 | nil) -> rows | nil, err */
-static int l_postgres_in(lua_State *L)
-{
-    struct call *c = push_call(L, POSTGRES_IN);
-    c->a = secret_check_text(L, 1, NULL);
-    c->b = luaL_optstring(L, 2, NULL);
-    c->c = luaL_checkstring(L, 3);
-    c->d = luaL_checkstring(L, 4);
-    c->sha256 = luaL_optstring(L, 5, NULL);
-    return start(L, c);
-}
-
-/* backup.postgres_environment(url) -> table of libpq's environment variables; the password is a secret */
-static int l_postgres_environment(lua_State *L)
-{
-    struct buf pairs = BUF_INIT;
-    struct err e;
-    int rc = postgres_url_environment(secret_check_text(L, 1, NULL), &pairs, &e);
-    lua_pushlstring(L, buf_str(&pairs), pairs.len); /* owned by Lua before anything can raise */
-    buf_release(&pairs);
-    if (rc != 0) return err_raise(L, &e);
-    size_t len;
-    const char *at = lua_tolstring(L, -1, &len), *end = at + len;
-    lua_newtable(L);
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
-        if (strcmp(at, "PGPASSWORD") == 0)
-            secret_push(L, value, strlen(value), "database password");
-        else
-            lua_pushstring(L, value);
-        lua_setfield(L, -2, at);
-        at = value + strlen(value) + 1;
-    }
-    return 1;
-}
-
-/* backup.postgres_with_database(url, name) -> url, a secret if it was one */
-static int l_postgres_with_database(lua_State *L)
-{
-    struct buf url = BUF_INIT;
-    struct err e;
-    int rc = postgres_url_with_database(secret_check_text(L, 1, NULL), luaL_checkstring(L, 2), &url, &e);
-    lua_pushlstring(L, buf_str(&url), url.len);
-    buf_release(&url);
-    if (rc != 0) return err_raise(L, &e);
-    size_t len;
-    const char *text = lua_tolstring(L, -1, &len);
-    if (secret_is(L, 1)) secret_push(L, text, len, "database url");
-    return 1;
 }
 
 int luaopen_core_backup(lua_State *L)
@@ -371,10 +288,6 @@ int luaopen_core_backup(lua_State *L)
         {"unpack", l_unpack},
         {"files_pack", l_files_pack},
         {"files_unpack", l_files_unpack},
-        {"postgres_out", l_postgres_out},
-        {"postgres_in", l_postgres_in},
-        {"postgres_environment", l_postgres_environment},
-        {"postgres_with_database", l_postgres_with_database},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, CALL_META)) {

@@ -109,6 +109,12 @@ static int act_copy(struct job *job, struct err *e)
     return rc ? rc : files_copy(job->path, job->other, e);
 }
 
+static int act_sync_tree(struct job *job, struct err *e)
+{
+    int rc = may_read(job, e);
+    return rc ? rc : files_sync_tree(job->path, e);
+}
+
 static int act_rename(struct job *job, struct err *e)
 {
     int rc = may_replace(job, job->path, e);
@@ -349,6 +355,7 @@ static const struct {
     {{"remove_tree", act_remove_tree, NULL}, path_only},
     {{"copy", act_copy, NULL}, two_paths},
     {{"rename", act_rename, NULL}, two_paths},
+    {{"sync_tree", act_sync_tree, NULL}, path_only},
     {{"link", act_symlink, NULL}, two_paths},
     {{"stat", act_stat, push_stat}, path_and_flag},
     {{"sha256", act_sha256, push_digest}, path_only},

@@ -73,12 +73,12 @@ static int walk(struct archive *disk, struct archive *tar, const char *tree, cha
     return rc;
 }
 
-int backup_files_pack(const char *tree, const char *to, int level, atomic_bool *canceled,
-                      struct pack_result *out, uint64_t *entries, struct err *e)
+int backup_files_pack(const char *tree, const char *to, int level, const char *passphrase,
+                      atomic_bool *canceled, struct pack_result *out, uint64_t *entries, struct err *e)
 {
     struct sink sink = {.e = e};
     int rc = lazy_archive(e);
-    if (rc == 0) rc = pack_open(&sink.pack, to, level, e);
+    if (rc == 0) rc = pack_open(&sink.pack, to, level, passphrase, e);
     if (rc != 0) return rc;
     char *chunk = mem_alloc(CHUNK_BYTES);
     struct archive *tar = archive_write_new(), *disk = archive_read_disk_new();
@@ -156,8 +156,8 @@ static int extract_all(struct archive *tar, struct archive *disk, const char *fr
     }
 }
 
-int backup_files_unpack(const char *from, const char *expected_sha256, const char *into, uint64_t *entries,
-                        struct err *e)
+int backup_files_unpack(const char *from, const char *expected_sha256, const char *passphrase,
+                        const char *into, uint64_t *entries, struct err *e)
 {
     err_clear(e);
     int rc = lazy_archive(e);
@@ -166,7 +166,7 @@ int backup_files_unpack(const char *from, const char *expected_sha256, const cha
     if (source == NULL) return err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
     source->e = e;
     *entries = 0;
-    rc = pack_reader_open(&source->pack, from, expected_sha256, e);
+    rc = pack_reader_open(&source->pack, from, expected_sha256, passphrase, e);
     if (rc != 0) {
         mem_free(source);
         return rc;

@@ -9,10 +9,10 @@
 
 #include <stdatomic.h>
 
-int backup_files_pack(const char *tree, const char *to, int level, atomic_bool *canceled,
-                      struct pack_result *out, uint64_t *entries, struct err *e);
+int backup_files_pack(const char *tree, const char *to, int level, const char *passphrase,
+                      atomic_bool *canceled, struct pack_result *out, uint64_t *entries, struct err *e);
 /* `into` must be an existing folder. */
-int backup_files_unpack(const char *from, const char *expected_sha256, const char *into, uint64_t *entries,
-                        struct err *e);
+int backup_files_unpack(const char *from, const char *expected_sha256, const char *passphrase,
+                        const char *into, uint64_t *entries, struct err *e);
 
 #endif

@@ -64,15 +64,6 @@ static int connect_to(const char *url, const char *what, PGconn **out, struct er
     return rc;
 }
 
-static int begin_snapshot(PGconn *conn, const char *snapshot, const char *what, struct err *e)
-{
-    char statement[256];
-    int rc = run(conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", what, e);
-    if (rc != 0 || snapshot == NULL) return rc;
-    snprintf(statement, sizeof statement, "SET TRANSACTION SNAPSHOT '%.100s'", snapshot);
-    return run(conn, statement, what, e);
-}
-
 /* Lines on their way to the compressor, which is better fed with more than one at a time. */
 struct gathered {
     struct pack_writer *pack; /* NULL: nothing is written */
@@ -99,7 +90,7 @@ static int gather(struct gathered *g, const char *line, size_t n, struct err *e)
 }
 
 static int drain(PGconn *conn, const char *statement, struct pack_writer *pack, struct rowsum *sum,
-                 atomic_bool *canceled, struct err *e)
+                 const atomic_bool *canceled, struct err *e)
 {
     static _Thread_local struct gathered g;
     char *line;
@@ -123,30 +114,24 @@ static int drain(PGconn *conn, const char *statement, struct pack_writer *pack, 
     return status == PGRES_COMMAND_OK ? 0 : failed(conn, "copy out", statement, e);
 }
 
-int backup_postgres_out(const char *url, const char *snapshot, const char *statement, const char *to,
-                        int level, atomic_bool *canceled, struct backup_copy *out, struct err *e)
+static int copy_out(PGconn *conn, const struct backup_session *session, struct backup_step *step,
+                    const atomic_bool *canceled, struct err *e)
 {
-    PGconn *conn;
     struct pack_writer *pack = NULL;
     struct rowsum sum = {0};
-    int rc = connect_to(url, "copy out", &conn, e);
-    if (rc != 0) return rc;
-    memset(out, 0, sizeof *out);
-    rc = begin_snapshot(conn, snapshot, "copy out", e);
-    if (rc == 0 && to != NULL) rc = pack_open(&pack, to, level, e);
-    if (rc == 0) rc = begin_copy(conn, statement, PGRES_COPY_OUT, "copy out", e);
-    if (rc == 0) rc = drain(conn, statement, pack, &sum, canceled, e);
+    int rc = step->path ? pack_open(&pack, step->path, session->level, session->passphrase, e) : 0;
+    if (rc == 0) rc = begin_copy(conn, step->statement, PGRES_COPY_OUT, "copy out", e);
+    if (rc == 0) rc = drain(conn, step->statement, pack, &sum, canceled, e);
     if (rc == 0 && pack != NULL)
-        rc = pack_close(pack, &out->pack, e);
+        rc = pack_close(pack, &step->pack, e);
     else
         pack_abandon(pack);
-    rowsum_text(&sum, out->checksum);
-    out->rows = sum.rows;
-    PQfinish(conn);
+    rowsum_text(&sum, step->checksum);
+    step->rows = sum.rows;
     return rc;
 }
 
-static int feed(PGconn *conn, const char *statement, struct pack_reader *pack, atomic_bool *canceled,
+static int feed(PGconn *conn, const char *statement, struct pack_reader *pack, const atomic_bool *canceled,
                 struct err *e)
 {
     char *chunk = malloc(CHUNK_BYTES);
@@ -173,29 +158,56 @@ static int end_copy(PGconn *conn, const char *statement, uint64_t *rows, struct 
     return ok ? 0 : failed(conn, "copy in", statement, e);
 }
 
-int backup_postgres_in(const char *url, const char *before, const char *statement, const char *from,
-                       const char *expected_sha256, atomic_bool *canceled, uint64_t *rows, struct err *e)
+static int copy_in(PGconn *conn, const struct backup_session *session, struct backup_step *step,
+                   const atomic_bool *canceled, struct err *e)
+{
+    struct pack_reader *pack;
+    int rc = pack_reader_open(&pack, step->path, step->sha256, session->passphrase, e);
+    if (rc != 0) return rc;
+    rc = begin_copy(conn, step->statement, PGRES_COPY_IN, "copy in", e);
+    if (rc == 0) rc = feed(conn, step->statement, pack, canceled, e);
+    /* Closing the connection without COMMIT takes everything back: that is the way out of every failure. */
+    struct err end;
+    int ended = pack_reader_close(pack, rc == 0, &end);
+    if (rc == 0 && ended != 0) {
+        *e = end;
+        rc = ended;
+    }
+    return rc == 0 ? end_copy(conn, step->statement, &step->rows, e) : rc;
+}
+
+static int look(const struct backup_step *step, struct err *e)
+{
+    const char *name = step->name ? step->name : step->statement;
+    if (step->wanted_rows >= 0 && step->rows != (uint64_t)step->wanted_rows)
+        return err_set(e, ERR_BACKUP_MISMATCH, "compare", "table %.200s: %llu rows; the backup has %lld",
+                       name, (unsigned long long)step->rows, (long long)step->wanted_rows);
+    if (step->wanted != NULL && strcmp(step->wanted, step->checksum) != 0)
+        return err_set(e, ERR_BACKUP_MISMATCH, "compare",
+                       "table %.200s: the rows have the checksum %s; those of the backup %s", name,
+                       step->checksum, step->wanted);
+    return 0;
+}
+
+int backup_postgres_run(const struct backup_session *session, struct backup_step *steps, size_t n,
+                        const atomic_bool *canceled, struct err *e)
 {
     PGconn *conn;
-    struct pack_reader *pack = NULL;
-    int rc = connect_to(url, "copy in", &conn, e);
+    int rc = connect_to(session->url, "backup", &conn, e);
     if (rc != 0) return rc;
-    rc = run(conn, "BEGIN", "copy in", e);
-    if (rc == 0 && before != NULL) rc = run(conn, before, "copy in", e);
-    if (rc == 0) rc = pack_reader_open(&pack, from, expected_sha256, e);
-    if (rc == 0) rc = begin_copy(conn, statement, PGRES_COPY_IN, "copy in", e);
-    if (rc == 0) rc = feed(conn, statement, pack, canceled, e);
-    /* Closing the connection without COMMIT takes everything back: that is the way out of every failure. */
-    if (pack != NULL) {
-        struct err end;
-        int ended = pack_reader_close(pack, rc == 0, &end);
-        if (rc == 0 && ended != 0) {
-            *e = end;
-            rc = ended;
-        }
+    rc = run(conn, session->begin, "backup", e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        struct backup_step *step = &steps[i];
+        if (atomic_load(canceled))
+            rc = err_set(e, ERR_CANCELED, "backup", "canceled");
+        else if (step->kind == BACKUP_SQL)
+            rc = run(conn, step->statement, "backup", e);
+        else
+            rc = step->kind == BACKUP_OUT ? copy_out(conn, session, step, canceled, e)
+                                          : copy_in(conn, session, step, canceled, e);
+        if (rc == 0 && step->kind != BACKUP_SQL) rc = look(step, e);
     }
-    if (rc == 0) rc = end_copy(conn, statement, rows, e);
-    if (rc == 0) rc = run(conn, "COMMIT", "copy in", e);
+    if (rc == 0) rc = run(conn, "COMMIT", "backup", e);
     PQfinish(conn);
     return rc;
 }

@@ -1,6 +1,6 @@
-/* backup_postgres: one table's rows out of PostgreSQL and back in, as COPY text through zstd. Blocking, each
- * call on a connection of its own; made for worker threads. Which tables, in which order and within
- * which snapshot is decided above. */
+/* backup_postgres: rows out of PostgreSQL and back in, as COPY text through pack. Blocking, on a connection
+ * of its own; made for worker threads. Which tables, in which order and within which snapshot is decided
+ * above. */
 #ifndef ENGINE_CORE_BACKUP_POSTGRES_H
 #define ENGINE_CORE_BACKUP_POSTGRES_H
 
@@ -8,21 +8,36 @@
 #include "core/rowsum.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 
-struct backup_copy {
-    struct pack_result pack;
-    uint64_t rows;
-    char checksum[33]; /* of the rows' COPY text lines, see rowsum.h */
+enum backup_step_kind {
+    BACKUP_SQL, /* statements without rows */
+    BACKUP_OUT, /* COPY ... TO STDOUT, into path; path NULL: only counts and sums */
+    BACKUP_IN,  /* COPY ... FROM STDIN, from path */
 };
 
-/* Runs `COPY ... TO STDOUT` (statement) within the exported snapshot (NULL: none). to NULL: only counts and
- * sums. */
-int backup_postgres_out(const char *url, const char *snapshot, const char *statement, const char *to,
-                        int level, atomic_bool *canceled, struct backup_copy *out, struct err *e);
+struct backup_step {
+    enum backup_step_kind kind;
+    const char *statement, *path;
+    const char *sha256;      /* BACKUP_IN: what the file must be; NULL: not looked at */
+    int64_t wanted_rows;     /* BACKUP_IN, BACKUP_OUT: another number is a mismatch; -1: any */
+    const char *wanted;      /* BACKUP_OUT: another checksum is a mismatch; NULL: any */
+    const char *name;        /* of the table, for messages; may be NULL */
+    struct pack_result pack; /* set for BACKUP_OUT with a path */
+    uint64_t rows;           /* set */
+    char checksum[33];       /* set for BACKUP_OUT: of the rows' COPY text lines, see rowsum.h */
+};
 
-/* Runs before (statements, may be NULL) and `COPY ... FROM STDIN` (statement) with the file's content in one
- * transaction; nothing is committed unless the file was whole and its hash is the expected one. */
-int backup_postgres_in(const char *url, const char *before, const char *statement, const char *from,
-                       const char *expected_sha256, atomic_bool *canceled, uint64_t *rows, struct err *e);
+struct backup_session {
+    const char *url;
+    const char *begin;      /* statements that begin the transaction in which all steps run */
+    int level;              /* of zstd */
+    const char *passphrase; /* of the files; NULL: they are not encrypted */
+};
+
+/* Runs the steps in one transaction. The first failure ends it, and nothing was changed; files that were
+ * written before it stay. */
+int backup_postgres_run(const struct backup_session *session, struct backup_step *steps, size_t n,
+                        const atomic_bool *canceled, struct err *e);
 
 #endif

@@ -41,6 +41,8 @@ int files_symlink(const char *target, const char *path, bool replace, struct err
 int files_rename(const char *from, const char *to, struct err *e);
 /* Makes a change of names in the folder that holds path durable. */
 int files_sync_folder_of(const char *path, struct err *e);
+/* Makes every file and folder of a tree durable, itself too. */
+int files_sync_tree(const char *path, struct err *e);
 int files_realpath(const char *path, char out[PATH_MAX], struct err *e);
 
 struct files_stat {

@@ -183,6 +183,43 @@ int files_rename(const char *from, const char *to, struct err *e)
     return files_sync_folder_of(to, e);
 }
 
+static int sync_below(int fd, const char *path, int depth, struct err *e)
+{
+    DIR *dir = depth < MAX_DEPTH ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        close(fd);
+        return err_set(e, ERR_LIMIT, "sync", "%.300s is nested too deeply", path);
+    }
+    int rc = 0;
+    struct dirent *entry;
+    for (errno = 0; rc == 0 && (entry = readdir(dir)) != NULL; errno = 0) {
+        if (is_dots(entry->d_name)) continue;
+        int one = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        struct stat st;
+        if (one < 0 && errno == ELOOP) continue; /* a link lives in its folder */
+        if (one < 0 || fstat(one, &st) != 0) {
+            rc = err_errno(e, errno, "sync", "%.200s in %.200s cannot be opened", entry->d_name, path);
+        } else if (S_ISDIR(st.st_mode)) {
+            rc = sync_below(one, path, depth + 1, e);
+            continue; /* which closed it */
+        } else if (S_ISREG(st.st_mode) && fsync(one) != 0) {
+            rc = err_errno(e, errno, "sync", "%.200s in %.200s cannot be made durable", entry->d_name, path);
+        }
+        if (one >= 0) close(one);
+    }
+    if (rc == 0 && fsync(dirfd(dir)) != 0)
+        rc = err_errno(e, errno, "sync", "%.300s cannot be made durable", path);
+    closedir(dir);
+    return rc;
+}
+
+int files_sync_tree(const char *path, struct err *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) return err_errno(e, errno, "sync", "%.300s cannot be opened", path);
+    return sync_below(fd, path, 0, e);
+}
+
 int files_realpath(const char *path, char out[PATH_MAX], struct err *e)
 {
     if (realpath(path, out) != NULL) return 0;

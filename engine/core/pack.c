@@ -12,10 +12,15 @@
 
 enum { BUFFER_BYTES = 256 << 10 };
 
+enum { SALT_BYTES = 8, KEY_BYTES = 32, COUNTER_BYTES = 16, ROUNDS = 10000 };
+
+static const char MAGIC[] = "Salted__";
+
 struct pack_writer {
     int fd;
     char *path;
     ZSTD_CCtx *zstd;
+    EVP_CIPHER_CTX *cipher; /* NULL: not encrypted */
     EVP_MD_CTX *hash;
     struct pack_result result;
     char out[BUFFER_BYTES];
@@ -25,6 +30,7 @@ struct pack_reader {
     int fd;
     char *path;
     ZSTD_DCtx *zstd;
+    EVP_CIPHER_CTX *cipher; /* NULL: not encrypted */
     EVP_MD_CTX *hash;
     ZSTD_inBuffer in;
     size_t hint; /* what zstd wants next; 0: a frame is complete */
@@ -51,16 +57,51 @@ static void hex_digest(EVP_MD_CTX *hash, char hex[65])
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
+/* Counter mode: the same keystream encrypts and decrypts. */
+static EVP_CIPHER_CTX *new_cipher(const char *passphrase, const unsigned char salt[SALT_BYTES])
+{
+    unsigned char derived[KEY_BYTES + COUNTER_BYTES];
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    bool ok = cipher != NULL &&
+              PKCS5_PBKDF2_HMAC(passphrase, (int)strlen(passphrase), salt, SALT_BYTES, ROUNDS, EVP_sha256(),
+                                sizeof derived, derived) &&
+              EVP_EncryptInit_ex(cipher, EVP_aes_256_ctr(), NULL, derived, derived + KEY_BYTES);
+    explicit_bzero(derived, sizeof derived);
+    if (ok) return cipher;
+    if (cipher != NULL) EVP_CIPHER_CTX_free(cipher);
+    return NULL;
+}
+
+static void apply_cipher(EVP_CIPHER_CTX *cipher, char *bytes, size_t n)
+{
+    int len;
+    if (cipher != NULL)
+        EVP_EncryptUpdate(cipher, (unsigned char *)bytes, &len, (const unsigned char *)bytes, (int)n);
+}
+
 static void free_writer(struct pack_writer *w)
 {
     ZSTD_freeCCtx(w->zstd);
+    if (w->cipher != NULL) EVP_CIPHER_CTX_free(w->cipher);
     if (w->hash != NULL) EVP_MD_CTX_free(w->hash);
     if (w->fd >= 0) close(w->fd);
     mem_free(w->path);
     mem_free(w);
 }
 
-int pack_open(struct pack_writer **out, const char *path, int level, struct err *e)
+static int write_out(struct pack_writer *w, const char *bytes, size_t n, struct err *e);
+
+static int begin_cipher(struct pack_writer *w, const char *passphrase, struct err *e)
+{
+    char head[sizeof MAGIC - 1 + SALT_BYTES];
+    unsigned char *salt = (unsigned char *)head + sizeof MAGIC - 1;
+    memcpy(head, MAGIC, sizeof MAGIC - 1);
+    if (RAND_bytes(salt, SALT_BYTES) != 1 || (w->cipher = new_cipher(passphrase, salt)) == NULL)
+        return err_set(e, ERR_INTERNAL, "pack", "%s cannot be encrypted", w->path);
+    return write_out(w, head, sizeof head, e);
+}
+
+int pack_open(struct pack_writer **out, const char *path, int level, const char *passphrase, struct err *e)
 {
     int rc = lazy_crypto(e);
     if (rc != 0) return rc;
@@ -81,10 +122,13 @@ int pack_open(struct pack_writer **out, const char *path, int level, struct err 
         rc = err_errno(e, errno, "pack", "%s cannot be written", path);
         goto failed;
     }
+    if (passphrase != NULL) rc = begin_cipher(w, passphrase, e);
+    if (rc != 0) goto failed;
     *out = w;
     return 0;
 
 failed:
+    if (w->fd >= 0) unlink(path);
     free_writer(w);
     return rc;
 }
@@ -111,6 +155,7 @@ static int compress(struct pack_writer *w, const void *bytes, size_t n, ZSTD_End
         size_t left = ZSTD_compressStream2(w->zstd, &out, &in, mode);
         if (ZSTD_isError(left))
             return err_set(e, ERR_IO, "pack", "%s: zstd: %s", w->path, ZSTD_getErrorName(left));
+        apply_cipher(w->cipher, w->out, out.pos);
         int rc = write_out(w, w->out, out.pos, e);
         if (rc != 0) return rc;
         if (mode == ZSTD_e_end ? left == 0 : in.pos == in.size) return 0;
@@ -126,7 +171,7 @@ int pack_write(struct pack_writer *w, const void *bytes, size_t n, struct err *e
 int pack_close(struct pack_writer *w, struct pack_result *out, struct err *e)
 {
     int rc = compress(w, "", 0, ZSTD_e_end, e);
-    if (rc == 0 && fsync(w->fd) != 0) rc = err_errno(e, errno, "pack", "%s cannot be made durable", w->path);
+    if (rc == 0) sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* begins to write; waits for nothing */
     hex_digest(w->hash, w->result.sha256);
     *out = w->result;
     if (rc != 0) unlink(w->path);
@@ -144,13 +189,41 @@ void pack_abandon(struct pack_writer *w)
 static void free_reader(struct pack_reader *r)
 {
     ZSTD_freeDCtx(r->zstd);
+    if (r->cipher != NULL) EVP_CIPHER_CTX_free(r->cipher);
     if (r->hash != NULL) EVP_MD_CTX_free(r->hash);
     if (r->fd >= 0) close(r->fd);
     mem_free(r->path);
     mem_free(r);
 }
 
-int pack_reader_open(struct pack_reader **out, const char *path, const char *expected_sha256, struct err *e)
+/* Reads exactly n bytes unless the file ends before. */
+static ssize_t read_full(int fd, char *room, size_t n)
+{
+    size_t have = 0;
+    while (have < n) {
+        ssize_t got = read(fd, room + have, n - have);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        have += (size_t)got;
+    }
+    return (ssize_t)have;
+}
+
+static int read_salt(struct pack_reader *r, const char *passphrase, struct err *e)
+{
+    char head[sizeof MAGIC - 1 + SALT_BYTES];
+    ssize_t n = read_full(r->fd, head, sizeof head);
+    if (n < 0) return err_errno(e, errno, "unpack", "%s cannot be read", r->path);
+    if (n < (ssize_t)sizeof head || memcmp(head, MAGIC, sizeof MAGIC - 1) != 0)
+        return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s is not encrypted, or cut off", r->path);
+    EVP_DigestUpdate(r->hash, head, sizeof head);
+    r->cipher = new_cipher(passphrase, (unsigned char *)head + sizeof MAGIC - 1);
+    return r->cipher != NULL ? 0 : err_set(e, ERR_INTERNAL, "unpack", "%s cannot be decrypted", r->path);
+}
+
+int pack_reader_open(struct pack_reader **out, const char *path, const char *expected_sha256,
+                     const char *passphrase, struct err *e)
 {
     int rc = lazy_crypto(e);
     if (rc != 0) return rc;
@@ -164,6 +237,7 @@ int pack_reader_open(struct pack_reader **out, const char *path, const char *exp
         rc = err_errno(e, errno, "unpack", "%s cannot be read", path);
     else if (r->path == NULL || r->zstd == NULL || r->hash == NULL)
         rc = err_set(e, ERR_MEMORY, "unpack", "no memory to read %s", path);
+    if (rc == 0 && passphrase != NULL) rc = read_salt(r, passphrase, e);
     if (rc != 0) {
         free_reader(r);
         return rc;
@@ -182,6 +256,7 @@ static int fill(struct pack_reader *r, struct err *e)
     if (n < 0) return err_errno(e, errno, "unpack", "%s cannot be read", r->path);
     r->eof = n == 0;
     EVP_DigestUpdate(r->hash, r->buffer, (size_t)n);
+    apply_cipher(r->cipher, r->buffer, (size_t)n);
     r->in = (ZSTD_inBuffer){r->buffer, (size_t)n, 0};
     return 0;
 }

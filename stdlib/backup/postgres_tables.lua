@@ -1,10 +1,13 @@
 --- backup.postgres_tables: what of a PostgreSQL database is rows, and in which pieces they are copied.
 
-local core = require "core.backup"
+local core = require "core.backup_postgres"
+local core_err = require "core.err"
+local task = require "task"
 
 local M = {}
 
 local CHUNK_BLOCKS = 8192 -- 64 MB of pages a piece
+local BATCH_BLOCKS, BATCH_PIECES = 1024, 40 -- small tables share a connection: opening one takes longer than reading them
 
 function M.quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 function M.literal(text) return "'" .. text:gsub("'", "''") .. "'" end
@@ -46,11 +49,28 @@ function M.copy_out(one, index)
 end
 
 --- Every piece of every table, in order.
----@return { table: table, index: integer }[]
+---@return { table: table, index: integer, blocks: integer }[]
 function M.pieces(tables)
   local out = {}
   for _, one in ipairs(tables) do
-    for index = 1, one.columns and one.pieces or 0 do out[#out + 1] = { table = one, index = index } end
+    for index = 1, one.columns and one.pieces or 0 do out[#out + 1] = { table = one, index = index, blocks = one.blocks // one.pieces } end
+  end
+  return out
+end
+
+--- Groups pieces for one connection each, the largest first.
+---@param pieces { blocks: integer }[]
+---@return table[][]
+---@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)
+function M.batches(pieces)
+  local sorted, out, batch, blocks = table.move(pieces, 1, #pieces, 1, {}), {}, nil, 0
+  table.sort(sorted, function(a, b) return a.blocks > b.blocks end)
+  for _, piece in ipairs(sorted) do
+    if not batch or blocks + piece.blocks > BATCH_BLOCKS or #batch == BATCH_PIECES then
+      batch, blocks = {}, 0
+      out[#out + 1] = batch
+    end
+    batch[#batch + 1], blocks = piece, blocks + piece.blocks
   end
   return out
 end
@@ -76,12 +96,44 @@ end
 function M.sums(url, tables, workers)
   local sums = {}
   for _, one in ipairs(tables) do sums[one.full_name] = { rows = 0, checksum = ("0"):rep(32) } end
-  require("task").map(M.pieces(tables), function(piece)
-    local found = assert(core.postgres_out(url, nil, M.copy_out(piece.table, piece.index), nil, 1))
-    local sum = sums[piece.table.full_name]
-    sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
+  task.map(M.batches(M.pieces(tables)), function(batch)
+    local steps = {}
+    for i, piece in ipairs(batch) do steps[i] = { out = M.copy_out(piece.table, piece.index), name = piece.table.full_name } end
+    for i, found in ipairs(assert(core.run(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", steps))) do
+      local sum = sums[batch[i].table.full_name]
+      sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
+    end
   end, { limit = workers })
   return sums
+end
+
+local function mismatch(message) error(core_err.new { code = "backup_mismatch", op = "compare", message = message }, 0) end
+
+--- The number of large objects and a checksum of their content.
+---@param db table
+---@return { count: integer, checksum: string }
+function M.large_objects(db)
+  return assert(db:one "SELECT count(*) AS count, coalesce(md5(string_agg(oid::text || md5(lo_get(oid)), ',' ORDER BY oid)), '') AS checksum FROM pg_largeobject_metadata")
+end
+
+--- Compares every table of a database with a manifest; raises backup_mismatch, which names the table.
+---@param manifest table
+---@param db table a connection to the database
+---@param url any its address
+---@param workers integer
+function M.compare(manifest, db, url, workers)
+  local sums = M.sums(url, M.list(db), workers)
+  for _, one in ipairs(manifest.database.tables) do
+    local found = sums[one.name]
+    if not found then mismatch(("table %s is not there"):format(one.name)) end
+    if found.rows ~= one.rows or found.checksum ~= one.checksum then
+      mismatch(("table %s: %d rows, checksum %s; the backup has %d rows, checksum %s"):format(one.name, found.rows, found.checksum, one.rows, one.checksum))
+    end
+  end
+  local large, wanted = M.large_objects(db), manifest.database.info.large_objects
+  if large.count ~= wanted.count or large.checksum ~= wanted.checksum then
+    mismatch(("%d large objects, checksum %s; the backup has %d, checksum %s"):format(large.count, large.checksum, wanted.count, wanted.checksum))
+  end
 end
 
 return M

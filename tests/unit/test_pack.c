@@ -17,7 +17,7 @@ static bool write_pack(size_t chunks, struct pack_result *result)
     if (folder[strlen(folder) - 1] == 'X' && mkdtemp(folder) == NULL) return false;
     snprintf(path, sizeof path, "%s/p", folder);
     unlink(path);
-    if (pack_open(&w, path, 3, &e) != 0) return false;
+    if (pack_open(&w, path, 3, NULL, &e) != 0) return false;
     char chunk[1000];
     for (size_t i = 0; i < chunks; i++) {
         for (size_t at = 0; at < sizeof chunk; at++)
@@ -42,7 +42,7 @@ static long read_pack(const char *sha256, struct err *e)
     struct pack_reader *r;
     static char room[65536];
     long total = 0, n = 1;
-    int rc = pack_reader_open(&r, path, sha256, e);
+    int rc = pack_reader_open(&r, path, sha256, NULL, e);
     if (rc != 0) return rc;
     while ((n = pack_read(r, room, sizeof room, e)) > 0)
         total += n;
@@ -61,7 +61,7 @@ TEST(what_goes_in_comes_out)
     CHECK_INT(files_sha256(path, NULL, sha256, &e), 0);
     CHECK_STR(sha256, result.sha256);
     struct pack_writer *w;
-    CHECK_INT(pack_open(&w, path, 3, &e), -ERR_EXISTS);
+    CHECK_INT(pack_open(&w, path, 3, NULL, &e), -ERR_EXISTS);
 }
 
 TEST(an_empty_pack_is_whole)

@@ -1,0 +1,140 @@
+--- backup.postgres_load: a backup's tables and schema into an empty PostgreSQL database, compared with the manifest.
+
+local core = require "core.backup"
+local core_err = require "core.err"
+local core_postgres = require "core.backup_postgres"
+local files = require "files"
+local process = require "process"
+local random = require "random"
+local sql = require "sql"
+local tables_of = require "backup.postgres_tables"
+local take = require "backup.postgres_take"
+local task = require "task"
+
+local M = {}
+
+local TIMEOUT_S = 3600
+local BLOCK_BYTES = 8192
+local FREEZE_BYTES = 4 << 20 -- below it, emptying a table takes longer than frozen rows save
+local quoted = tables_of.quoted
+
+-- The last COMMIT of a load waits for the disk, and with it all before it.
+local BEGIN = "BEGIN; SET LOCAL synchronous_commit = off"
+
+--- The name that a file of the backup has: with the ending of encrypted ones where it is.
+---@param manifest table
+---@param name string
+---@return string? nil: the backup has no such file
+function M.file(manifest, name)
+  for _, full in ipairs { name .. ".zst", name .. ".zst.enc" } do if manifest.files[full] then return full end end
+end
+
+-- Unpacks a file beside the backup, not in it, for fn.
+local function unpacked(manifest, folder, name, passphrase, fn)
+  local packed, plain = M.file(manifest, name), ("%s.%s.%s"):format(folder, name, random.hex(6))
+  local ok, err = core.unpack(folder .. "/" .. packed, plain, manifest.files[packed].sha256, passphrase)
+  if ok then ok, err = fn(plain) end
+  shield(function() files.remove(plain) end)
+  return ok, err
+end
+
+local function tool(argv, url)
+  return process.run { argv = argv, env = core_postgres.environment(url), timeout = TIMEOUT_S, check = true }
+end
+
+local function run_sql(manifest, folder, name, url, passphrase)
+  return unpacked(manifest, folder, name, passphrase, function(plain) return tool({ "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", plain }, url) end)
+end
+
+-- Indexes side by side, foreign keys after them: pg_restore knows the order.
+local function post_data(manifest, folder, url, passphrase)
+  return unpacked(manifest, folder, "schema.dump", passphrase, function(plain)
+    local database = core_postgres.environment(url).PGDATABASE
+    return tool({ "pg_restore", "--section=post-data", "--exit-on-error", "--jobs=" .. take.workers(), "--dbname=dbname='" .. database:gsub("[\\']", "\\%0") .. "'", plain }, url)
+  end)
+end
+
+--- The steps that fill an empty table from a file. A large one that is all of its table comes with its rows already frozen, which
+-- needs a table that was emptied in the same transaction.
+---@param manifest table
+---@param folder string
+---@param one table of the manifest
+---@param name string of the file
+---@return table[] steps
+function M.steps(manifest, folder, one, name)
+  local from = ("%s.%s"):format(quoted(one.schema), quoted(one.table_name))
+  local alone = #one.files == 1
+  local freeze = alone and manifest.files[name].raw_bytes >= FREEZE_BYTES
+  local step = {
+    into = ("COPY %s (%s) FROM STDIN%s"):format(from, one.columns, freeze and " WITH (FREEZE)" or ""), name = one.name,
+    from = folder .. "/" .. name, sha256 = manifest.files[name].sha256, rows = alone and one.rows or nil,
+  }
+  return freeze and { { sql = "TRUNCATE ONLY " .. from }, step } or { step }
+end
+
+local function load_rows(manifest, folder, url, options)
+  local pieces, came = {}, {}
+  for _, one in ipairs(manifest.database.tables) do
+    came[one] = 0
+    for _, name in ipairs(one.files) do pieces[#pieces + 1] = { table = one, name = name, blocks = manifest.files[name].raw_bytes // BLOCK_BYTES } end
+  end
+  local at = { done = 0, all = #pieces, bytes = 0 }
+  task.map(tables_of.batches(pieces), function(batch)
+    local steps, whose = {}, {}
+    for _, piece in ipairs(batch) do
+      for _, step in ipairs(M.steps(manifest, folder, piece.table, piece.name)) do
+        steps[#steps + 1], whose[#steps + 1] = step, step.into and piece or nil
+      end
+    end
+    for i, done in ipairs(assert(core_postgres.run(url, BEGIN, steps, { passphrase = options.passphrase }))) do
+      local piece = whose[i]
+      if piece then
+        came[piece.table] = came[piece.table] + done.rows
+        at.done, at.bytes = at.done + 1, at.bytes + manifest.files[piece.name].raw_bytes
+      end
+    end
+    if options.progress then options.progress(at) end
+  end, { limit = take.workers() })
+  for one, rows in pairs(came) do
+    if rows ~= one.rows then
+      error(core_err.new { code = "backup_mismatch", op = "load", message = ("table %s: %d rows came in, the backup has %d"):format(one.name, rows, one.rows) }, 0)
+    end
+  end
+end
+
+-- Without statistics the first queries after a rollback would be planned blindly.
+local function analyze(url, tables)
+  task.map(tables_of.batches(tables), function(batch)
+    local names = {}
+    for i, one in ipairs(batch) do names[i] = tables_of.from(one) end
+    assert(core_postgres.run(url, BEGIN, { { sql = "ANALYZE " .. table.concat(names, ", ") } }))
+  end, { limit = take.workers() })
+end
+
+local function compare(manifest, url, options)
+  local db = assert(sql.open(url, { timeout = TIMEOUT_S }))
+  local closer <close> = db
+  tables_of.compare(manifest, db, url, take.workers())
+  if options.analyze then analyze(url, tables_of.list(db)) end
+  return true, closer and nil
+end
+
+--- Fills an empty database and compares every table of it with the manifest.
+---@param manifest table
+---@param folder string the backup
+---@param url any
+---@param options { passphrase?: any, analyze?: boolean, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@return true? ok, table? err backup_mismatch names the table
+function M.load(manifest, folder, url, options)
+  local key = options.passphrase
+  local ok, err = run_sql(manifest, folder, "schema-pre.sql", url, key)
+  if not ok then return nil, err end
+  load_rows(manifest, folder, url, options)
+  if M.file(manifest, "large-objects.sql") then ok, err = run_sql(manifest, folder, "large-objects.sql", url, key) end
+  if ok then ok, err = run_sql(manifest, folder, "sequences.sql", url, key) end
+  if ok then ok, err = post_data(manifest, folder, url, key) end
+  if not ok then return nil, err end
+  return compare(manifest, url, options)
+end
+
+return M

@@ -1,0 +1,154 @@
+--- backup.postgres_take: one snapshot of a PostgreSQL database as COPY text of every table, and the schema by pg_dump.
+
+local core = require "core.backup"
+local core_postgres = require "core.backup_postgres"
+local files = require "files"
+local host = require "host"
+local json = require "json"
+local process = require "process"
+local sql = require "sql"
+local tables_of = require "backup.postgres_tables"
+local task = require "task"
+
+local M = {}
+
+local TIMEOUT_S = 3600
+local LEVEL = 1 -- of zstd: the server's COPY is the limit, compression must not make it wait
+
+local quoted, literal = tables_of.quoted, tables_of.literal
+
+--- Connections that copy at the same time. The worker threads are four.
+---@return integer
+function M.workers() return math.max(2, math.min(4, assert(host.sample()).processors)) end
+
+--- Which server this is, and which database of it; nil when the role may not ask.
+---@param url any
+---@return string?
+function M.system_of(url)
+  local db = assert(sql.open(url, { timeout = 30 }))
+  local closer <close> = db
+  local id = db:value "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()"
+  return id, closer and nil
+end
+
+local SEQUENCES = [[SELECT schemaname AS schema, sequencename AS name, last_value FROM pg_sequences ORDER BY 1, 2]]
+
+local FACTS = [[SELECT current_setting('server_version') AS server_version, pg_current_snapshot()::text AS current_snapshot,
+  CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn,
+  pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype
+  FROM pg_database WHERE datname = current_database()]]
+
+-- What the parts of a take need, and the files that it made.
+local Take = {}
+Take.__index = Take
+
+function Take:tool(argv) return process.run { argv = argv, env = core_postgres.environment(self.url), timeout = TIMEOUT_S, check = true } end
+
+-- Compresses a file, and encrypts it, and removes the plain one.
+function Take:pack(name)
+  local plain, packed_name = self.folder .. "/" .. name, name .. ".zst" .. self.suffix
+  local packed = assert(core.pack(plain, self.folder .. "/" .. packed_name, 3, self.passphrase))
+  assert(files.remove(plain))
+  self.files[packed_name] = packed
+end
+
+-- The schema once as pg_restore reads it, which restores indexes side by side, and as SQL, which needs psql alone.
+function Take:schema()
+  local dump = self.folder .. "/schema.dump"
+  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, "--lock-wait-timeout=30000", "--file=" .. dump })
+  for _, section in ipairs { "pre", "post" } do
+    local name = ("schema-%s.sql"):format(section)
+    assert(self:tool { "pg_restore", ("--section=%s-data"):format(section), ("--file=%s/%s"):format(self.folder, name), dump })
+    self:pack(name)
+  end
+  self:pack "schema.dump"
+end
+
+-- Large objects' contents; that they exist, and whose they are, is in the schema.
+function Take:large_objects()
+  local name = "large-objects.sql"
+  assert(self:tool { "pg_dump", "--section=data", "--blobs", "--exclude-table-data=*.*", "--snapshot=" .. self.snapshot, ("--file=%s/%s"):format(self.folder, name) })
+  self:pack(name)
+end
+
+function Take:sequences(tx)
+  local lines = {}
+  for _, sequence in ipairs(assert(tx:query(SEQUENCES))) do
+    if sequence.last_value then
+      lines[#lines + 1] = ("SELECT pg_catalog.setval(%s, %d, true);"):format(literal(quoted(sequence.schema) .. "." .. quoted(sequence.name)), sequence.last_value)
+    end
+  end
+  assert(files.write(self.folder .. "/sequences.sql", table.concat(lines, "\n") .. "\n"))
+  self:pack "sequences.sql"
+end
+
+-- A file's name for a piece of a table. The number keeps names apart that differ only in characters which a file's name cannot have.
+function Take:piece_name(number, piece)
+  local one = piece.table
+  local part = one.pieces > 1 and (".%03d"):format(piece.index) or ""
+  return ("data/%03d-%s.%s%s.copy.zst%s"):format(number, one.schema:gsub("[^%w_]", "_"):sub(1, 60), one.name:gsub("[^%w_]", "_"):sub(1, 60), part, self.suffix)
+end
+
+function Take:rows(tables, progress)
+  local numbers, entries, pieces = {}, {}, tables_of.pieces(tables)
+  for number, one in ipairs(tables) do
+    numbers[one] = number
+    entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {} }
+  end
+  local at = { done = 0, all = #pieces, bytes = 0 }
+  local begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(self.snapshot)
+  task.map(tables_of.batches(pieces), function(batch)
+    local steps, names = {}, {}
+    for i, piece in ipairs(batch) do
+      names[i] = self:piece_name(numbers[piece.table], piece)
+      steps[i] = { out = tables_of.copy_out(piece.table, piece.index), to = self.folder .. "/" .. names[i], name = piece.table.full_name }
+    end
+    for i, copied in ipairs(assert(core_postgres.run(self.url, begin, steps, { level = LEVEL, passphrase = self.passphrase }))) do
+      local entry = entries[numbers[batch[i].table]]
+      self.files[names[i]] = { bytes = copied.bytes, raw_bytes = copied.raw_bytes, sha256 = copied.sha256 }
+      entry.rows, entry.checksum = entry.rows + copied.rows, tables_of.add(entry.checksum, copied.checksum)
+      entry.files[#entry.files + 1] = names[i]
+      at.done, at.bytes = at.done + 1, at.bytes + copied.raw_bytes
+    end
+    if progress then progress(at) end
+  end, { limit = M.workers() })
+  for _, entry in ipairs(entries) do table.sort(entry.files) end
+  return entries
+end
+
+-- So that nobody changes what is being read; ends after 30 s when somebody already does.
+local function lock(tx, tables)
+  local names = {}
+  for i, one in ipairs(tables) do names[i] = "ONLY " .. tables_of.from(one) end
+  if names[1] then assert(tx:execute(("LOCK TABLE %s IN ACCESS SHARE MODE"):format(table.concat(names, ", ")))) end
+end
+
+--- Takes a backup of one snapshot into the folder.
+---@param url any
+---@param folder string
+---@param options { passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@return { tables: table[], files: table<string, table>, info: table }?, table? err
+function M.take(url, folder, options)
+  local db, err = sql.open(url, { timeout = TIMEOUT_S })
+  if not db then return nil, err end
+  local closer <close> = db
+  local ok
+  ok, err = files.mkdir(folder .. "/data")
+  if not ok then return nil, err, closer and nil end
+  local take = setmetatable({ url = url, folder = folder, passphrase = options.passphrase, suffix = options.passphrase and ".enc" or "", files = {} }, Take)
+  return db:transaction(function(tx)
+    assert(tx:execute "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL row_security = off")
+    take.snapshot = assert(tx:value "SELECT pg_export_snapshot()")
+    local info = assert(tx:one(FACTS))
+    local tables = tables_of.list(tx)
+    lock(tx, tables)
+    local entries = parallel { function() return take:rows(tables, options.progress) end, function() take:schema() end }[1]
+    local large = tables_of.large_objects(tx)
+    if large.count > 0 then take:large_objects() end
+    take:sequences(tx)
+    info.format, info.snapshot, info.system, info.large_objects = "postgres", take.snapshot, M.system_of(url), large
+    return { tables = entries, files = take.files, info = info }
+  end)
+end
+
+return M
