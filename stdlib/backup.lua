@@ -258,6 +258,10 @@ end
 ---@return { seconds: number, downtime_s: number, loss: table, old: string, warm: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()
+  if options.to then
+    local free, problem = require("backup.diff").check_folder(options.to)
+    if not free then return nil, problem end
+  end
   local copy, err, driver = options.copy, nil, nil
   local id
   if copy then

@@ -11,9 +11,9 @@ local OPTIONS = {
   database = { about = "postgres://... or sqlite:/path; env:NAME reads it from the environment, where no list of processes shows it" },
   to = { about = "the folder of the backups" },
   files = { about = "file trees, separated by commas" },
-  lost = { about = "restore, diff: folder for the rows that are lost" },
+  lost = { about = "restore, diff: folder for the rows that are lost; reapply: the one that they are in" },
   with = { about = "diff: the database that the first is compared with" },
-  yes = { type = "boolean", about = "restore: do it" },
+  yes = { type = "boolean", about = "restore, reapply: do it" },
   last = { type = "integer", about = "prune: how many of the latest stay" },
   daily = { type = "integer", about = "prune: the latest of so many days" },
   weekly = { type = "integer", about = "prune: the latest of so many weeks" },
@@ -102,6 +102,17 @@ commands.diff = { "--database URL --with URL [--lost DIR]", "which rows of the f
   say_loss(assert(require("backup.diff").compare(address(options.database), address(options.with), options.lost)))
 end }
 
+commands.reapply = { "--lost DIR --database URL --yes [--dry-run]", "brings lost rows back where nobody changed them since", function(options)
+  need(options, "database", "lost")
+  if not options.yes and not options.dry_run then error(usage "reapply changes the live database; add --dry-run to see what it would do, or --yes to do it", 0) end
+  local done = assert(require("backup.reapply").run { database = address(options.database), lost = options.lost, dry_run = options.dry_run })
+  print(("%s: %d inserted, %d updated, %d deleted"):format(options.dry_run and "would be made again" or "made again", done.inserted, done.updated, done.deleted))
+  if done.conflicts > 0 then print(("left alone: %d, which are not as they were when they were lost"):format(done.conflicts)) end
+  for _, one in ipairs(done.examples) do print("  " .. one) end
+  if done.not_held > 0 then print(("not possible: %d, which the schema of now cannot hold"):format(done.not_held)) end
+  if done.columns_not_held[1] then print("columns that the schema of now does not have: " .. table.concat(done.columns_not_held, ", ")) end
+end }
+
 commands.prune = { "--to DIR [--last N] [--daily N] [--weekly N] [--dry-run]", "removes what no rule keeps; what does not verify counts as nothing", function(options)
   need(options, "to")
   if not (options.last or options.daily or options.weekly) then error(usage "prune needs --last, --daily or --weekly", 0) end
@@ -111,7 +122,7 @@ commands.prune = { "--to DIR [--last N] [--daily N] [--weekly N] [--dry-run]", "
   for _, id in ipairs(done.bad) do print(("bad      %s  does not verify"):format(id)) end
 end }
 
-local ORDER = { "take", "verify", "list", "drill", "restore", "diff", "prune" }
+local ORDER = { "take", "verify", "list", "drill", "restore", "diff", "reapply", "prune" }
 
 local function help()
   for _, name in ipairs(ORDER) do print(("engine backup %-8s %-58s %s"):format(name, commands[name][1], commands[name][2])) end
@@ -128,7 +139,7 @@ function M.main(argv)
   end
   local options, err = arguments.parse(argv, OPTIONS)
   if options and not options.words[1] then
-    err = usage "backup needs a word: take, verify, list, drill, restore, diff or prune"
+    err = usage "backup needs a word: take, verify, list, drill, restore, diff, reapply or prune"
   elseif options and not commands[options.words[1]] then
     local near = require("schema").nearest(options.words[1], commands)
     err = usage(("backup has no '%s'%s"):format(options.words[1], near and ("; did you mean '%s'?"):format(near) or ""))

@@ -286,6 +286,7 @@ function Deployment:restore_database()
   local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", copy = copy }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
+    assert(files.remove_tree(self.run.folder .. "/lost"))
     restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost" }
   end
   if not restored then error(err, 0) end

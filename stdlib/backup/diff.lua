@@ -1,8 +1,8 @@
 --- backup.diff: which rows two databases differ in: what a restore of one over the other loses.
 --
 -- Tables are read side by side in the order of their keys, a page at a time, so memory does not grow with them.
--- A table without a primary key is compared as a multiset of its rows. Columns that only one side has are
--- named and not compared.
+-- A table without a primary key is compared as a multiset of its rows. A value in a column that the restored
+-- side does not have is lost, too, unless it is what the column was added with; it is in the row as it is written.
 
 local core_err = require "core.err"
 local diff_postgres = require "backup.diff_postgres"
@@ -15,6 +15,7 @@ local M = {}
 local PAGE_ROWS = 2000
 local LIMIT = (" LIMIT %d"):format(PAGE_ROWS)
 local LINES_A_WRITE = 1000
+local FILE_BYTES = 16 << 20 -- a file of lost rows; then the next begins
 local EXAMPLES = 5
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
@@ -22,15 +23,16 @@ local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 local dialects = {
   sqlite = {
     tables = [[SELECT '' AS schema, name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND sql NOT LIKE 'CREATE VIRTUAL%']],
-    columns = "SELECT name, pk AS key FROM pragma_table_info($2) WHERE $1 = '' ORDER BY cid",
-    text = function(column) return ("CASE typeof(%s) WHEN 'blob' THEN 'x' || hex(%s) ELSE CAST(%s AS TEXT) END"):format(column, column, column) end,
+    columns = "SELECT name, pk AS key, dflt_value AS added_with FROM pragma_table_info($2) WHERE $1 = '' ORDER BY cid",
+    text = function(column) return ("nullif(quote(%s), 'NULL')"):format(column) end, -- SQL literals: a column's values may be of several types
     collate = "",
   },
   postgres = {
     tables = [[SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
       AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')]],
-    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key FROM pg_attribute a
+    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key,
+      CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with FROM pg_attribute a
       JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
       WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum]],
@@ -44,13 +46,13 @@ local function describe(db)
   local tables = {}
   for _, row in ipairs(assert(db:query(dialect.tables))) do
     local name = row.schema == "" and row.name or row.schema .. "." .. row.name
-    local columns, keys, types = {}, {}, {}
+    local columns, keys, types, added_with = {}, {}, {}, {}
     for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do
       columns[#columns + 1] = column.name
-      types[column.name] = column.type
+      types[column.name], added_with[column.name] = column.type, column.added_with
       if column.key > 0 then keys[column.key] = column.name end
     end
-    tables[name] = { name = name, from = row.schema == "" and quoted(row.name) or "ONLY " .. quoted(row.schema) .. "." .. quoted(row.name), columns = columns, keys = keys, types = types }
+    tables[name] = { name = name, from = row.schema == "" and quoted(row.name) or "ONLY " .. quoted(row.schema) .. "." .. quoted(row.name), columns = columns, keys = keys, types = types, added_with = added_with }
   end
   return tables
 end
@@ -79,8 +81,9 @@ local function by_key(db, first, following, keys)
   end
 end
 
--- Pages of a table's rows in the order of the key expressions, as a function that gives one row after the other.
-local function reader(db, from, keys, columns, grouped)
+-- Pages of a table's rows in the order of the key expressions, as a function that gives one row after the other. Columns beyond
+-- those that both sides have come as n1, n2, ...
+local function reader(db, from, keys, columns, grouped, new)
   local dialect = dialects[db:dialect()]
   local key_texts, selected = {}, {}
   for i, key in ipairs(keys) do
@@ -88,12 +91,17 @@ local function reader(db, from, keys, columns, grouped)
     selected[#selected + 1] = key_texts[i] .. " AS k" .. i
   end
   for i, column in ipairs(columns) do selected[#selected + 1] = ("%s AS c%d"):format(grouped and ("min(%s)"):format(dialect.text(quoted(column))) or dialect.text(quoted(column)), i) end
-  if grouped then selected[#selected + 1] = "count(*) AS n" end
+  for i, column in ipairs(new) do selected[#selected + 1] = ("%s AS n%d"):format(dialect.text(quoted(column)), i) end
   local order = table.concat(key_texts, ", ")
+  local group = order
+  if grouped then
+    selected[#selected + 1] = "count(*) AS n"
+    for _, column in ipairs(new) do group = group .. ", " .. dialect.text(quoted(column)) end
+  end
   local parameters = {}
   for i = 1, #keys do parameters[i] = "$" .. i end
   local function statement(where)
-    return ("SELECT %s FROM %s%s%s ORDER BY %s"):format(table.concat(selected, ", "), from, where, grouped and " GROUP BY " .. order or "", order)
+    return ("SELECT %s FROM %s%s%s ORDER BY %s"):format(table.concat(selected, ", "), from, where, grouped and " GROUP BY " .. group or "", order)
   end
   local fetch = db:dialect() == "postgres" and by_cursor(db, statement "")
     or by_key(db, statement "", statement((" WHERE (%s) > (%s)"):format(order, table.concat(parameters, ", "))), #keys)
@@ -117,66 +125,108 @@ local function compare_keys(a, b, count)
   return 0
 end
 
-local function as_row(row, columns)
+local function as_row(row, columns, new)
   local out = {}
   for i, column in ipairs(columns) do out[column] = row["c" .. i] == nil and json.null or row["c" .. i] end
+  for i, column in ipairs(new or {}) do out[column] = row["n" .. i] == nil and json.null or row["n" .. i] end
   return out
 end
 
-local function compare_table(live_db, old_db, live, old, write, snapshot)
-  local in_old, columns, only_live, only_old = {}, {}, {}, {}
+-- Which columns both tables have, and which only one.
+local function split_columns(live, old)
+  local in_old, both, new, gone = {}, {}, {}, {}
   for _, column in ipairs(old.columns) do in_old[column] = true end
   for _, column in ipairs(live.columns) do
-    if in_old[column] then
-      columns[#columns + 1] = column
-      in_old[column] = nil
-    else
-      only_live[#only_live + 1] = column
+    local list = in_old[column] and both or new
+    list[#list + 1], in_old[column] = column, nil
+  end
+  for _, column in ipairs(old.columns) do if in_old[column] then gone[#gone + 1] = column end end
+  return both, new, gone
+end
+
+-- The live rows that equal one restored row in all columns that both have; they may differ in new columns and so come in several
+-- groups. Those with new values are the changed ones.
+local function match_groups(groups, before, is_changed, count)
+  local left = before.n
+  for _, changed in ipairs { false, true } do
+    for _, group in ipairs(groups) do
+      if is_changed(group, before) == changed then
+        local n = math.min(left, group.n)
+        if changed then count("updated", n, group, before) end
+        count("inserted", group.n - n, group)
+        left = left - n
+      end
     end
   end
-  for column in pairs(in_old) do only_old[#only_old + 1] = column end
+  count("deleted", left, before)
+end
+
+-- Both tables side by side in the order of their keys.
+local function merge(live_rows, old_rows, key_count, grouped, is_changed, count)
+  local a, b = live_rows(), old_rows()
+  while a or b do
+    local order = not a and 1 or not b and -1 or compare_keys(a, b, key_count)
+    if order < 0 then
+      count("inserted", a.n or 1, a)
+      a = live_rows()
+    elseif order > 0 then
+      count("deleted", b.n or 1, b)
+      b = old_rows()
+    elseif grouped then
+      local groups = {}
+      repeat
+        groups[#groups + 1] = a
+        a = live_rows()
+      until not a or compare_keys(a, b, key_count) ~= 0
+      match_groups(groups, b, is_changed, count)
+      b = old_rows()
+    else
+      if is_changed(a, b) then count("updated", 1, a, b) end
+      a, b = live_rows(), old_rows()
+    end
+  end
+end
+
+local function compare_table(live_db, old_db, live, old, write, snapshot)
+  local columns, new, gone = split_columns(live, old)
   local grouped = #live.keys == 0 or table.concat(live.keys, "\0") ~= table.concat(old.keys, "\0")
   local keys = grouped and columns or live.keys
-  local result = { name = live.name, inserted = 0, updated = 0, deleted = 0, examples = json.array {}, columns_only_live = json.array(only_live), columns_only_restored = json.array(only_old) }
+  local result = { name = live.name, inserted = 0, updated = 0, deleted = 0, examples = json.array {}, columns_only_live = json.array(new), columns_only_restored = json.array(gone) }
   if #columns == 0 then return result end
   local function note(change, row, restored)
     local key = {}
     for i = 1, #keys do key[i] = row["k" .. i] end
     if #result.examples < EXAMPLES then result.examples[#result.examples + 1] = change .. " " .. table.concat(key, ", "):sub(1, 100) end
-    write { change = change, table_name = live.name, row = as_row(row, columns), restored = restored and as_row(restored, columns) or nil }
+    write { change = change, key = not grouped and json.array(keys) or nil, row = as_row(row, columns, change ~= "deleted" and new or nil), restored = restored and as_row(restored, columns) or nil }
   end
   local function count(change, n, row, restored)
     if n <= 0 then return end
     result[change] = result[change] + n
     for _ = 1, n do note(change, row, restored) end
   end
-  if snapshot and diff_postgres.can(live, old) then
-    diff_postgres.compare(live_db, old_db, live, columns, snapshot, count)
-    return result
+  local function is_changed(row, before)
+    for i = 1, #columns do if row["c" .. i] ~= before["c" .. i] then return true end end
+    for i, column in ipairs(new) do if row["n" .. i] ~= nil and row["n" .. i] ~= live.added_with[column] then return true end end
+    return false
   end
-  local next_live, next_old = reader(live_db, live.from, keys, columns, grouped), reader(old_db, old.from, keys, columns, grouped)
-  local a, b = next_live(), next_old()
-  while a or b do
-    local order = not a and 1 or not b and -1 or compare_keys(a, b, #keys)
-    if order < 0 then
-      count("inserted", a.n or 1, a)
-      a = next_live()
-    elseif order > 0 then
-      count("deleted", b.n or 1, b)
-      b = next_old()
-    else
-      if grouped then
-        count("inserted", a.n - b.n, a)
-        count("deleted", b.n - a.n, b)
-      else
-        for i = 1, #columns do
-          if a["c" .. i] ~= b["c" .. i] then
-            count("updated", 1, a, b)
-            break
-          end
-        end
-      end
-      a, b = next_live(), next_old()
+  if snapshot and diff_postgres.can(live, old) then
+    diff_postgres.compare(live_db, old_db, live, columns, new, snapshot, is_changed, count)
+  else
+    merge(reader(live_db, live.from, keys, columns, grouped, new), reader(old_db, old.from, keys, columns, grouped, {}), #keys, grouped, is_changed, count)
+  end
+  return result
+end
+
+-- A table that only one side has. All rows of the live one are lost, and written.
+local function lone_table(db, one, is_live, write)
+  local result = { name = one.name, inserted = 0, updated = 0, deleted = 0, only_in = is_live and "live" or "restored" }
+  if not is_live then
+    result.deleted = assert(db:value("SELECT count(*) FROM " .. one.from))
+  elseif #one.columns > 0 then
+    local grouped = #one.keys == 0
+    for row in reader(db, one.from, grouped and one.columns or one.keys, one.columns, grouped, {}) do
+      for _ = 1, row.n or 1 do write { change = "inserted", key = not grouped and json.array(one.keys) or nil, row = as_row(row, one.columns) } end
+      result.inserted = result.inserted + (row.n or 1)
     end
   end
   return result
@@ -199,27 +249,32 @@ local function compare_all(live_db, old_db, to, snapshot)
   if to then assert(files.mkdir(to)) end
   for _, name in ipairs(names) do
     local live_table, old_table = live_tables[name], old_tables[name]
-    local lines, path = {}, to and ("%s/%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")))
+    local lines, written_bytes, part = {}, 0, 1
+    local function path() return ("%s/%s%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")), part > 1 and "." .. part or "") end
     local function flush(least)
       if #lines < least then return end
-      assert(files.append(path, table.concat(lines, "\n") .. "\n"))
-      lines = {}
+      local text = table.concat(lines, "\n") .. "\n"
+      if written_bytes > 0 and written_bytes + #text > FILE_BYTES then part, written_bytes = part + 1, 0 end
+      assert(files.append(path(), text))
+      lines, written_bytes = {}, written_bytes + #text
+    end
+    local written = false
+    local function write(row)
+      if not to then return end
+      row.table_name = name
+      lines[#lines + 1], written = json.encode(row), true
+      flush(LINES_A_WRITE)
     end
     local result
     if live_table and old_table then
-      result = compare_table(live_db, old_db, live_table, old_table, function(row)
-        if not to then return end
-        lines[#lines + 1] = json.encode(row)
-        flush(LINES_A_WRITE)
-      end, snapshot)
-      if to and result.inserted + result.updated + result.deleted > 0 then
-        flush(1)
-        result.path = path
-      end
+      result = compare_table(live_db, old_db, live_table, old_table, write, snapshot)
     else
-      local db, one = live_table and live_db or old_db, live_table or old_table
-      local rows = assert(db:value("SELECT count(*) FROM " .. one.from))
-      result = { name = name, inserted = live_table and rows or 0, updated = 0, deleted = live_table and 0 or rows, only_in = live_table and "live" or "restored" }
+      result = lone_table(live_table and live_db or old_db, live_table or old_table, live_table ~= nil, write)
+    end
+    flush(1)
+    if written then
+      part = 1
+      result.path = path()
     end
     if result.inserted + result.updated + result.deleted > 0 or result.only_in or (result.columns_only_live and #result.columns_only_live > 0) then
       loss.tables[#loss.tables + 1] = result
@@ -244,6 +299,18 @@ local function within_snapshots(live_db, old_db, old_was_given, fn)
   end)
 end
 
+--- May lost rows be written into this folder? Those of another rollback must not be among them.
+---@param to string
+---@return true? ok, table? err
+function M.check_folder(to)
+  for _, name in ipairs(files.list(to) or {}) do
+    if name:match "%.jsonl$" then
+      return nil, core_err.new { code = "exists", op = "diff", message = ("%s holds the lost rows of another comparison; name an empty or new folder"):format(to) }
+    end
+  end
+  return true
+end
+
 --- Compares two databases. Every row of live that the other does not have, or has differently, is lost by going back.
 ---@param live string|userdata url of the newer one
 ---@param restored string|userdata|table url of the one that goes back, or a connection to it
@@ -251,6 +318,10 @@ end
 ---@param snapshot? string PostgreSQL, same server: that of the backup (pg_current_snapshot()); then only rows that are newer are read
 ---@return { tables: table[], inserted: integer, updated: integer, deleted: integer, path?: string }? loss, table? err
 function M.compare(live, restored, to, snapshot)
+  if to then
+    local free, problem = M.check_folder(to)
+    if not free then return nil, problem end
+  end
   local live_db, live_end = opened(live)
   if not live_db then return nil, live_end end
   local close_live <close> = live_end

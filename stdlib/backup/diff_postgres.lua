@@ -33,7 +33,7 @@ local function key_of(row, count)
 end
 
 -- The pieces of SQL that a table's statements are made of.
-local function words_of(one, columns)
+local function words_of(one, columns, new)
   local keys, values, joined, arrays, names = {}, {}, {}, {}, {}
   for i, key in ipairs(one.keys) do
     local column = "t." .. quoted(key)
@@ -43,10 +43,17 @@ local function words_of(one, columns)
     names[i] = "k" .. i
   end
   for i, column in ipairs(columns) do values[i] = ("t.%s::text AS c%d"):format(quoted(column), i) end
+  local new_values = {}
+  for i, column in ipairs(new) do new_values[i] = ("t.%s::text AS n%d"):format(quoted(column), i) end
+  local function with(...)
+    local all = table.concat(keys, ", ")
+    for _, list in ipairs { ... } do if list[1] then all = all .. ", " .. table.concat(list, ", ") end end
+    return all
+  end
   local texts = {}
   for i, key in ipairs(one.keys) do texts[i] = "t." .. quoted(key) .. "::text" end
   return {
-    keys = table.concat(keys, ", "), row = table.concat(keys, ", ") .. (values[1] and ", " .. table.concat(values, ", ") or ""),
+    keys = table.concat(keys, ", "), row = with(values), live_row = with(values, new_values),
     bucket = ("(hashtext(concat_ws(chr(1), %s)) & %d)"):format(table.concat(texts, ", "), BUCKETS - 1),
     lookup = ("unnest(%s) AS u(%s) ON %s"):format(table.concat(arrays, ", "), table.concat(names, ", "), table.concat(joined, " AND ")),
   }
@@ -61,9 +68,9 @@ function M.can(live, old)
 end
 
 -- Compares rows that may be new with the restored ones, a page at a time. Gives the inserted ones by bucket.
-local function changed(live_db, old_db, live, columns, words, snapshot, count)
+local function changed(live_db, old_db, live, words, snapshot, is_changed, count)
   local inserted = {}
-  assert(live_db:execute(("DECLARE changed NO SCROLL CURSOR FOR SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.row, words.bucket, live.from, newer_than(snapshot))))
+  assert(live_db:execute(("DECLARE changed NO SCROLL CURSOR FOR SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.live_row, words.bucket, live.from, newer_than(snapshot))))
   local find = ("SELECT %s FROM %s t JOIN %s"):format(words.row, live.from, words.lookup)
   while true do
     local page = assert(live_db:query(("FETCH %d FROM changed"):format(PAGE_ROWS)))
@@ -81,13 +88,8 @@ local function changed(live_db, old_db, live, columns, words, snapshot, count)
       if not before then
         inserted[row.bucket] = (inserted[row.bucket] or 0) + 1
         count("inserted", 1, row)
-      else
-        for i = 1, #columns do
-          if row["c" .. i] ~= before["c" .. i] then
-            count("updated", 1, row, before)
-            break
-          end
-        end
+      elseif is_changed(row, before) then
+        count("updated", 1, row, before)
       end
     end
   end
@@ -129,11 +131,13 @@ end
 ---@param old_db table the restored one, in a transaction
 ---@param live table
 ---@param columns string[] those that both have
+---@param new string[] those that only the live table has
 ---@param snapshot string of the backup, as pg_current_snapshot() gave it
+---@param is_changed fun(row: table, restored: table): boolean
 ---@param count fun(change: string, n: integer, row: table, restored?: table)
-function M.compare(live_db, old_db, live, columns, snapshot, count)
-  local words = words_of(live, columns)
-  local inserted = changed(live_db, old_db, live, columns, words, snapshot, count)
+function M.compare(live_db, old_db, live, columns, new, snapshot, is_changed, count)
+  local words = words_of(live, columns, new)
+  local inserted = changed(live_db, old_db, live, words, snapshot, is_changed, count)
   local new = 0
   for _, n in pairs(inserted) do new = new + n end
   local rows = "SELECT count(*) FROM " .. live.from

@@ -46,6 +46,19 @@ t.case("a restore takes back and says what is lost", function()
     t.eq(db:value "SELECT count(*) FROM people", 5000)
     t.eq(db:value "SELECT count(*) FROM pragma_table_info('people') WHERE name = 'plan'", 0)
     t.eq(db:value "SELECT name FROM people WHERE id = 5", "name 5")
+    -- What was lost comes back, where nobody changed it since.
+    t.ok(db:execute "UPDATE people SET name = 'meanwhile' WHERE id = 6")
+    local reapply = require "backup.reapply"
+    local would = t.ok(reapply.run { database = url, lost = folder .. "/lost", dry_run = true })
+    t.eq(db:value "SELECT count(*) FROM people", 5000)
+    local done = t.ok(reapply.run { database = url, lost = folder .. "/lost" })
+    t.eq(would, done)
+    t.eq({ done.inserted, done.updated, done.deleted, done.conflicts, done.not_held }, { 3, 2, 1, 1, 0 })
+    t.eq(done.columns_not_held, { "people.plan" })
+    t.eq(db:value "SELECT group_concat(name, ',') FROM (SELECT name FROM people WHERE id IN (5, 6, 7, 10, 9001, 9002) ORDER BY id)", "changed,meanwhile,changed,new,new too")
+    t.eq(db:value "SELECT count(*) FROM log", 4)
+    local ok, err = backup.restore { backup = taken.path, database = url, to = folder .. "/lost" }
+    t.err(ok, err, "exists")
   end)
 end)
 
