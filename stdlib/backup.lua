@@ -17,6 +17,7 @@ local sql = require "sql"
 local M = {}
 
 local VERSION = 2
+local ENCRYPTION = "openssl enc -aes-256-ctr -pbkdf2" -- which also decrypts it, with -d
 local EXECUTABLE = tonumber("700", 8)
 
 local function failed(code, message, cause)
@@ -74,7 +75,7 @@ local function write_sums(folder, manifest)
 end
 
 local function take_into(folder, options, id)
-  local manifest = { version = VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {} }
+  local manifest = { version = VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {}, encryption = options.passphrase and ENCRYPTION or nil }
   if options.database then
     local driver = assert(driver_of(options.database))
     local taken = assert(driver.take(options.database, folder, options))
@@ -82,8 +83,8 @@ local function take_into(folder, options, id)
     for name, one in pairs(taken.files) do manifest.files[name] = one end
   end
   for index, path in ipairs(options.files or {}) do
-    local name = ("files-%03d.tar.zst"):format(index)
-    local packed = assert(core.files_pack(path, folder .. "/" .. name, 3))
+    local name = ("files-%03d.tar.zst%s"):format(index, options.passphrase and ".enc" or "")
+    local packed = assert(core.files_pack(path, folder .. "/" .. name, 3, options.passphrase))
     manifest.files[name] = { bytes = packed.bytes, raw_bytes = packed.raw_bytes, sha256 = packed.sha256 }
     manifest.trees[index] = { path = path, file = name, entries = packed.entries }
   end
@@ -91,8 +92,8 @@ local function take_into(folder, options, id)
   return manifest, checksum
 end
 
---- Takes a backup. What fails leaves nothing behind that could be taken for one.
----@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+--- Takes a backup. With a passphrase its data is encrypted, as `openssl enc` reads it; names and numbers in the manifest are not. What fails leaves nothing behind that could be taken for one.
+---@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
 function M.take(options)
   if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
@@ -191,41 +192,51 @@ function M.list(folder)
   return list
 end
 
+local function check_passphrase(manifest, options)
+  if manifest.encryption and not options.passphrase then return failed("usage", manifest.id .. " is encrypted; the passphrase is missing") end
+  if not manifest.encryption and options.passphrase then return failed("usage", manifest.id .. " is not encrypted, and a passphrase was given: is it the right backup?") end
+  return true
+end
+
 local function totals(manifest)
   local rows = 0
   for _, one in ipairs(manifest.database.tables) do rows = rows + one.rows end
   return #manifest.database.tables, rows
 end
 
--- Verifies, then restores beside the live database and compares.
-local function restore_beside(path, url)
-  local verified, err = M.verify(path)
+-- Verifies, then restores beside the live database and compares. to_serve: the copy may become the live database.
+local function restore_beside(options, to_serve)
+  local verified, err = M.verify(options.backup)
   if not verified then return nil, err end
   local driver
-  driver, err = driver_of(url)
+  driver, err = driver_of(options.database)
   if not driver then return nil, err end
   local manifest = verified.manifest
-  if not manifest.database then return failed("backup", path .. " holds no database") end
+  if not manifest.database then return failed("backup", options.backup .. " holds no database") end
+  local ok
+  ok, err = check_passphrase(manifest, options)
+  if not ok then return nil, err end
   local copy
-  copy, err = driver.restore_beside(manifest, path, url, manifest.id .. "-" .. random.hex(2))
+  copy, err = driver.restore_beside(manifest, options.backup, options.database, manifest.id .. "-" .. random.hex(2),
+    { passphrase = options.passphrase, progress = options.progress, analyze = to_serve })
   if not copy then return nil, err end
+  copy.id = manifest.id
   return copy, nil, driver, manifest
 end
 
 --- The staging drill: restores beside the live database, compares every table and measures. The copy is dropped again, or kept
 -- closed to everybody: a rollback to it is the swap alone, at any size.
----@param options { backup: string, database: any, keep?: boolean }
+---@param options { backup: string, database: any, keep?: boolean, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { seconds: number, tables: integer, rows: integer, copy?: table }?, table? err code backup_mismatch names the table
 function M.drill(options)
   local began = clock.now()
-  local copy, err, driver, manifest = restore_beside(options.backup, options.database)
+  local copy, err, driver, manifest = restore_beside(options, options.keep)
   if not copy then return nil, err end
   local seconds = clock.now() - began
   local ok
   if options.keep then ok, err = driver.keep(copy, options.database) else ok, err = driver.drop(copy, options.database) end
   if not ok then return nil, err end
   local tables, rows = totals(manifest)
-  copy.id = manifest.id
   return { seconds = seconds, tables = tables, rows = rows, copy = options.keep and copy or nil }
 end
 
@@ -252,30 +263,52 @@ function M.drop_copy(copy, url)
   return true
 end
 
+-- Into the live database itself. Another backup is taken first: nothing else keeps what was there.
+local function restore_in_place(options, began)
+  local verified, err = M.verify(options.backup)
+  if not verified then return nil, err end
+  local driver
+  driver, err = driver_of(options.database)
+  local ok
+  if driver then ok, err = check_passphrase(verified.manifest, options) end
+  if not ok then return nil, err end
+  if not driver.restore_in_place then return failed("usage", "this kind of database is always restored by putting the backup's pages into the live file; leave in_place out") end
+  local safety
+  if options.safety ~= false then
+    safety, err = M.take { database = options.database, to = options.safety or options.backup:match "^(.*)/[^/]+/?$" or ".", passphrase = options.passphrase }
+    if not safety then return nil, err end
+  end
+  local restored
+  restored, err = driver.restore_in_place(verified.manifest, options.backup, options.database, options)
+  if not restored then return nil, err end
+  restored.seconds, restored.warm, restored.safety = clock.now() - began, false, safety and safety.path
+  return restored
+end
+
+-- The copy that is to become the live database, and which backup it is.
+local function copy_for(options)
+  if not options.copy then return restore_beside(options, true) end
+  local driver, err = driver_of(options.database)
+  if not driver then return nil, err end
+  return options.copy, nil, driver
+end
+
 --- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it. A copy that a drill
--- kept is swapped in as it is.
----@param options { backup: string, database: any, to?: string, copy?: table } to: folder for the lost rows
----@return { seconds: number, downtime_s: number, loss: table, old: string, warm: boolean }?, table? err
+-- kept is swapped in as it is. in_place: into the live database, in one transaction, after a safety backup beside the one that is
+-- restored (safety: another folder; false: none); the loss is then counted by rows written since, not told apart.
+---@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, passphrase?: any, progress?: fun(at: table) } to: folder for the lost rows
+---@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()
   if options.to then
     local free, problem = require("backup.diff").check_folder(options.to)
     if not free then return nil, problem end
   end
-  local copy, err, driver = options.copy, nil, nil
-  local id
-  if copy then
-    id = copy.id
-    driver, err = driver_of(options.database)
-    if not driver then return nil, err end
-  else
-    local manifest
-    copy, err, driver, manifest = restore_beside(options.backup, options.database)
-    if not copy then return nil, err end
-    id = manifest.id
-  end
+  if options.in_place then return restore_in_place(options, began) end
+  local copy, err, driver = copy_for(options)
+  if not copy then return nil, err end
   local swapped
-  swapped, err = driver.swap(copy, options.database, id, options.to)
+  swapped, err = driver.swap(copy, options.database, copy.id, options.to)
   -- The copy's place is either the live database now (PostgreSQL) or no longer needed (SQLite).
   if not swapped or copy.path then shield(function() driver.drop(copy, options.database) end) end
   if not swapped then return nil, err end
@@ -295,19 +328,19 @@ function M.need(path, by) return files.write(path .. ".needed", by .. "\n") end
 function M.release_need(path) return files.remove(path .. ".needed") end
 
 --- Restores file trees into a folder.
----@param options { backup: string, to: string }
+---@param options { backup: string, to: string, passphrase?: any }
 ---@return integer? entries, table? err
 function M.restore_files(options)
   local verified, err = M.verify(options.backup)
-  if not verified then return nil, err end
-  local entries = 0
+  local entries, ok = 0, nil
+  if verified then ok, err = check_passphrase(verified.manifest, options) end
+  if not ok then return nil, err end
   for index, one in ipairs(verified.manifest.trees) do
     local into = ("%s/%03d"):format(options.to, index)
-    local ok
     ok, err = files.mkdir(into)
     if not ok then return nil, err end
     local count
-    count, err = core.files_unpack(options.backup .. "/" .. one.file, into, verified.manifest.files[one.file].sha256)
+    count, err = core.files_unpack(options.backup .. "/" .. one.file, into, verified.manifest.files[one.file].sha256, options.passphrase)
     if not count then return nil, err end
     entries = entries + count
   end

@@ -13,6 +13,8 @@ local OPTIONS = {
   files = { about = "file trees, separated by commas" },
   lost = { about = "restore, diff: folder for the rows that are lost; reapply: the one that they are in" },
   with = { about = "diff: the database that the first is compared with" },
+  passphrase = { about = "env:NAME: take encrypts with it, drill and restore read with it" },
+  in_place = { type = "boolean", about = "restore: into the live database, in one transaction, for servers on which no database may be made" },
   yes = { type = "boolean", about = "restore, reapply: do it" },
   last = { type = "integer", about = "prune: how many of the latest stay" },
   daily = { type = "integer", about = "prune: the latest of so many days" },
@@ -62,7 +64,7 @@ commands.take = { "--to DIR [--database URL] [--files PATH,PATH]", "takes a back
   if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
   local clock = require "clock"
   local began, told = clock.now(), clock.now()
-  local taken = assert(backup.take { database = address(options.database), files = trees[1] and trees, to = options.to, progress = function(at)
+  local taken = assert(backup.take { database = address(options.database), files = trees[1] and trees, to = options.to, passphrase = address(options.passphrase), progress = function(at)
     if clock.now() - told < 2 then return end
     told = clock.now()
     local seconds = told - began
@@ -84,16 +86,16 @@ end }
 
 commands.drill = { "BACKUP --database URL", "restores beside the live database, compares every table, and drops the copy", function(options)
   need(options, "database")
-  local drill = assert(backup.drill { backup = need_path(options), database = address(options.database) })
+  local drill = assert(backup.drill { backup = need_path(options), database = address(options.database), passphrase = address(options.passphrase) })
   print(("%d tables, %d rows restored and compared in %s"):format(drill.tables, drill.rows, display.duration(drill.seconds)))
 end }
 
-commands.restore = { "BACKUP --database URL --yes [--lost DIR]", "restores beside the live database, compares, swaps it in, and says what is lost", function(options)
+commands.restore = { "BACKUP --database URL --yes [--lost DIR] [--in-place]", "restores beside the live database, compares, swaps it in, and says what is lost", function(options)
   need(options, "database")
   local path = need_path(options)
   if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path)), 0) end
-  local restored = assert(backup.restore { backup = path, database = address(options.database), to = options.lost })
-  print(("restored in %s, not available for %s; the database of before is %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s), restored.old))
+  local restored = assert(backup.restore { backup = path, database = address(options.database), to = options.lost, in_place = options.in_place, passphrase = address(options.passphrase) })
+  print(("restored in %s, not available for %s; what was there before is %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s), restored.old or restored.safety))
   say_loss(restored.loss)
 end }
 

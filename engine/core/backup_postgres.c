@@ -17,13 +17,19 @@ static int failed(PGconn *conn, const char *what, const char *statement, struct 
     return err_set(e, ERR_BACKUP, what, "%.80s: %s", statement, words);
 }
 
-static int run(PGconn *conn, const char *statement, const char *what, struct err *e)
+/* name: of a long statement, for messages; NULL: the statement itself says what it is. */
+static int run_named(PGconn *conn, const char *statement, const char *name, const char *what, struct err *e)
 {
     PGresult *result = PQexec(conn, statement);
     ExecStatusType status = PQresultStatus(result);
     PQclear(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY) return 0;
-    return failed(conn, what, statement, e);
+    return failed(conn, what, name ? name : statement, e);
+}
+
+static int run(PGconn *conn, const char *statement, const char *what, struct err *e)
+{
+    return run_named(conn, statement, NULL, what, e);
 }
 
 static int begin_copy(PGconn *conn, const char *statement, ExecStatusType wanted, const char *what,
@@ -201,7 +207,7 @@ int backup_postgres_run(const struct backup_session *session, struct backup_step
         if (atomic_load(canceled))
             rc = err_set(e, ERR_CANCELED, "backup", "canceled");
         else if (step->kind == BACKUP_SQL)
-            rc = run(conn, step->statement, "backup", e);
+            rc = run_named(conn, step->statement, step->name, "backup", e);
         else
             rc = step->kind == BACKUP_OUT ? copy_out(conn, session, step, canceled, e)
                                           : copy_in(conn, session, step, canceled, e);

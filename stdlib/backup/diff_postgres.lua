@@ -5,6 +5,8 @@
 -- restored table by its primary key. What the restored table has beyond that was deleted: counts of 4096 buckets of keys say where to
 -- look. Both connections are in a transaction of one snapshot.
 
+local tables_of = require "backup.postgres_tables"
+
 local M = {}
 
 local PAGE_ROWS = 2000
@@ -18,12 +20,6 @@ local function array(values)
   local out = {}
   for i, value in ipairs(values) do out[i] = '"' .. value:gsub('[\\"]', "\\%0") .. '"' end
   return "{" .. table.concat(out, ",") .. "}"
-end
-
--- Rows "may be newer than the snapshot": transaction numbers are 32 bits wide and go round.
-local function newer_than(snapshot)
-  local oldest = math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32)
-  return ("((t.xmin::text::bigint - %d + 4294967296) %% 4294967296) < 2147483648"):format(oldest)
 end
 
 local function key_of(row, count)
@@ -70,7 +66,7 @@ end
 -- Compares rows that may be new with the restored ones, a page at a time. Gives the inserted ones by bucket.
 local function changed(live_db, old_db, live, words, snapshot, is_changed, count)
   local inserted = {}
-  assert(live_db:execute(("DECLARE changed NO SCROLL CURSOR FOR SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.live_row, words.bucket, live.from, newer_than(snapshot))))
+  assert(live_db:execute(("DECLARE changed NO SCROLL CURSOR FOR SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.live_row, words.bucket, live.from, tables_of.newer_than(snapshot, "t"))))
   local find = ("SELECT %s FROM %s t JOIN %s"):format(words.row, live.from, words.lookup)
   while true do
     local page = assert(live_db:query(("FETCH %d FROM changed"):format(PAGE_ROWS)))

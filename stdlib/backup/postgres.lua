@@ -26,6 +26,9 @@ end
 --- Takes a backup of one snapshot into the folder.
 M.take = take.take
 
+--- Restores into the live database itself, in one transaction.
+M.restore_in_place = require("backup.postgres_in_place").restore
+
 -- The server's own database, from which others are made, renamed and dropped.
 local function with_admin(url, fn)
   local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })

@@ -13,12 +13,19 @@ fail() { echo "restore.sh: $*" >&2; exit 1; }
 [ "$(find . -type f | wc -l)" -eq %d ] || fail "there are missing or extra files"
 sha256sum --quiet -c SHA256SUMS || fail "a file is damaged (see above)"
 [ "${1:-}" != --check ] || exit 0
+%s
 ]]
+
+-- How the script reads a file.
+local PLAIN = [[content() { zstd -q -dc "$@"; }]]
+local ENCRYPTED = [[
+[ -n "${PASSPHRASE_FILE:-}" ] || fail "the backup is encrypted: PASSPHRASE_FILE must name a file with the passphrase"
+content() { for one; do openssl enc -d -aes-256-ctr -pbkdf2 -pass "file:$PASSPHRASE_FILE" -in "$one" | zstd -q -dc || return 1; done; }]]
 
 local SQLITE = [[
 [ $# -eq 1 ] || fail "usage: ./restore.sh NEW_DATABASE_FILE | --check"
 [ ! -e "$1" ] || fail "$1 exists; give the name of a new file"
-zstd -q -d -o "$1" database.sqlite.zst
+content database.sqlite.zst%s > "$1"
 [ "$(sqlite3 "$1" 'PRAGMA integrity_check')" = ok ] || fail "$1 is not sound"
 %s
 echo "restored $1"
@@ -29,13 +36,14 @@ local POSTGRES = [[
 run() { psql -X -q -v ON_ERROR_STOP=1 -d "$1" ; }
 {
   echo 'BEGIN;'
-  zstd -q -dc schema-pre.sql.zst
+  content schema-pre.sql.zst%s
 %s
-  [ ! -f large-objects.sql.zst ] || zstd -q -dc large-objects.sql.zst | sed '/^BEGIN;$/d; /^COMMIT;$/d'
-  zstd -q -dc sequences.sql.zst
-  zstd -q -dc schema-post.sql.zst
+  [ ! -f large-objects.sql.zst%s ] || content large-objects.sql.zst%s | sed '/^BEGIN;$/d; /^COMMIT;$/d'
+  content sequences.sql.zst%s
+  content schema-post.sql.zst%s
   echo 'COMMIT;'
-} | run "$1" > /dev/null
+  printf '%%s\n' '\echo all of it'
+} | run "$1" | tail -1 | grep -qx 'all of it' || fail "it did not come to its end: nothing was changed in $1"
 echo "restored into $1"
 ]]
 
@@ -50,11 +58,12 @@ local function postgres(manifest)
     if one.files[1] then
       local name = quoted(one.schema) .. "." .. quoted(one.table_name)
       lines[#lines + 1] = ("  echo %s"):format(shell(("COPY %s (%s) FROM STDIN;"):format(name, one.columns)))
-      lines[#lines + 1] = ("  zstd -q -dc %s; printf '%%s\\n' '\\.'"):format(table.concat(one.files, " "))
+      lines[#lines + 1] = ("  content %s; printf '%%s\\n' '\\.'"):format(table.concat(one.files, " "))
       lines[#lines + 1] = ("  echo %s"):format(shell(("SELECT 1 / (count(*) = %d)::int FROM ONLY %s;"):format(one.rows, name)))
     end
   end
-  return POSTGRES:format(table.concat(lines, "\n"))
+  local suffix = manifest.encryption and ".enc" or ""
+  return POSTGRES:format(suffix, table.concat(lines, "\n"), suffix, suffix, suffix, suffix)
 end
 
 local function sqlite(manifest)
@@ -62,7 +71,7 @@ local function sqlite(manifest)
   for _, one in ipairs(manifest.database.tables) do
     lines[#lines + 1] = ("[ \"$(sqlite3 \"$1\" %s)\" = %d ] || fail %s"):format(shell("SELECT count(*) FROM " .. quoted(one.name)), one.rows, shell("table " .. one.name .. " has another number of rows"))
   end
-  return SQLITE:format(table.concat(lines, "\n"))
+  return SQLITE:format(manifest.encryption and ".enc" or "", table.concat(lines, "\n"))
 end
 
 --- The script.
@@ -70,9 +79,10 @@ end
 ---@param file_count integer files that the finished backup has
 ---@return string
 function M.script(manifest, file_count)
-  if not manifest.database then return HEAD:format("tar", file_count) .. "echo 'files: see RESTORE.md'\n" end
+  local reader = manifest.encryption and ENCRYPTED or PLAIN
+  if not manifest.database then return HEAD:format("tar", file_count, "") .. "echo 'files: see RESTORE.md'\n" end
   local is_sqlite = manifest.database.info.format == "sqlite"
-  return HEAD:format(is_sqlite and "sqlite3" or "psql", file_count) .. (is_sqlite and sqlite(manifest) or postgres(manifest))
+  return HEAD:format(is_sqlite and "sqlite3" or "psql", file_count, reader) .. (is_sqlite and sqlite(manifest) or postgres(manifest))
 end
 
 --- The instructions.
@@ -83,8 +93,13 @@ function M.readme(manifest)
     lines[#lines + 1] = manifest.database.info.format == "sqlite" and "2. `./restore.sh /path/new.db` makes the database file."
       or "2. `createdb NAME && ./restore.sh NAME` fills an empty database; connection settings come from PGHOST, PGPORT, PGUSER."
   end
+  if manifest.encryption then
+    lines[#lines + 1] = "- The data is encrypted. PASSPHRASE_FILE must name a file that holds the passphrase. By hand: `openssl enc -d -aes-256-ctr -pbkdf2 -pass file:FILE -in NAME.enc`."
+    lines[#lines + 1] = "- What hides is not what proves: names, sizes and checksums are readable, and only SHA256SUMS says that nothing was changed. Keep its hash elsewhere."
+  end
   for _, tree in ipairs(manifest.trees or {}) do
-    lines[#lines + 1] = ("- `zstd -dc %s | tar -xf - -C DIR` restores the files of `%s`."):format(tree.file, tree.path)
+    local reader = manifest.encryption and ("openssl enc -d -aes-256-ctr -pbkdf2 -pass file:FILE -in %s | zstd -dc"):format(tree.file) or "zstd -dc " .. tree.file
+    lines[#lines + 1] = ("- `%s | tar -xf - -C DIR` restores the files of `%s`."):format(reader, tree.path)
   end
   return table.concat(lines, "\n") .. "\n"
 end

@@ -20,7 +20,7 @@ local function path_of(url)
 end
 
 --- Copies the database into the backup's folder. Checked before and after: a damaged database is no backup.
-function M.take(url, folder)
+function M.take(url, folder, options)
   local copy = folder .. "/database.sqlite"
   local path, err = path_of(url)
   if not path then return nil, err end
@@ -31,11 +31,12 @@ function M.take(url, folder)
   local sums
   if ok then sums, err = core.sqlite_sums(copy) end
   if not sums then return nil, err end
+  local name = "database.sqlite.zst" .. (options.passphrase and ".enc" or "")
   local packed
-  packed, err = core.pack(copy, folder .. "/database.sqlite.zst", 3)
+  packed, err = core.pack(copy, folder .. "/" .. name, 3, options.passphrase)
   if not packed then return nil, err end
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(copy .. suffix)) end
-  return { tables = sums, files = { ["database.sqlite.zst"] = packed }, info = { format = "sqlite" } }
+  return { tables = sums, files = { [name] = packed }, info = { format = "sqlite" } }
 end
 
 local function compare(tables, path)
@@ -57,13 +58,14 @@ local function compare(tables, path)
 end
 
 --- Restores beside the live database and compares every table. Returns a reference to the copy.
-function M.restore_beside(manifest, folder, url, id)
+function M.restore_beside(manifest, folder, url, id, options)
   local live, err = path_of(url)
   if not live then return nil, err end
   local path = ("%s.restore-%s"):format(live, id)
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(path .. suffix)) end
   local ok
-  ok, err = core.unpack(folder .. "/database.sqlite.zst", path, manifest.files["database.sqlite.zst"].sha256)
+  local name = "database.sqlite.zst" .. (manifest.encryption and ".enc" or "")
+  ok, err = core.unpack(folder .. "/" .. name, path, manifest.files[name].sha256, options.passphrase)
   if ok then ok, err = core.sqlite_check(path) end
   if ok then ok, err = compare(manifest.database.tables, path) end
   if not ok then

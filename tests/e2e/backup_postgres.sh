@@ -87,6 +87,36 @@ same_dump() { diff <(sort "$scratch/hard.sql") <(sort "$1") | head -20 | tee /de
 check 'pg_dump of both is equal' same_dump "$scratch/plainly.sql"
 check 'sequences go on' test "$(psql_in plainly -c "SELECT nextval('plain_id_seq'), nextval('stepped'), nextval('untouched')")" = '5001|11|7'
 
+# --- encrypted, and in place ---------------------------------------------------------------------
+printf 'correct horse' > "$scratch/passphrase"
+sealed=$(PASS='correct horse' lua "local b = assert(backup.take { database = '$(url hard)', to = '$scratch/sealed', passphrase = require('core.secret').environment 'PASS' }) return b.path" | tr -d "'\"")
+check 'an encrypted backup is verified and drilled' env PASS='correct horse' "$engine" backup drill "$sealed" --database "$(url hard)" --passphrase env:PASS
+check 'nothing of it is readable' sh -c "! zstd -dc '$sealed'/data/*plain* > /dev/null 2>&1"
+psql_in postgres -c 'CREATE DATABASE unsealed'
+check 'openssl and psql alone restore it' env -i PATH=/usr/bin:/bin PGHOST="$PGHOST" PGPORT="$PGPORT" PGUSER=postgres PASSPHRASE_FILE="$scratch/passphrase" "$sealed/restore.sh" unsealed
+dump unsealed > "$scratch/unsealed.sql"
+check 'without a difference' same_dump "$scratch/unsealed.sql"
+printf 'wrong' > "$scratch/wrong"
+psql_in postgres -c 'CREATE DATABASE wrong'
+refuses_wrong() { ! PASSPHRASE_FILE="$scratch/wrong" "$sealed/restore.sh" wrong && ! PASS=wrong "$engine" backup drill "$sealed" --database "$(url hard)" --passphrase env:PASS && ! "$engine" backup drill "$sealed" --database "$(url hard)"; }
+check 'a wrong passphrase and none are refused' refuses_wrong
+check 'and change nothing' test "$(psql_in wrong -c "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")" = 0
+psql_in unsealed -c 'ALTER TABLE plain ADD COLUMN later int; DELETE FROM wide WHERE id < 1000; DROP TABLE mother CASCADE; CREATE TABLE newer (id int); INSERT INTO newer VALUES (1), (2); CREATE FUNCTION extra() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;' > /dev/null
+check 'in place: in one transaction' "$engine" backup restore "$backup" --database "$(url unsealed)" --in-place --yes --lost "$scratch/lost-in-place"
+dump unsealed > "$scratch/in-place.sql"
+check 'the live database is as it was' same_dump "$scratch/in-place.sql"
+check 'rows of a table that the backup does not know were saved' sh -c "zstd -dc '$scratch'/lost-in-place/*newer.copy.zst | sort | tr -d '\n' | grep -qx 12"
+damage_in_place() { # a file that is damaged between verification and load
+  cp -r "$backup" "$scratch/torn"
+  "$engine" -e "local real = backup.verify
+    backup.verify = function(path) local ok, err = real(path) if ok then local f = path .. '/data/' .. files.list(path .. '/data')[3] files.write(f, 'torn') end return ok, err end
+    local ok, err = backup.restore { backup = '$scratch/torn', database = '$(url unsealed)', in_place = true }
+    assert(not ok and err.code == 'backup_corrupt', tostring(err))"
+}
+check 'a file that is torn in mid-restore is refused' damage_in_place
+dump unsealed > "$scratch/after-torn.sql"
+check 'and the live database is untouched' same_dump "$scratch/after-torn.sql"
+
 # --- a rollback, and exactly what it loses --------------------------------------------------------
 psql_in hard > /dev/null << 'SQL'
 SELECT setseed(0.5);
