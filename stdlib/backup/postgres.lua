@@ -1,10 +1,7 @@
 --- backup.postgres: the PostgreSQL driver of backup: copies beside the live database, and the swap that makes one live.
 
-local clock = require "clock"
 local core_err = require "core.err"
 local core_postgres = require "core.backup_postgres"
-local diff = require "backup.diff"
-local json = require "json"
 local load = require "backup.postgres_load"
 local random = require "random"
 local sql = require "sql"
@@ -93,86 +90,7 @@ function M.drop(copy, url)
   return with_admin(url, function(admin) return admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(copy.name))) end)
 end
 
-local function close_to_all(admin, name)
-  assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS false"):format(quoted(name))))
-end
-
-local function open_to_all(admin, name)
-  assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS true CONNECTION LIMIT -1"):format(quoted(name))))
-end
-
--- Ends every connection to both databases and gives each the other's place, in one transaction.
-local function rename(admin, copy, old)
-  local ok, err
-  for _ = 1, 200 do -- ended connections take a moment to be gone
-    assert(admin:query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ($1, $2) AND pid <> pg_backend_pid()", copy.live, copy.name))
-    ok, err = admin:transaction(function(tx)
-      assert(tx:query(("ALTER DATABASE %s RENAME TO %s"):format(quoted(copy.live), quoted(old))))
-      assert(tx:query(("ALTER DATABASE %s RENAME TO %s"):format(quoted(copy.name), quoted(copy.live))))
-      return true
-    end)
-    if ok then return true end
-    sleep(0.01)
-  end
-  error(err, 0)
-end
-
--- Renames, and holds a snapshot of what was restored before anybody else can come in, so that the loss can be counted afterwards
--- at leisure, to the row. Needs a role that may pass a connection limit of 0.
-local function swap_then_count(admin, copy, url, old, lost_to, snapshot)
-  local began = clock.now()
-  close_to_all(admin, copy.live)
-  close_to_all(admin, copy.name)
-  rename(admin, copy, old)
-  assert(admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS true CONNECTION LIMIT 0"):format(quoted(copy.live))))
-  local restored = assert(sql.open(url, { timeout = TIMEOUT_S }))
-  local closer <close> = restored
-  local downtime
-  local loss, err = restored:transaction(function(tx)
-    assert(tx:execute "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-    assert(tx:value "SELECT 1") -- from here on its snapshot holds
-    open_to_all(admin, copy.live)
-    downtime = clock.now() - began
-    assert(admin:query(("COMMENT ON DATABASE %s IS NULL"):format(quoted(copy.live))))
-    open_to_all(admin, old)
-    return diff.compare(core_postgres.with_database(url, old), tx, lost_to, snapshot)
-  end)
-  if not downtime then error(err, 0) end
-  -- The swap is done and stays: what could not be counted is said, and the old database is still there to be asked.
-  loss = loss or { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, problem = err.message }
-  return { downtime_s = downtime, loss = loss, old = old, closer and nil }
-end
-
--- Without that right the loss is counted while others may still write, and only then are they kept out.
-local function count_then_swap(admin, copy, url, old, lost_to, snapshot)
-  local loss = assert(diff.compare(url, copy.url, lost_to, snapshot))
-  local began = clock.now()
-  close_to_all(admin, copy.live)
-  rename(admin, copy, old)
-  open_to_all(admin, copy.live)
-  assert(admin:query(("COMMENT ON DATABASE %s IS NULL"):format(quoted(copy.live))))
-  loss.approximate = "what was written while it was counted is missing from the count"
-  return { downtime_s = clock.now() - began, loss = loss, old = old }
-end
-
---- Makes the copy the live database: connections are ended, two renames in one transaction, and the loss is counted from the
--- database of before, which stays until it is dropped by hand.
-function M.swap(copy, url, id, lost_to)
-  local old = ("%s_before_%s"):format(copy.live:sub(1, 30), id:gsub("%W", "_"):lower():sub(-24))
-  return with_admin(url, function(admin)
-    local superuser = admin:value "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
-    if not superuser then open_to_all(admin, copy.name) end -- it may have been kept closed
-    local done, result = pcall(superuser and swap_then_count or count_then_swap, admin, copy, url, old, lost_to, copy.snapshot)
-    if done then return result end
-    shield(function()
-      -- Whatever happened, nobody is kept out of the database that serves now, nor out of the old one.
-      for _, name in ipairs { copy.live, old } do
-        if admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", name) == 1 then open_to_all(admin, name) end
-      end
-    end)
-    if core_err.is(result) then return nil, result end
-    error(result, 0)
-  end)
-end
+--- Makes the copy the live database.
+M.swap = require("backup.postgres_swap").swap
 
 return M
