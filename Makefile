@@ -41,7 +41,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test test-kill bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -107,6 +107,10 @@ unit: $(UNIT)
 
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
+
+test-kill: deps  ## what make test samples, whole: the engine killed at 50 points of each kind of work, the server 10 times
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
 
 demo: SCOPE = run,build,demo
 demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|incompatible|dependency, POSTGRES=1)

@@ -9,15 +9,16 @@ local core = require "core.backup"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
+local host = require "host"
 local json = require "json"
+local manifests = require "backup.manifest"
+local process = require "process"
 local random = require "random"
 local restore_script = require "backup.restore_script"
 local sql = require "sql"
 
 local M = {}
 
-local VERSION = 2
-local ENCRYPTION = "openssl enc -aes-256-ctr -pbkdf2" -- which also decrypts it, with -d
 local EXECUTABLE = tonumber("700", 8)
 
 local function failed(code, message, cause)
@@ -75,7 +76,7 @@ local function write_sums(folder, manifest)
 end
 
 local function take_into(folder, options, id)
-  local manifest = { version = VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {}, encryption = options.passphrase and ENCRYPTION or nil }
+  local manifest = { version = manifests.VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {}, encryption = options.passphrase and manifests.ENCRYPTION or nil }
   if options.database then
     local driver = assert(driver_of(options.database))
     local taken = assert(driver.take(options.database, folder, options))
@@ -92,25 +93,59 @@ local function take_into(folder, options, id)
   return manifest, checksum
 end
 
+-- Removes what takes on this machine left that died. The note of who takes it lies beside the folder, so that it is there first and last.
+local function sweep(to)
+  for _, name in ipairs(files.list(to) or {}) do
+    local id = name:match "^(.*)%.taking$"
+    local who = id and json.decode(files.read(to .. "/" .. name) or "")
+    if type(who) == "table" and who.host == host.name() and not process.alive { pid = who.pid, started = who.started } then
+      assert(files.remove_tree(("%s/%s.partial"):format(to, id)))
+      assert(files.remove(to .. "/" .. name))
+    end
+  end
+end
+
+-- Removes what takes on this machine left that died. The note of who takes it lies beside the folder, so that it is there first and last.
+local function sweep(to)
+  for _, name in ipairs(files.list(to) or {}) do
+    local id = name:match "^(.*)%.taking$"
+    local who = id and json.decode(files.read(to .. "/" .. name) or "")
+    if type(who) == "table" and who.host == host.name() and not process.alive { pid = who.pid, started = who.started } then
+      assert(files.remove_tree(("%s/%s.partial"):format(to, id)))
+      assert(files.remove(to .. "/" .. name))
+    end
+  end
+end
+
 --- Takes a backup. With a passphrase its data is encrypted, as `openssl enc` reads it; names and numbers in the manifest are not. What fails leaves nothing behind that could be taken for one.
----@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+-- lock_timeout: seconds (default 30) to wait for a schema change that is under way.
 ---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
 function M.take(options)
   if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
   local began, id = clock.now(), options.id or new_id()
   local partial, final = ("%s/%s.partial"):format(options.to, id), ("%s/%s"):format(options.to, id)
-  local ok, err = files.mkdir(partial)
+  local taking = ("%s/%s.taking"):format(options.to, id)
+  local ok, err = files.mkdir(options.to)
   if not ok then return nil, err end
   local manifest, checksum
   ok, err = pcall(function()
+    sweep(options.to)
+    local me = process.self()
+    assert(files.write(taking, json.encode { host = host.name(), pid = me.pid, started = me.started }))
+    assert(files.mkdir(partial))
     deadline(options.timeout or 3600, function()
       manifest, checksum = take_into(partial, options, id)
       assert(files.sync_tree(partial))
     end)
     assert(files.rename(partial, final))
+    assert(files.remove(taking))
   end)
   if not ok then
-    shield(function() files.remove_tree(partial) end)
+    shield(function()
+      files.remove_tree(partial)
+      files.remove(taking)
+    end)
     if core_err.is(err) then
       if err.code == "canceled" or err.code == "interrupted" then error(err, 0) end
       return nil, err
@@ -120,19 +155,6 @@ function M.take(options)
   local size = 0
   for _, one in pairs(manifest.files) do size = size + one.bytes end
   return { id = id, path = final, checksum = checksum, size_bytes = size, seconds = clock.now() - began, tables = manifest.database and manifest.database.tables or {} }
-end
-
-local function read_manifest(path)
-  local text, err = files.read(path .. "/manifest.json")
-  if not text then return failed("backup_corrupt", path .. "/manifest.json cannot be read", err) end
-  local manifest
-  manifest, err = json.decode(text)
-  if not manifest or type(manifest) ~= "table" or type(manifest.files) ~= "table" then return failed("backup_corrupt", path .. "/manifest.json is no manifest", err) end
-  if manifest.version ~= VERSION then return failed("backup_corrupt", ("%s/manifest.json is of version %s, this engine reads %d"):format(path, tostring(manifest.version), VERSION)) end
-  for name in pairs(manifest.files) do
-    if name:sub(1, 1) == "/" or ("/" .. name .. "/"):find("/../", 1, true) then return failed("backup_corrupt", ("%s/manifest.json names the file '%s', which leads out of the backup"):format(path, name)) end
-  end
-  return manifest
 end
 
 --- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.
@@ -146,7 +168,7 @@ function M.verify(path)
   if not sums then return failed("backup_corrupt", path .. "/SHA256SUMS cannot be read", err) end
   local sums_hash, manifest_hash = complete:match "^(%x+)\n(%x+)\n$"
   if sums_hash ~= files.sha256_text(sums) then return failed("backup_corrupt", path .. "/SHA256SUMS or COMPLETE is not the one that was written") end
-  local found, bad, bytes, count = assert(tree(path, "", {})), {}, 0, 0
+  local found, bad, bytes, count, hashes = assert(tree(path, "", {})), {}, 0, 0, {}
   found.COMPLETE, found.SHA256SUMS = nil, nil
   for expected, name in sums:gmatch "(%x+)  ([^\n]+)\n" do
     local stat = found[name]
@@ -160,6 +182,7 @@ function M.verify(path)
       bytes = bytes + stat.size
       local actual, hash_err = files.sha256(path .. "/" .. name)
       if actual ~= expected then bad[#bad + 1] = name .. (actual and " is not the file that was written" or ": " .. hash_err.message) end
+      hashes[name] = actual
       if name == "manifest.json" and actual ~= manifest_hash then bad[#bad + 1] = "COMPLETE names another manifest.json" end
     end
   end
@@ -169,7 +192,7 @@ function M.verify(path)
     return failed("backup_corrupt", ("%s: %s"):format(path, table.concat(bad, "; ")))
   end
   local manifest
-  manifest, err = read_manifest(path)
+  manifest, err = manifests.read(path, hashes)
   if not manifest then return nil, err end
   return { files = count, bytes = bytes, manifest = manifest }
 end
@@ -184,7 +207,7 @@ function M.list(folder)
   for _, name in ipairs(names) do
     local path = folder .. "/" .. name
     if not name:match "%.partial$" and files.stat(path .. "/COMPLETE") then
-      local manifest = read_manifest(path)
+      local manifest = manifests.read(path)
       if manifest then list[#list + 1] = { id = manifest.id, path = path, taken_at = manifest.taken_at } end
     end
   end
@@ -198,6 +221,24 @@ local function check_passphrase(manifest, options)
   return true
 end
 
+-- What every restore of a database begins with: the backup is whole, of this kind of database, and can be read.
+local function prepared(options)
+  local verified, err = M.verify(options.backup)
+  if not verified then return nil, err end
+  local manifest = verified.manifest
+  if not manifest.database then return failed("backup", options.backup .. " holds no database") end
+  local driver
+  driver, err = driver_of(options.database)
+  if not driver then return nil, err end
+  if driver.FORMAT ~= manifest.database.info.format then
+    return failed("usage", ("%s is a backup of %s, the database is %s"):format(options.backup, manifest.database.info.format, driver.FORMAT))
+  end
+  local ok
+  ok, err = check_passphrase(manifest, options)
+  if not ok then return nil, err end
+  return manifest, driver
+end
+
 local function totals(manifest)
   local rows = 0
   for _, one in ipairs(manifest.database.tables) do rows = rows + one.rows end
@@ -206,17 +247,9 @@ end
 
 -- Verifies, then restores beside the live database and compares. to_serve: the copy may become the live database.
 local function restore_beside(options, to_serve)
-  local verified, err = M.verify(options.backup)
-  if not verified then return nil, err end
-  local driver
-  driver, err = driver_of(options.database)
-  if not driver then return nil, err end
-  local manifest = verified.manifest
-  if not manifest.database then return failed("backup", options.backup .. " holds no database") end
-  local ok
-  ok, err = check_passphrase(manifest, options)
-  if not ok then return nil, err end
-  local copy
+  local manifest, driver = prepared(options)
+  if not manifest then return nil, driver end
+  local copy, err
   copy, err = driver.restore_beside(manifest, options.backup, options.database, manifest.id .. "-" .. random.hex(2),
     { passphrase = options.passphrase, progress = options.progress, analyze = to_serve })
   if not copy then return nil, err end
@@ -265,13 +298,9 @@ end
 
 -- Into the live database itself. Another backup is taken first: nothing else keeps what was there.
 local function restore_in_place(options, began)
-  local verified, err = M.verify(options.backup)
-  if not verified then return nil, err end
-  local driver
-  driver, err = driver_of(options.database)
-  local ok
-  if driver then ok, err = check_passphrase(verified.manifest, options) end
-  if not ok then return nil, err end
+  local manifest, driver = prepared(options)
+  if not manifest then return nil, driver end
+  local err
   if not driver.restore_in_place then return failed("usage", "this kind of database is always restored by putting the backup's pages into the live file; leave in_place out") end
   local safety
   if options.safety ~= false then
@@ -279,7 +308,7 @@ local function restore_in_place(options, began)
     if not safety then return nil, err end
   end
   local restored
-  restored, err = driver.restore_in_place(verified.manifest, options.backup, options.database, options)
+  restored, err = driver.restore_in_place(manifest, options.backup, options.database, options)
   if not restored then return nil, err end
   restored.seconds, restored.warm, restored.safety = clock.now() - began, false, safety and safety.path
   return restored

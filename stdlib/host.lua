@@ -1,6 +1,8 @@
 --- host: how busy this machine and some of its processes are.
 
 local core = require "core.host"
+local files = require "files"
+local files = require "files"
 
 local M = {}
 
@@ -10,6 +12,16 @@ local function process_view(process, reading)
   return { alive = process.alive, cpu_percent = percent(process.cpu), cores = process.cpu and process.cpu * reading.processors,
     rss_bytes = process.rss_bytes, memory_percent = process.rss_bytes and percent(process.rss_bytes / reading.memory_bytes) }
 end
+
+--- The machine's name.
+---@return string
+---@usage assert(#require("host").name() > 0)
+function M.name() return ((files.read "/proc/sys/kernel/hostname") or "unknown"):gsub("%s+$", "") end
+
+--- The machine's name.
+---@return string
+---@usage assert(#require("host").name() > 0)
+function M.name() return ((files.read "/proc/sys/kernel/hostname") or "unknown"):gsub("%s+$", "") end
 
 --- The machine now. A CPU share needs two samples: in the first, and for a process that was not in a former one, it is
 -- nil, which means "not known". Percentages are of the whole machine; `cores` is 1.0 for one busy processor.

@@ -10,6 +10,8 @@ local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
 local json = require "json"
+local machine = require "host"
+local machine = require "host"
 local process = require "process"
 local random = require "random"
 local sql = require "sql"
@@ -115,8 +117,6 @@ function Journal:change(run, fn)
   return result
 end
 
-local function hostname() return ((files.read "/proc/sys/kernel/hostname") or "unknown"):gsub("%s+$", "") end
-
 local function holder_lives(lease, host)
   if not lease.run then return false end
   if lease.host == host then return process.alive { pid = lease.pid, started = lease.started } end
@@ -148,7 +148,7 @@ end
 ---@param fields { venture?: string, playbook: string, path: string, args: table, release?: string, mode: string, actor: string, reason?: string, engine?: string, sources: table[] }
 ---@return string? id, table? err code lock_held or journal
 function Journal:run_begin(fields)
-  local id, host = random.hex(3), hostname()
+  local id, host = random.hex(3), machine.name()
   local hashes = {}
   for i, source in ipairs(fields.sources) do hashes[i] = files.sha256_text(source.text) .. "  " .. source.name end
   local hash = files.sha256_text(table.concat(hashes, "\n"))
@@ -176,7 +176,7 @@ end
 ---@param venture string
 ---@return table? err code lock_held
 function Journal:holder(venture)
-  local _, held = lease_of(self.db, venture, hostname())
+  local _, held = lease_of(self.db, venture, machine.name())
   return held
 end
 

@@ -10,6 +10,9 @@ local take = require "backup.postgres_take"
 
 local M = {}
 
+--- The kind of database, as it stands in the manifest.
+M.FORMAT = "postgres"
+
 local TIMEOUT_S = 3600
 
 local COPY_MARK = "restored and compared by engine; dropped when its run ends"
@@ -36,9 +39,11 @@ end
 
 local function copy_prefix(live) return live:sub(1, 30) .. "_restore_" end
 
--- A copy that a run left behind when it died. A run holds the venture's lease, so nobody uses it any more.
+-- Copies that a run left behind when it died: marked ones, and those that it had no time to mark. A run holds the venture's lease,
+-- so nobody uses them any more.
 local function drop_leftovers(admin, live)
-  for _, row in ipairs(assert(admin:query("SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND shobj_description(oid, 'pg_database') = $2", copy_prefix(live), COPY_MARK))) do
+  for _, row in ipairs(assert(admin:query([[SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND (shobj_description(oid, 'pg_database') = $2
+      OR (shobj_description(oid, 'pg_database') IS NULL AND substr(datname, length($1) + 1) ~ '^([0-9]{4}t[0-9]{6}z_[0-9a-f]{6}_[0-9a-f]{4}|try_[0-9a-f]{8})$'))]], copy_prefix(live), COPY_MARK))) do
     assert(admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(row.datname))))
   end
 end
@@ -61,7 +66,7 @@ function M.restore_beside(manifest, folder, url, id, options)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
   local copy = { name = name, url = core_postgres.with_database(url, name), live = live }
   if info.system == take.system_of(url) then copy.snapshot = info.current_snapshot end -- elsewhere its numbers mean nothing
-  local loaded, problem = pcall(function() return assert(load.load(manifest, folder, copy.url, options or {})) end)
+  local loaded, problem = pcall(load.load, manifest, folder, copy.url, options or {})
   if loaded then return copy end
   shield(function() M.drop(copy, url) end)
   if core_err.is(problem) then return nil, problem end

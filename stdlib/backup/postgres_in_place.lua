@@ -5,36 +5,16 @@
 -- moment leaves the database as it was. Others wait for the whole of it; the drill's time says for how long.
 
 local clock = require "clock"
-local core = require "core.backup"
 local core_err = require "core.err"
 local core_postgres = require "core.backup_postgres"
 local files = require "files"
 local json = require "json"
 local load = require "backup.postgres_load"
-local random = require "random"
 local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 local take = require "backup.postgres_take"
 
 local M = {}
-
-local TEXT_BYTES = 256 << 20 -- of a schema
-
--- A file of SQL as one text that may stand within a transaction: without what psql alone understands, and without a COMMIT of its own.
-local function script(manifest, folder, name, passphrase)
-  local packed = load.file(manifest, name)
-  if not packed then return nil end
-  local plain = ("%s.%s.%s"):format(folder, name, random.hex(6))
-  local cleanup <close> = setmetatable({}, { __close = function() shield(function() files.remove(plain) end) end })
-  assert(core.unpack(folder .. "/" .. packed, plain, manifest.files[packed].sha256, passphrase))
-  local text = assert(files.read(plain, TEXT_BYTES))
-  local word = text:match "\n\\restrict (%w+)\n"
-  if word then
-    text = text:gsub("\n\\restrict " .. word .. "\n", "\n", 1):gsub("\n\\unrestrict " .. word .. "\n", "\n", 1)
-  end
-  if name == "large-objects.sql" then text = text:gsub("\nBEGIN;\n", "\n"):gsub("\nCOMMIT;\n", "\n") end
-  return text, cleanup and nil
-end
 
 -- Drops all that pg_dump's pre-data section makes, and nothing of extensions.
 local DROP = [[DO $drop$
@@ -116,7 +96,7 @@ local function plan(db, manifest, folder, options, same_server)
   local first = #steps + 1
   for _, step in ipairs(saved) do steps[#steps + 1] = step end
   local function add_script(name)
-    local text = script(manifest, folder, name, options.passphrase)
+    local text = load.script(manifest, folder, name, options.passphrase)
     if text then steps[#steps + 1] = { sql = text, name = name } end
   end
   steps[#steps + 1] = { sql = DROP, name = "dropping what is there" }

@@ -14,6 +14,7 @@ local task = require "task"
 local M = {}
 
 local TIMEOUT_S = 3600
+local TEXT_BYTES = 256 << 20 -- of a schema
 local BLOCK_BYTES = 8192
 local FREEZE_BYTES = 4 << 20 -- below it, emptying a table takes longer than frozen rows save
 local quoted = tables_of.quoted
@@ -38,19 +39,33 @@ local function unpacked(manifest, folder, name, passphrase, fn)
   return ok, err
 end
 
-local function tool(argv, url)
-  return process.run { argv = argv, env = core_postgres.environment(url), timeout = TIMEOUT_S, check = true }
+--- A file of SQL as one text that may stand within a transaction: without what psql alone understands, and without a COMMIT of its
+-- own. It is never given to psql, which would obey a shell command in it.
+---@param manifest table
+---@param folder string
+---@param name string
+---@param passphrase? any
+---@return string? text nil: the backup has no such file
+function M.script(manifest, folder, name, passphrase)
+  if not M.file(manifest, name) then return nil end
+  local text = assert(unpacked(manifest, folder, name, passphrase, function(plain) return files.read(plain, TEXT_BYTES) end))
+  local word = text:match "\n\\restrict (%w+)\n"
+  if word then text = text:gsub("\n\\restrict " .. word .. "\n", "\n", 1):gsub("\n\\unrestrict " .. word .. "\n", "\n", 1) end
+  if name == "large-objects.sql" then text = text:gsub("\nBEGIN;\n", "\n"):gsub("\nCOMMIT;\n", "\n") end
+  return text
 end
 
 local function run_sql(manifest, folder, name, url, passphrase)
-  return unpacked(manifest, folder, name, passphrase, function(plain) return tool({ "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f", plain }, url) end)
+  local text = M.script(manifest, folder, name, passphrase)
+  if text then assert(core_postgres.run(url, BEGIN, { { sql = text, name = name } })) end
 end
 
 -- Indexes side by side, foreign keys after them: pg_restore knows the order.
 local function post_data(manifest, folder, url, passphrase)
   return unpacked(manifest, folder, "schema.dump", passphrase, function(plain)
     local database = core_postgres.environment(url).PGDATABASE
-    return tool({ "pg_restore", "--section=post-data", "--exit-on-error", "--jobs=" .. take.workers(), "--dbname=dbname='" .. database:gsub("[\\']", "\\%0") .. "'", plain }, url)
+    return process.run { argv = { "pg_restore", "--section=post-data", "--exit-on-error", "--jobs=" .. take.workers(), "--dbname=dbname='" .. database:gsub("[\\']", "\\%0") .. "'", plain },
+      env = core_postgres.environment(url), timeout = TIMEOUT_S, check = true }
   end)
 end
 
@@ -124,16 +139,13 @@ end
 ---@param folder string the backup
 ---@param url any
 ---@param options { passphrase?: any, analyze?: boolean, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
----@return true? ok, table? err backup_mismatch names the table
+---@return true ok; raises: backup_mismatch names the table
 function M.load(manifest, folder, url, options)
   local key = options.passphrase
-  local ok, err = run_sql(manifest, folder, "schema-pre.sql", url, key)
-  if not ok then return nil, err end
+  run_sql(manifest, folder, "schema-pre.sql", url, key)
   load_rows(manifest, folder, url, options)
-  if M.file(manifest, "large-objects.sql") then ok, err = run_sql(manifest, folder, "large-objects.sql", url, key) end
-  if ok then ok, err = run_sql(manifest, folder, "sequences.sql", url, key) end
-  if ok then ok, err = post_data(manifest, folder, url, key) end
-  if not ok then return nil, err end
+  for _, name in ipairs { "large-objects.sql", "sequences.sql" } do run_sql(manifest, folder, name, url, key) end
+  assert(post_data(manifest, folder, url, key))
   return compare(manifest, url, options)
 end
 

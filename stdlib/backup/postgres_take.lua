@@ -12,7 +12,7 @@ local task = require "task"
 
 local M = {}
 
-local TIMEOUT_S = 3600
+local TIMEOUT_S, LOCK_TIMEOUT_S = 3600, 30
 local LEVEL = 1 -- of zstd: the server's COPY is the limit, compression must not make it wait
 
 local quoted, literal = tables_of.quoted, tables_of.literal
@@ -55,7 +55,7 @@ end
 -- The schema once as pg_restore reads it, which restores indexes side by side, and as SQL, which needs psql alone.
 function Take:schema()
   local dump = self.folder .. "/schema.dump"
-  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, "--lock-wait-timeout=30000", "--file=" .. dump })
+  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, ("--lock-wait-timeout=%d"):format(self.lock_timeout_ms), "--file=" .. dump })
   for _, section in ipairs { "pre", "post" } do
     local name = ("schema-%s.sql"):format(section)
     assert(self:tool { "pg_restore", ("--section=%s-data"):format(section), ("--file=%s/%s"):format(self.folder, name), dump })
@@ -116,7 +116,7 @@ function Take:rows(tables, progress)
   return entries
 end
 
--- So that nobody changes what is being read; ends after 30 s when somebody already does.
+-- So that nobody changes what is being read; ends after lock_timeout when somebody already does.
 local function lock(tx, tables)
   local names = {}
   for i, one in ipairs(tables) do names[i] = "ONLY " .. tables_of.from(one) end
@@ -126,7 +126,7 @@ end
 --- Takes a backup of one snapshot into the folder.
 ---@param url any
 ---@param folder string
----@param options { passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { passphrase?: any, lock_timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { tables: table[], files: table<string, table>, info: table }?, table? err
 function M.take(url, folder, options)
   local db, err = sql.open(url, { timeout = TIMEOUT_S })
@@ -135,9 +135,10 @@ function M.take(url, folder, options)
   local ok
   ok, err = files.mkdir(folder .. "/data")
   if not ok then return nil, err, closer and nil end
-  local take = setmetatable({ url = url, folder = folder, passphrase = options.passphrase, suffix = options.passphrase and ".enc" or "", files = {} }, Take)
+  local take = setmetatable({ url = url, folder = folder, passphrase = options.passphrase, suffix = options.passphrase and ".enc" or "", files = {},
+    lock_timeout_ms = math.floor((options.lock_timeout or LOCK_TIMEOUT_S) * 1000) }, Take)
   return db:transaction(function(tx)
-    assert(tx:execute "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = '30s'; SET LOCAL row_security = off")
+    assert(tx:execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off; SET LOCAL lock_timeout = " .. take.lock_timeout_ms))
     take.snapshot = assert(tx:value "SELECT pg_export_snapshot()")
     local info = assert(tx:one(FACTS))
     local tables = tables_of.list(tx)

@@ -77,7 +77,12 @@ function M.prune(options)
   end
   local removed = {}
   local function remove(path, id)
-    if not options.dry_run then assert(files.remove_tree(path)) end
+    if not options.dry_run then
+      -- A backup that is removed half-way must not look like one.
+      local partial = path:match "%.partial$" and path or path .. ".partial"
+      if partial ~= path then assert(files.rename(path, partial)) end
+      assert(files.remove_tree(partial))
+    end
     removed[#removed + 1] = id
   end
   local ok, problem = pcall(function()

@@ -9,6 +9,9 @@ local sql = require "sql"
 
 local M = {}
 
+--- The kind of database, as it stands in the manifest.
+M.FORMAT = "sqlite"
+
 -- SQLite itself says which file an address means; so a secret address need not be read.
 local function path_of(url)
   local db, err = sql.open(url, { timeout = 30 })
