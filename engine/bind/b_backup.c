@@ -40,8 +40,10 @@ struct call {
     enum action action;
     const char *a, *b, *c, *d, *sha256;
     int number;
+    int64_t raw_bytes; /* that the file must hold; -1: any */
     struct buf out;
     struct pack_result pack;
+    struct backup_tree tree;
     struct backup_copy copy;
     uint64_t count;
 };
@@ -71,6 +73,7 @@ static int unpack_file(struct call *c, struct err *e)
     static _Thread_local char chunk[CHUNK_BYTES];
     int rc = pack_reader_open(&reader, c->a, c->sha256, e), fd = -1;
     if (rc != 0) return rc;
+    if (c->raw_bytes >= 0) pack_expect(reader, (uint64_t)c->raw_bytes);
     if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
     long n = 1;
@@ -113,9 +116,11 @@ static int act(struct work *work, void *arg, struct err *e)
     case UNPACK:
         return unpack_file(c, e);
     case FILES_PACK:
-        return backup_files_pack(c->a, c->b, c->number, &work->canceled, &c->pack, &c->count, e);
-    case FILES_UNPACK:
-        return backup_files_unpack(c->a, c->sha256, c->b, &c->count, e);
+        return backup_files_pack(c->a, c->b, c->number, &work->canceled, &c->tree, e);
+    case FILES_UNPACK: {
+        struct backup_files_limits limits = {c->sha256, c->raw_bytes};
+        return backup_files_unpack(c->a, &limits, c->b, &work->canceled, &c->count, e);
+    }
     case POSTGRES_OUT:
         return backup_postgres_out(c->a, c->b, c->c, c->d, c->number, &work->canceled, &c->copy, e);
     case POSTGRES_IN:
@@ -173,8 +178,9 @@ static int call_done(lua_State *L, int status, lua_KContext ctx)
         push_pack(L, &c->pack);
         break;
     case FILES_PACK:
-        push_pack(L, &c->pack);
-        set_integer(L, "entries", c->count);
+        push_pack(L, &c->tree.pack);
+        set_integer(L, "entries", c->tree.entries);
+        set_integer(L, "skipped", c->tree.skipped);
         break;
     case POSTGRES_OUT:
         push_pack(L, &c->copy.pack);
@@ -265,17 +271,18 @@ static int l_pack(lua_State *L)
     return start(L, c);
 }
 
-/* backup.unpack(from, to | nil, sha256 | nil) -> { raw_bytes } | nil, err */
+/* backup.unpack(from, to | nil, sha256 | nil, raw_bytes | nil) -> { raw_bytes } | nil, err */
 static int l_unpack(lua_State *L)
 {
     struct call *c = push_call(L, UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_optstring(L, 2, NULL);
     c->sha256 = luaL_optstring(L, 3, NULL);
+    c->raw_bytes = luaL_optinteger(L, 4, -1);
     return start(L, c);
 }
 
-/* backup.files_pack(tree, to, level) -> { raw_bytes, bytes, sha256, entries } | nil, err */
+/* backup.files_pack(tree, to, level) -> { raw_bytes, bytes, sha256, entries, skipped } | nil, err */
 static int l_files_pack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_PACK);
@@ -285,13 +292,14 @@ static int l_files_pack(lua_State *L)
     return start(L, c);
 }
 
-/* backup.files_unpack(from, into, sha256 | nil) -> entries | nil, err */
+/* backup.files_unpack(from, into, sha256 | nil, raw_bytes | nil) -> entries | nil, err */
 static int l_files_unpack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
     c->sha256 = luaL_optstring(L, 3, NULL);
+    c->raw_bytes = luaL_optinteger(L, 4, -1);
     return start(L, c);
 }
 

@@ -10,7 +10,11 @@
 #include <unistd.h>
 #include <zstd.h>
 
-enum { BUFFER_BYTES = 256 << 10 };
+enum {
+    BUFFER_BYTES = 256 << 10,
+    JOB_BYTES = 1 << 20,
+    WINDOW_LOG_MAX = 23 /* what a frame may make a reader allocate: 8 MB, as level 19 needs */
+};
 
 struct pack_writer {
     int fd;
@@ -29,6 +33,7 @@ struct pack_reader {
     ZSTD_inBuffer in;
     size_t hint; /* what zstd wants next; 0: a frame is complete */
     bool eof;
+    uint64_t raw_bytes, raw_expected;
     char expected[65];
     char buffer[BUFFER_BYTES];
 };
@@ -87,6 +92,13 @@ int pack_open(struct pack_writer **out, const char *path, int level, struct err 
 failed:
     free_writer(w);
     return rc;
+}
+
+void pack_use_threads(struct pack_writer *w, int threads)
+{
+    /* Fails where libzstd has no threads: then the caller's thread compresses, as without. */
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_nbWorkers, threads);
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_jobSize, JOB_BYTES);
 }
 
 static int write_out(struct pack_writer *w, const char *bytes, size_t n, struct err *e)
@@ -168,6 +180,8 @@ int pack_reader_open(struct pack_reader **out, const char *path, const char *exp
         free_reader(r);
         return rc;
     }
+    ZSTD_DCtx_setParameter(r->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+    r->raw_expected = UINT64_MAX;
     snprintf(r->expected, sizeof r->expected, "%s", expected_sha256 ? expected_sha256 : "");
     *out = r;
     return 0;
@@ -186,6 +200,17 @@ static int fill(struct pack_reader *r, struct err *e)
     return 0;
 }
 
+void pack_expect(struct pack_reader *r, uint64_t raw_bytes)
+{
+    r->raw_expected = raw_bytes;
+}
+
+static int corrupt_size(struct pack_reader *r, const char *how, struct err *e)
+{
+    return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s holds %s than the %llu bytes that were put in",
+                   r->path, how, (unsigned long long)r->raw_expected);
+}
+
 long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
 {
     ZSTD_outBuffer out = {room, n, 0};
@@ -198,6 +223,8 @@ long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
             if (r->hint != 0)
                 return err_set(e, ERR_BACKUP_CORRUPT, "unpack",
                                "%s is cut off: its last frame is not complete", r->path);
+            if (r->raw_expected != UINT64_MAX && r->raw_bytes < r->raw_expected)
+                return corrupt_size(r, "less", e);
             return 0;
         }
         size_t hint = ZSTD_decompressStream(r->zstd, &out, &r->in);
@@ -206,6 +233,8 @@ long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
                            ZSTD_getErrorName(hint));
         r->hint = hint;
     }
+    if (out.pos > r->raw_expected - r->raw_bytes) return corrupt_size(r, "more", e);
+    r->raw_bytes += out.pos;
     return (long)out.pos;
 }
 
