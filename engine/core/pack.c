@@ -12,7 +12,7 @@
 
 enum {
     BUFFER_BYTES = 256 << 10,
-    JOB_BYTES = 1 << 20,
+    JOB_BYTES = 512 << 10,
     WINDOW_LOG_MAX = 23 /* what a frame may make a reader allocate: 8 MB, as level 19 needs */
 };
 
