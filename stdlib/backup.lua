@@ -85,9 +85,9 @@ local function take_into(folder, options, id)
   end
   for index, path in ipairs(options.files or {}) do
     local name = ("files-%03d.tar.zst%s"):format(index, options.passphrase and ".enc" or "")
-    local packed = assert(core.files_pack(path, folder .. "/" .. name, 3, options.passphrase))
+    local packed = assert(core.files_pack(path, folder .. "/" .. name, 1, options.passphrase))
     manifest.files[name] = { bytes = packed.bytes, raw_bytes = packed.raw_bytes, sha256 = packed.sha256 }
-    manifest.trees[index] = { path = path, file = name, entries = packed.entries }
+    manifest.trees[index] = { path = path, file = name, entries = packed.entries, skipped = packed.skipped }
   end
   local checksum = write_sums(folder, manifest)
   return manifest, checksum
@@ -369,7 +369,8 @@ function M.restore_files(options)
     ok, err = files.mkdir(into)
     if not ok then return nil, err end
     local count
-    count, err = core.files_unpack(options.backup .. "/" .. one.file, into, verified.manifest.files[one.file].sha256, options.passphrase)
+    local packed = verified.manifest.files[one.file]
+    count, err = core.files_unpack(options.backup .. "/" .. one.file, into, packed.sha256, packed.raw_bytes, options.passphrase)
     if not count then return nil, err end
     entries = entries + count
   end

@@ -26,10 +26,12 @@ enum action { SQLITE_COPY, SQLITE_CHECK, SQLITE_SUMS, PACK, UNPACK, FILES_PACK, 
 struct call {
     struct work work;
     enum action action;
-    const char *a, *b, *sha256, *passphrase;
+    const char *a, *b, *passphrase;
+    struct pack_expected expected;
     int number;
     struct buf out;
     struct pack_result pack;
+    struct backup_tree tree;
     uint64_t count;
 };
 
@@ -56,7 +58,7 @@ static int unpack_file(struct call *c, struct err *e)
 {
     struct pack_reader *reader;
     static _Thread_local char chunk[CHUNK_BYTES];
-    int rc = pack_reader_open(&reader, c->a, c->sha256, c->passphrase, e), fd = -1;
+    int rc = pack_reader_open(&reader, c->a, &c->expected, e), fd = -1;
     if (rc != 0) return rc;
     if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
@@ -100,10 +102,9 @@ static int act(struct work *work, void *arg, struct err *e)
     case UNPACK:
         return unpack_file(c, e);
     case FILES_PACK:
-        return backup_files_pack(c->a, c->b, c->number, c->passphrase, &work->canceled, &c->pack, &c->count,
-                                 e);
+        return backup_files_pack(c->a, c->b, c->number, c->passphrase, &work->canceled, &c->tree, e);
     case FILES_UNPACK:
-        return backup_files_unpack(c->a, c->sha256, c->passphrase, c->b, &c->count, e);
+        return backup_files_unpack(c->a, &c->expected, c->b, &work->canceled, &c->count, e);
     }
     return err_set(e, ERR_INTERNAL, "backup", "no such action");
 }
@@ -157,8 +158,9 @@ static int call_done(lua_State *L, int status, lua_KContext ctx)
         push_pack(L, &c->pack);
         break;
     case FILES_PACK:
-        push_pack(L, &c->pack);
-        set_integer(L, "entries", c->count);
+        push_pack(L, &c->tree.pack);
+        set_integer(L, "entries", c->tree.entries);
+        set_integer(L, "skipped", c->tree.skipped);
         break;
     case FILES_UNPACK:
         lua_pushinteger(L, (lua_Integer)c->count);
@@ -245,18 +247,26 @@ static int l_pack(lua_State *L)
     return start(L, c);
 }
 
-/* backup.unpack(from, to | nil, sha256 | nil, passphrase | nil) -> { raw_bytes } | nil, err */
+/* sha256 | nil, raw_bytes | nil, passphrase | nil */
+static struct pack_expected read_expected(lua_State *L, int index)
+{
+    return (struct pack_expected){luaL_optstring(L, index, NULL), luaL_optinteger(L, index + 1, -1),
+                                  opt_passphrase(L, index + 2)};
+}
+
+/* backup.unpack(from, to | nil, sha256 | nil, raw_bytes | nil, passphrase | nil) -> { raw_bytes } | nil, err
+ */
 static int l_unpack(lua_State *L)
 {
     struct call *c = push_call(L, UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_optstring(L, 2, NULL);
-    c->sha256 = luaL_optstring(L, 3, NULL);
-    c->passphrase = opt_passphrase(L, 4);
+    c->expected = read_expected(L, 3);
     return start(L, c);
 }
 
-/* backup.files_pack(tree, to, level, passphrase | nil) -> { raw_bytes, bytes, sha256, entries } | nil, err */
+/* backup.files_pack(tree, to, level, passphrase | nil) -> { raw_bytes, bytes, sha256, entries, skipped }
+ * | nil, err */
 static int l_files_pack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_PACK);
@@ -267,14 +277,13 @@ static int l_files_pack(lua_State *L)
     return start(L, c);
 }
 
-/* backup.files_unpack(from, into, sha256 | nil, passphrase | nil) -> entries | nil, err */
+/* backup.files_unpack(from, into, sha256 | nil, raw_bytes | nil, passphrase | nil) -> entries | nil, err */
 static int l_files_unpack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
-    c->sha256 = luaL_optstring(L, 3, NULL);
-    c->passphrase = opt_passphrase(L, 4);
+    c->expected = read_expected(L, 3);
     return start(L, c);
 }
 

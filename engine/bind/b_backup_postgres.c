@@ -73,7 +73,8 @@ static void read_step(lua_State *L, struct backup_step *step)
     step->wanted = copy_field(L, "checksum");
     step->name = copy_field(L, "name");
     step->wanted_rows = lua_getfield(L, -1, "rows") == LUA_TNIL ? -1 : luaL_checkinteger(L, -1);
-    lua_pop(L, 1);
+    step->raw_bytes = lua_getfield(L, -2, "raw_bytes") == LUA_TNIL ? -1 : luaL_checkinteger(L, -1);
+    lua_pop(L, 2);
     if (step->statement == NULL || (step->kind == BACKUP_IN && step->path == NULL))
         luaL_error(L, "a step needs sql, out, or into and from");
 }

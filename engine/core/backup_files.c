@@ -2,196 +2,175 @@
 
 #include "base/mem.h"
 #include "core/lazy_archive.h"
+#include "core/tree_walk.h"
 
-#include <fcntl.h>
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 256 << 10 };
+/* Two threads compress while this one reads, hashes and writes: on two processors that is all they can do.
+ * More would take more than the 24 MB that a backup may. */
+enum { CHUNK_BYTES = 256 << 10, COMPRESSORS = 2, SECTOR_BYTES = 512 };
 
-struct sink {
+/* The walk is not libarchive's: that one changes the working folder of the whole process while it walks,
+ * fails at a socket, and asks the kernel more than twice as much about a file. */
+struct packing {
     struct pack_writer *pack;
-    struct err *e;
-};
-
-static la_ssize_t on_write(struct archive *a, void *arg, const void *bytes, size_t n)
-{
-    struct sink *sink = arg;
-    (void)a;
-    return pack_write(sink->pack, bytes, n, sink->e) == 0 ? (la_ssize_t)n : -1;
-}
-
-static int archive_failed(struct archive *a, const char *what, const char *path, struct err *e)
-{
-    const char *words = archive_error_string(a);
-    return err_set(e, ERR_BACKUP, what, "%s: %s", path, words ? words : "unknown error of libarchive");
-}
-
-/* "./a/b" for "/var/tree/a/b" in the tree /var/tree. */
-static const char *relative(const char *path, size_t tree_len)
-{
-    const char *rest = path + tree_len;
-    while (*rest == '/')
-        rest++;
-    return *rest != '\0' ? rest : ".";
-}
-
-static int copy_content(struct archive *disk, struct archive *tar, const char *path, char *chunk,
-                        atomic_bool *canceled, struct err *e)
-{
-    la_ssize_t n;
-    while ((n = archive_read_data(disk, chunk, CHUNK_BYTES)) > 0) {
-        if (atomic_load(canceled)) return err_set(e, ERR_CANCELED, "pack files", "canceled");
-        if (archive_write_data(tar, chunk, (size_t)n) < 0) return archive_failed(tar, "pack files", path, e);
-    }
-    return n == 0 ? 0 : archive_failed(disk, "pack files", path, e);
-}
-
-static int walk(struct archive *disk, struct archive *tar, const char *tree, char *chunk,
-                atomic_bool *canceled, uint64_t *entries, struct err *e)
-{
-    struct archive_entry *entry = archive_entry_new();
-    size_t tree_len = strlen(tree);
-    int rc = entry != NULL ? 0 : err_set(e, ERR_MEMORY, "pack files", "no memory");
-    while (rc == 0) {
-        archive_entry_clear(entry);
-        int state = archive_read_next_header2(disk, entry);
-        if (state == ARCHIVE_EOF) break;
-        if (state < ARCHIVE_WARN) {
-            rc = archive_failed(disk, "pack files", tree, e);
-            break;
-        }
-        archive_read_disk_descend(disk);
-        archive_entry_set_pathname(entry, relative(archive_entry_pathname(entry), tree_len));
-        if (archive_write_header(tar, entry) < ARCHIVE_WARN)
-            rc = archive_failed(tar, "pack files", archive_entry_pathname(entry), e);
-        else if (archive_entry_size(entry) > 0)
-            rc = copy_content(disk, tar, archive_entry_pathname(entry), chunk, canceled, e);
-        ++*entries;
-    }
-    if (entry != NULL) archive_entry_free(entry);
-    return rc;
-}
-
-int backup_files_pack(const char *tree, const char *to, int level, const char *passphrase,
-                      atomic_bool *canceled, struct pack_result *out, uint64_t *entries, struct err *e)
-{
-    struct sink sink = {.e = e};
-    int rc = lazy_archive(e);
-    if (rc == 0) rc = pack_open(&sink.pack, to, level, passphrase, e);
-    if (rc != 0) return rc;
-    char *chunk = mem_alloc(CHUNK_BYTES);
-    struct archive *tar = archive_write_new(), *disk = archive_read_disk_new();
-    *entries = 0;
-    if (chunk == NULL || tar == NULL || disk == NULL) {
-        rc = err_set(e, ERR_MEMORY, "pack files", "no memory to pack %s", tree);
-    } else {
-        archive_write_set_format_pax_restricted(tar);
-        archive_read_disk_set_symlink_physical(disk);
-        archive_read_disk_set_behavior(disk, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS);
-        if (archive_write_open2(tar, &sink, NULL, on_write, NULL, NULL) != ARCHIVE_OK)
-            rc = archive_failed(tar, "pack files", to, e);
-        else if (archive_read_disk_open(disk, tree) != ARCHIVE_OK)
-            rc = archive_failed(disk, "pack files", tree, e);
-        else
-            rc = walk(disk, tar, tree, chunk, canceled, entries, e);
-        if (rc == 0 && archive_write_close(tar) != ARCHIVE_OK) rc = archive_failed(tar, "pack files", to, e);
-    }
-    if (disk != NULL) archive_read_free(disk);
-    if (tar != NULL) archive_write_free(tar);
-    mem_free(chunk);
-    if (rc == 0) return pack_close(sink.pack, out, e);
-    pack_abandon(sink.pack);
-    return rc;
-}
-
-struct source {
-    struct pack_reader *pack;
+    struct archive *tar, *disk; /* disk: for a file's ACL, extended attributes and holes only */
+    struct archive_entry_linkresolver *links;
+    struct archive_entry *entry;
+    atomic_bool *canceled;
+    struct backup_tree *out;
     struct err *e;
     char chunk[CHUNK_BYTES];
 };
 
-static la_ssize_t on_read(struct archive *a, void *arg, const void **bytes)
+static la_ssize_t on_write(struct archive *a, void *arg, const void *bytes, size_t n)
 {
-    struct source *source = arg;
+    struct packing *p = arg;
     (void)a;
-    *bytes = source->chunk;
-    return pack_read(source->pack, source->chunk, sizeof source->chunk, source->e);
+    return pack_write(p->pack, bytes, n, p->e) == 0 ? (la_ssize_t)n : -1;
 }
 
-static bool is_inside(const char *name)
+static int archive_failed(struct packing *p, struct archive *a, const char *name)
 {
-    if (name == NULL || name[0] == '/') return false;
-    for (const char *at = name; at != NULL; at = strchr(at, '/')) {
-        if (*at == '/') at++;
-        if (at[0] == '.' && at[1] == '.' && (at[2] == '/' || at[2] == '\0')) return false;
-    }
-    return true;
+    const char *words = archive_error_string(a);
+    if (p->e->code != 0) return -(int)p->e->code; /* on_write knows better why */
+    return err_set(p->e, ERR_BACKUP, "pack files", "%s: %s", name,
+                   words ? words : "unknown error of libarchive");
 }
 
-static int extract_all(struct archive *tar, struct archive *disk, const char *from, const char *into,
-                       uint64_t *entries, struct err *e)
+static int write_data(struct packing *p, const char *name, size_t n)
 {
-    for (;;) {
-        struct archive_entry *entry;
-        char path[4096], link[4096];
-        int state = archive_read_next_header(tar, &entry);
-        if (state == ARCHIVE_EOF) return 0;
-        if (state < ARCHIVE_WARN)
-            return e->code ? -(int)e->code : archive_failed(tar, "unpack files", from, e);
-        const char *name = archive_entry_pathname(entry), *hardlink = archive_entry_hardlink(entry);
-        if (!is_inside(name) || (hardlink != NULL && !is_inside(hardlink)))
-            return err_set(e, ERR_BACKUP_CORRUPT, "unpack files",
-                           "%s holds the name '%s', which leads out of the folder; nothing more is extracted",
-                           from, name ? name : "(none)");
-        snprintf(path, sizeof path, "%s/%s", into, name);
-        archive_entry_set_pathname(entry, path);
-        if (hardlink != NULL) {
-            snprintf(link, sizeof link, "%s/%s", into, hardlink);
-            archive_entry_set_hardlink(entry, link);
-        }
-        if (archive_read_extract2(tar, entry, disk) < ARCHIVE_WARN)
-            return archive_failed(disk, "unpack files", path, e);
-        ++*entries;
-    }
+    if (atomic_load(p->canceled)) return err_set(p->e, ERR_CANCELED, "pack files", "canceled");
+    return archive_write_data(p->tar, p->chunk, n) < 0 ? archive_failed(p, p->tar, name) : 0;
 }
 
-int backup_files_unpack(const char *from, const char *expected_sha256, const char *passphrase,
-                        const char *into, uint64_t *entries, struct err *e)
+static int write_hole(struct packing *p, const char *name, int64_t len)
+{
+    int rc = 0;
+    memset(p->chunk, 0, sizeof p->chunk);
+    for (; rc == 0 && len > 0; len -= CHUNK_BYTES)
+        rc = write_data(p, name, len < CHUNK_BYTES ? (size_t)len : CHUNK_BYTES);
+    return rc;
+}
+
+static int write_range(struct packing *p, const struct tree_item *item, int64_t at, int64_t end)
+{
+    while (at < end) {
+        size_t want = end - at < CHUNK_BYTES ? (size_t)(end - at) : CHUNK_BYTES;
+        ssize_t n = pread(item->fd, p->chunk, want, at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return err_errno(p->e, errno, "pack files", "%s cannot be read", item->name);
+        /* Its header promises the size that it had. Zeros instead, as tar writes them, would be no backup. */
+        if (n == 0)
+            return err_set(p->e, ERR_BACKUP, "pack files", "%s became shorter while it was read", item->name);
+        int rc = write_data(p, item->name, (size_t)n);
+        if (rc != 0) return rc;
+        at += n;
+    }
+    return 0;
+}
+
+/* libarchive wants the holes as zeros and leaves them out itself; they need not be read for that. */
+static int write_content(struct packing *p, const struct tree_item *item)
+{
+    la_int64_t offset, length, at = 0;
+    if (archive_entry_sparse_reset(p->entry) == 0) return write_range(p, item, 0, item->st.st_size);
+    int rc = 0;
+    while (rc == 0 && archive_entry_sparse_next(p->entry, &offset, &length) == ARCHIVE_OK) {
+        rc = write_hole(p, item->name, offset - at);
+        if (rc == 0) rc = write_range(p, item, offset, offset + length);
+        at = offset + length;
+    }
+    return rc == 0 ? write_hole(p, item->name, item->st.st_size - at) : rc;
+}
+
+static int describe(struct packing *p, const struct tree_item *item)
+{
+    archive_entry_clear(p->entry);
+    archive_entry_set_pathname(p->entry, item->name);
+    if (item->fd >= 0) {
+        bool has_holes = item->st.st_blocks < item->st.st_size / SECTOR_BYTES;
+        archive_read_disk_set_behavior(p->disk, ARCHIVE_READDISK_NO_FFLAGS |
+                                                    (has_holes ? 0 : ARCHIVE_READDISK_NO_SPARSE));
+        if (archive_read_disk_entry_from_file(p->disk, p->entry, item->fd, &item->st) < ARCHIVE_WARN)
+            return archive_failed(p, p->disk, item->name);
+        return 0;
+    }
+    char target[PATH_MAX];
+    ssize_t len = readlinkat(item->folder_fd, item->last, target, sizeof target - 1);
+    if (len < 0) return err_errno(p->e, errno, "pack files", "%s cannot be read", item->name);
+    target[len] = '\0';
+    archive_entry_copy_stat(p->entry, &item->st);
+    archive_entry_set_symlink(p->entry, target);
+    return 0;
+}
+
+static int on_item(void *arg, const struct tree_item *item, struct err *e)
+{
+    struct packing *p = arg;
+    struct archive_entry *spare = NULL;
+    (void)e; /* p->e */
+    if (!S_ISREG(item->st.st_mode) && !S_ISDIR(item->st.st_mode) && !S_ISLNK(item->st.st_mode)) {
+        p->out->skipped++;
+        return 0;
+    }
+    int rc = describe(p, item);
+    if (rc != 0) return rc;
+    archive_entry_linkify(p->links, &p->entry, &spare); /* the second name of a file: a link to the first */
+    p->out->entries++;
+    if (archive_write_header(p->tar, p->entry) < ARCHIVE_WARN) return archive_failed(p, p->tar, item->name);
+    bool has_content = S_ISREG(item->st.st_mode) && archive_entry_size(p->entry) > 0;
+    return has_content ? write_content(p, item) : 0;
+}
+
+static int pack_tree(struct packing *p, const char *tree, const char *to)
+{
+    archive_write_set_format_pax_restricted(p->tar);
+    archive_write_set_bytes_per_block(p->tar, CHUNK_BYTES);
+    archive_write_set_bytes_in_last_block(p->tar, 1);
+    archive_entry_linkresolver_set_strategy(p->links, ARCHIVE_FORMAT_TAR_PAX_RESTRICTED);
+    if (archive_write_open2(p->tar, p, NULL, on_write, NULL, NULL) != ARCHIVE_OK)
+        return archive_failed(p, p->tar, to);
+    int rc = tree_walk(tree, on_item, p, p->e);
+    if (rc == 0 && archive_write_close(p->tar) != ARCHIVE_OK) rc = archive_failed(p, p->tar, to);
+    return rc;
+}
+
+int backup_files_pack(const char *tree, const char *to, int level, const char *passphrase,
+                      atomic_bool *canceled, struct backup_tree *out, struct err *e)
 {
     err_clear(e);
     int rc = lazy_archive(e);
     if (rc != 0) return rc;
-    struct source *source = mem_zalloc(sizeof *source);
-    if (source == NULL) return err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
-    source->e = e;
-    *entries = 0;
-    rc = pack_reader_open(&source->pack, from, expected_sha256, passphrase, e);
-    if (rc != 0) {
-        mem_free(source);
-        return rc;
-    }
-    struct archive *tar = archive_read_new(), *disk = archive_write_disk_new();
-    if (tar == NULL || disk == NULL) {
-        rc = err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
-    } else {
-        archive_read_support_format_tar(tar);
-        archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM |
-                                                 ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
-                                                 ARCHIVE_EXTRACT_SECURE_NODOTDOT);
-        if (archive_read_open2(tar, source, NULL, on_read, NULL, NULL) != ARCHIVE_OK)
-            rc = archive_failed(tar, "unpack files", from, e);
-        else
-            rc = extract_all(tar, disk, from, into, entries, e);
-    }
-    if (tar != NULL) archive_read_free(tar);
-    if (disk != NULL) archive_write_free(disk);
-    struct err end;
-    int ended = pack_reader_close(source->pack, rc == 0, &end);
-    if (rc == 0 && ended != 0) {
-        *e = end;
-        rc = ended;
-    }
-    mem_free(source);
+    struct packing *p = mem_zalloc(sizeof *p);
+    if (p == NULL) return err_set(e, ERR_MEMORY, "pack files", "no memory to pack %s", tree);
+    *out = (struct backup_tree){0};
+    p->canceled = canceled;
+    p->out = out;
+    p->e = e;
+    rc = pack_open(&p->pack, to, level, passphrase, e);
+    if (rc != 0) goto release_packing;
+    pack_use_threads(p->pack, COMPRESSORS);
+    p->tar = archive_write_new();
+    p->disk = archive_read_disk_new();
+    p->links = archive_entry_linkresolver_new();
+    p->entry = archive_entry_new();
+    if (p->tar == NULL || p->disk == NULL || p->links == NULL || p->entry == NULL)
+        rc = err_set(e, ERR_MEMORY, "pack files", "no memory to pack %s", tree);
+    else
+        rc = pack_tree(p, tree, to);
+    if (p->entry != NULL) archive_entry_free(p->entry);
+    if (p->links != NULL) archive_entry_linkresolver_free(p->links);
+    if (p->disk != NULL) archive_read_free(p->disk);
+    if (p->tar != NULL) archive_write_free(p->tar);
+    if (rc == 0)
+        rc = pack_close(p->pack, &out->pack, e);
+    else
+        pack_abandon(p->pack);
+release_packing:
+    mem_free(p);
     return rc;
 }

@@ -168,7 +168,8 @@ static int copy_in(PGconn *conn, const struct backup_session *session, struct ba
                    const atomic_bool *canceled, struct err *e)
 {
     struct pack_reader *pack;
-    int rc = pack_reader_open(&pack, step->path, step->sha256, session->passphrase, e);
+    const struct pack_expected expected = {step->sha256, step->raw_bytes, session->passphrase};
+    int rc = pack_reader_open(&pack, step->path, &expected, e);
     if (rc != 0) return rc;
     rc = begin_copy(conn, step->statement, PGRES_COPY_IN, "copy in", e);
     if (rc == 0) rc = feed(conn, step->statement, pack, canceled, e);

@@ -20,6 +20,7 @@ struct backup_step {
     enum backup_step_kind kind;
     const char *statement, *path;
     const char *sha256;      /* BACKUP_IN: what the file must be; NULL: not looked at */
+    int64_t raw_bytes;       /* BACKUP_IN: how many come out of it; -1: any */
     int64_t wanted_rows;     /* BACKUP_IN, BACKUP_OUT: another number is a mismatch; -1: any */
     const char *wanted;      /* BACKUP_OUT: another checksum is a mismatch; NULL: any */
     const char *name;        /* of the table, for messages; may be NULL */

@@ -28,11 +28,6 @@ int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(archive_write_disk_set_options)                                                                        \
     X(archive_read_disk_new)                                                                                 \
     X(archive_read_disk_set_behavior)                                                                        \
-    X(archive_read_disk_set_symlink_physical)                                                                \
-    X(archive_read_disk_open)                                                                                \
-    X(archive_read_next_header2)                                                                             \
-    X(archive_read_disk_descend)                                                                             \
-    X(archive_read_data)                                                                                     \
     X(archive_entry_new)                                                                                     \
     X(archive_entry_free)                                                                                    \
     X(archive_entry_clear)                                                                                   \
@@ -40,7 +35,21 @@ int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(archive_entry_set_pathname)                                                                            \
     X(archive_entry_hardlink)                                                                                \
     X(archive_entry_set_hardlink)                                                                            \
-    X(archive_entry_size)
+    X(archive_entry_size)                                                                                    \
+    X(archive_write_set_bytes_per_block)                                                                     \
+    X(archive_write_set_bytes_in_last_block)                                                                 \
+    X(archive_read_disk_entry_from_file)                                                                     \
+    X(archive_entry_linkify)                                                                                 \
+    X(archive_entry_linkresolver_new)                                                                        \
+    X(archive_entry_linkresolver_set_strategy)                                                               \
+    X(archive_entry_linkresolver_free)                                                                       \
+    X(archive_entry_copy_stat)                                                                               \
+    X(archive_entry_set_symlink)                                                                             \
+    X(archive_entry_sparse_reset)                                                                            \
+    X(archive_entry_sparse_next)                                                                             \
+    X(archive_entry_filetype)                                                                                \
+    X(archive_entry_perm)                                                                                    \
+    X(archive_entry_set_perm)
 
 #define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);
 LAZY_ARCHIVE_LIST(X)
@@ -65,11 +74,6 @@ LAZY_ARCHIVE_LIST(X)
 #define archive_write_disk_set_options          lazy_archive_write_disk_set_options
 #define archive_read_disk_new                   lazy_archive_read_disk_new
 #define archive_read_disk_set_behavior          lazy_archive_read_disk_set_behavior
-#define archive_read_disk_set_symlink_physical  lazy_archive_read_disk_set_symlink_physical
-#define archive_read_disk_open                  lazy_archive_read_disk_open
-#define archive_read_next_header2               lazy_archive_read_next_header2
-#define archive_read_disk_descend               lazy_archive_read_disk_descend
-#define archive_read_data                       lazy_archive_read_data
 #define archive_entry_new                       lazy_archive_entry_new
 #define archive_entry_free                      lazy_archive_entry_free
 #define archive_entry_clear                     lazy_archive_entry_clear
@@ -78,6 +82,20 @@ LAZY_ARCHIVE_LIST(X)
 #define archive_entry_hardlink                  lazy_archive_entry_hardlink
 #define archive_entry_set_hardlink              lazy_archive_entry_set_hardlink
 #define archive_entry_size                      lazy_archive_entry_size
+#define archive_write_set_bytes_per_block       lazy_archive_write_set_bytes_per_block
+#define archive_write_set_bytes_in_last_block   lazy_archive_write_set_bytes_in_last_block
+#define archive_read_disk_entry_from_file       lazy_archive_read_disk_entry_from_file
+#define archive_entry_linkify                   lazy_archive_entry_linkify
+#define archive_entry_linkresolver_new          lazy_archive_entry_linkresolver_new
+#define archive_entry_linkresolver_set_strategy lazy_archive_entry_linkresolver_set_strategy
+#define archive_entry_linkresolver_free         lazy_archive_entry_linkresolver_free
+#define archive_entry_copy_stat                 lazy_archive_entry_copy_stat
+#define archive_entry_set_symlink               lazy_archive_entry_set_symlink
+#define archive_entry_sparse_reset              lazy_archive_entry_sparse_reset
+#define archive_entry_sparse_next               lazy_archive_entry_sparse_next
+#define archive_entry_filetype                  lazy_archive_entry_filetype
+#define archive_entry_perm                      lazy_archive_entry_perm
+#define archive_entry_set_perm                  lazy_archive_entry_set_perm
 #endif
 
 #endif

@@ -10,7 +10,11 @@
 #include <unistd.h>
 #include <zstd.h>
 
-enum { BUFFER_BYTES = 256 << 10 };
+enum {
+    BUFFER_BYTES = 256 << 10,
+    JOB_BYTES = 512 << 10,
+    WINDOW_LOG_MAX = 23 /* what a frame may make a reader allocate: 8 MB, as level 19 needs */
+};
 
 enum { SALT_BYTES = 8, KEY_BYTES = 32, COUNTER_BYTES = 16, ROUNDS = 10000 };
 
@@ -35,6 +39,7 @@ struct pack_reader {
     ZSTD_inBuffer in;
     size_t hint; /* what zstd wants next; 0: a frame is complete */
     bool eof;
+    uint64_t raw_bytes, raw_expected;
     char expected[65];
     char buffer[BUFFER_BYTES];
 };
@@ -133,6 +138,13 @@ failed:
     return rc;
 }
 
+void pack_use_threads(struct pack_writer *w, int threads)
+{
+    /* Fails where libzstd has no threads: then the caller's thread compresses, as without. */
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_nbWorkers, threads);
+    ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_jobSize, JOB_BYTES);
+}
+
 static int write_out(struct pack_writer *w, const char *bytes, size_t n, struct err *e)
 {
     EVP_DigestUpdate(w->hash, bytes, n);
@@ -222,8 +234,8 @@ static int read_salt(struct pack_reader *r, const char *passphrase, struct err *
     return r->cipher != NULL ? 0 : err_set(e, ERR_INTERNAL, "unpack", "%s cannot be decrypted", r->path);
 }
 
-int pack_reader_open(struct pack_reader **out, const char *path, const char *expected_sha256,
-                     const char *passphrase, struct err *e)
+int pack_reader_open(struct pack_reader **out, const char *path, const struct pack_expected *expected,
+                     struct err *e)
 {
     int rc = lazy_crypto(e);
     if (rc != 0) return rc;
@@ -237,12 +249,14 @@ int pack_reader_open(struct pack_reader **out, const char *path, const char *exp
         rc = err_errno(e, errno, "unpack", "%s cannot be read", path);
     else if (r->path == NULL || r->zstd == NULL || r->hash == NULL)
         rc = err_set(e, ERR_MEMORY, "unpack", "no memory to read %s", path);
-    if (rc == 0 && passphrase != NULL) rc = read_salt(r, passphrase, e);
+    if (rc == 0 && expected->passphrase != NULL) rc = read_salt(r, expected->passphrase, e);
     if (rc != 0) {
         free_reader(r);
         return rc;
     }
-    snprintf(r->expected, sizeof r->expected, "%s", expected_sha256 ? expected_sha256 : "");
+    ZSTD_DCtx_setParameter(r->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+    r->raw_expected = expected->raw_bytes >= 0 ? (uint64_t)expected->raw_bytes : UINT64_MAX;
+    snprintf(r->expected, sizeof r->expected, "%s", expected->sha256 ? expected->sha256 : "");
     *out = r;
     return 0;
 }
@@ -261,6 +275,12 @@ static int fill(struct pack_reader *r, struct err *e)
     return 0;
 }
 
+static int corrupt_size(struct pack_reader *r, const char *how, struct err *e)
+{
+    return err_set(e, ERR_BACKUP_CORRUPT, "unpack", "%s holds %s than the %llu bytes that were put in",
+                   r->path, how, (unsigned long long)r->raw_expected);
+}
+
 long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
 {
     ZSTD_outBuffer out = {room, n, 0};
@@ -273,6 +293,8 @@ long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
             if (r->hint != 0)
                 return err_set(e, ERR_BACKUP_CORRUPT, "unpack",
                                "%s is cut off: its last frame is not complete", r->path);
+            if (r->raw_expected != UINT64_MAX && r->raw_bytes < r->raw_expected)
+                return corrupt_size(r, "less", e);
             return 0;
         }
         size_t hint = ZSTD_decompressStream(r->zstd, &out, &r->in);
@@ -281,6 +303,8 @@ long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e)
                            ZSTD_getErrorName(hint));
         r->hint = hint;
     }
+    if (out.pos > r->raw_expected - r->raw_bytes) return corrupt_size(r, "more", e);
+    r->raw_bytes += out.pos;
     return (long)out.pos;
 }
 

@@ -27,13 +27,22 @@ struct pack_reader;
 
 /* New file, 0600; must not exist. passphrase NULL: not encrypted. */
 int pack_open(struct pack_writer **out, const char *path, int level, const char *passphrase, struct err *e);
+/* Compress on this many threads beside the caller's, which then only hashes and writes; before the first
+ * pack_write. For one stream that has the machine to itself: about 4 MB of memory for each. */
+void pack_use_threads(struct pack_writer *w, int threads);
 int pack_write(struct pack_writer *w, const void *bytes, size_t n, struct err *e);
 int pack_close(struct pack_writer *w, struct pack_result *out, struct err *e); /* frees w in any case */
 void pack_abandon(struct pack_writer *w); /* frees w, removes the file; NULL is fine */
 
-/* expected_sha256 may be NULL; passphrase NULL: the file is not encrypted. */
-int pack_reader_open(struct pack_reader **out, const char *path, const char *expected_sha256,
-                     const char *passphrase, struct err *e);
+struct pack_expected {
+    const char *sha256; /* of the file; NULL: any */
+    int64_t raw_bytes; /* exactly so many come out: the first byte more is an error before anybody sees it, so
+                        * that a small file cannot fill a disk; -1: any */
+    const char *passphrase; /* NULL: the file is not encrypted */
+};
+
+int pack_reader_open(struct pack_reader **out, const char *path, const struct pack_expected *expected,
+                     struct err *e);
 /* Returns the number of bytes, 0 at the end, or a negative code. */
 long pack_read(struct pack_reader *r, void *room, size_t n, struct err *e);
 int pack_reader_close(struct pack_reader *r, bool to_the_end, struct err *e); /* frees r in any case */

@@ -33,7 +33,7 @@ end
 -- Unpacks a file beside the backup, not in it, for fn.
 local function unpacked(manifest, folder, name, passphrase, fn)
   local packed, plain = M.file(manifest, name), ("%s.%s.%s"):format(folder, name, random.hex(6))
-  local ok, err = core.unpack(folder .. "/" .. packed, plain, manifest.files[packed].sha256, passphrase)
+  local ok, err = core.unpack(folder .. "/" .. packed, plain, manifest.files[packed].sha256, manifest.files[packed].raw_bytes, passphrase)
   if ok then ok, err = fn(plain) end
   shield(function() files.remove(plain) end)
   return ok, err
@@ -82,7 +82,7 @@ function M.steps(manifest, folder, one, name)
   local freeze = alone and manifest.files[name].raw_bytes >= FREEZE_BYTES
   local step = {
     into = ("COPY %s (%s) FROM STDIN%s"):format(from, one.columns, freeze and " WITH (FREEZE)" or ""), name = one.name,
-    from = folder .. "/" .. name, sha256 = manifest.files[name].sha256, rows = alone and one.rows or nil,
+    from = folder .. "/" .. name, sha256 = manifest.files[name].sha256, raw_bytes = manifest.files[name].raw_bytes, rows = alone and one.rows or nil,
   }
   return freeze and { { sql = "TRUNCATE ONLY " .. from }, step } or { step }
 end

@@ -68,7 +68,7 @@ function M.restore_beside(manifest, folder, url, id, options)
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(path .. suffix)) end
   local ok
   local name = "database.sqlite.zst" .. (manifest.encryption and ".enc" or "")
-  ok, err = core.unpack(folder .. "/" .. name, path, manifest.files[name].sha256, options.passphrase)
+  ok, err = core.unpack(folder .. "/" .. name, path, manifest.files[name].sha256, manifest.files[name].raw_bytes, options.passphrase)
   if ok then ok, err = core.sqlite_check(path) end
   if ok then ok, err = compare(manifest.database.tables, path) end
   if not ok then

@@ -42,7 +42,7 @@ static long read_pack(const char *sha256, struct err *e)
     struct pack_reader *r;
     static char room[65536];
     long total = 0, n = 1;
-    int rc = pack_reader_open(&r, path, sha256, NULL, e);
+    int rc = pack_reader_open(&r, path, &(struct pack_expected){sha256, -1, NULL}, e);
     if (rc != 0) return rc;
     while ((n = pack_read(r, room, sizeof room, e)) > 0)
         total += n;
