@@ -177,7 +177,7 @@ function M.verify(path)
     if not stat then
       bad[#bad + 1] = name .. " is missing"
     elseif stat.type ~= "file" then
-      bad[#bad + 1] = name .. " is a " .. stat.type
+      bad[#bad + 1] = name .. " is no plain file"
     else
       bytes = bytes + stat.size
       local actual, hash_err = files.sha256(path .. "/" .. name)

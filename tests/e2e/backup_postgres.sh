@@ -1,7 +1,7 @@
 #!/bin/bash
 # Backups of PostgreSQL, proven on a database with every hard thing: nothing is different after a restore, with the engine and with
-# restore.sh alone; every planted fault is found at every file; what a rollback loses is right to the row; clients that write keep
-# the backup consistent; an engine that is killed leaves nothing that could be taken for a backup.
+# restore.sh alone; every planted fault is found at every file; what a rollback loses is right to the row. What
+# happens when things die is in backup_faults.sh.
 # Time limit: 400 s
 set -u
 cd "$(dirname "$0")/../.."
@@ -186,38 +186,6 @@ while read -r file; do
 done < <(cd "$backup" && find . -type f | sed 's|^\./||')
 check "every one of $faults faults is found" test "$missed" = 0
 [ "$faults" -ge 100 ] || { echo "only $faults faults were tried" && failed=$((failed + 1)); }
-
-# --- consistent under load, and nothing half-done when killed -------------------------------------
-psql_in postgres -c 'CREATE DATABASE busy'
-"$PG_BIN/pgbench" -i -q -s 2 busy > /dev/null 2>&1
-"$PG_BIN/pgbench" -n -c 4 -T 120 busy > /dev/null 2>&1 &
-load=$!
-sums() { psql_in "$1" -c 'SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance) FROM pgbench_branches) AND (SELECT sum(tbalance) FROM pgbench_tellers) = coalesce((SELECT sum(delta) FROM pgbench_history), 0)'; }
-consistent() {
-  for n in 1 2 3; do
-    lua "local b = assert(backup.take { database = '$(url busy)', to = '$scratch/busy' }) local d = assert(backup.drill { backup = b.path, database = '$(url busy)', keep = true })
-      files.write('$scratch/copy', d.copy.name)" || return 1
-    psql_in postgres -c "ALTER DATABASE \"$(cat "$scratch/copy")\" ALLOW_CONNECTIONS true"
-    [ "$(sums "$(cat "$scratch/copy")")" = t ] || return 1
-  done
-}
-check 'a backup under load keeps the invariant, three times' consistent
-check 'one copy is left: the next drill drops the former' test "$(psql_in postgres -c "SELECT count(*) FROM pg_database WHERE datname LIKE 'busy_restore_%'")" = 1
-killed() {
-  for n in 1 2 3 4 5 6; do
-    "$engine" -e "backup.take { database = '$(url busy)', to = '$scratch/killed' }" > /dev/null 2>&1 &
-    local pid=$!
-    read -rt "0.0$((n * 3))" <> <(:)
-    kill -9 $pid 2> /dev/null
-    wait $pid 2> /dev/null
-  done
-  for one in "$scratch"/killed/*; do
-    [[ $one == *.partial ]] || "$engine" -e "assert(backup.verify '$one')" || return 1
-  done
-}
-check 'an engine that is killed leaves no bad backup' killed
-kill $load
-wait $load 2> /dev/null
 
 # --- what cannot be done is said --------------------------------------------------------------------
 psql_in postgres -c "CREATE ROLE small LOGIN; GRANT pg_read_all_data TO small"
