@@ -29,6 +29,7 @@ struct call {
     const char *a, *b, *passphrase;
     struct pack_expected expected;
     int number;
+    bool is_scratch;
     struct buf out;
     struct pack_result pack;
     struct backup_tree tree;
@@ -92,11 +93,11 @@ static int act(struct work *work, void *arg, struct err *e)
     struct call *c = arg;
     switch (c->action) {
     case SQLITE_COPY:
-        return backup_sqlite_copy(c->a, c->b, c->number, &work->canceled, e);
+        return backup_sqlite_copy(c->a, c->b, c->number, c->is_scratch, &work->canceled, e);
     case SQLITE_CHECK:
-        return backup_sqlite_check(c->a, e);
+        return backup_sqlite_check(c->a, &work->canceled, e);
     case SQLITE_SUMS:
-        return backup_sqlite_sums(c->a, &c->out, e);
+        return backup_sqlite_sums(c->a, &c->out, &work->canceled, e);
     case PACK:
         return pack_file(c, e);
     case UNPACK:
@@ -205,13 +206,14 @@ static int start(lua_State *L, struct call *c)
     return await(L, &c->work.op, call_done);
 }
 
-/* backup.sqlite_copy(from, to, busy_s) -> true | nil, err */
+/* backup.sqlite_copy(from, to, busy_s, is_scratch) -> true | nil, err */
 static int l_sqlite_copy(lua_State *L)
 {
     struct call *c = push_call(L, SQLITE_COPY);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
     c->number = (int)(luaL_optnumber(L, 3, 30) * 1000);
+    c->is_scratch = lua_toboolean(L, 4);
     return start(L, c);
 }
 

@@ -5,11 +5,22 @@
 #include <sqlite3.h>
 #include <string.h>
 
-enum { ALL_PAGES = -1, BUSY_SLEEP_MS = 20 };
+enum { ALL_PAGES = -1, BUSY_SLEEP_MS = 20, STEPS_BETWEEN_LOOKS = 100000 };
+
+static bool is_damage(int state)
+{
+    return (state & 0xff) == SQLITE_CORRUPT || (state & 0xff) == SQLITE_NOTADB;
+}
+
+static int on_progress(void *arg)
+{
+    return atomic_load((atomic_bool *)arg);
+}
 
 static int open_database(const char *path, int flags, int busy_ms, sqlite3 **out, struct err *e)
 {
-    int rc = sqlite3_open_v2(path, out, flags, NULL);
+    /* A connection is used by one thread: SQLite's locks around every column of every row are not needed. */
+    int rc = sqlite3_open_v2(path, out, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK) {
         err_set(e, rc == SQLITE_CANTOPEN ? ERR_NOT_FOUND : ERR_BACKUP, "sqlite", "%s cannot be opened: %s",
                 path, sqlite3_errstr(rc));
@@ -20,7 +31,8 @@ static int open_database(const char *path, int flags, int busy_ms, sqlite3 **out
     return 0;
 }
 
-int backup_sqlite_copy(const char *from, const char *to, int busy_ms, atomic_bool *canceled, struct err *e)
+int backup_sqlite_copy(const char *from, const char *to, int busy_ms, bool is_scratch, atomic_bool *canceled,
+                       struct err *e)
 {
     sqlite3 *source, *target;
     int rc = open_database(from, SQLITE_OPEN_READONLY, busy_ms, &source, e);
@@ -30,6 +42,8 @@ int backup_sqlite_copy(const char *from, const char *to, int busy_ms, atomic_boo
         sqlite3_close(source);
         return rc;
     }
+    if (is_scratch)
+        sqlite3_exec(target, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF", NULL, NULL, NULL);
     sqlite3_backup *backup = sqlite3_backup_init(target, "main", source, "main");
     int waited_ms = 0, state = backup != NULL ? SQLITE_OK : sqlite3_errcode(target);
     while (state == SQLITE_OK || state == SQLITE_BUSY || state == SQLITE_LOCKED) {
@@ -41,8 +55,11 @@ int backup_sqlite_copy(const char *from, const char *to, int busy_ms, atomic_boo
     }
     if (backup != NULL) sqlite3_backup_finish(backup);
     if (state != SQLITE_DONE)
-        rc = err_set(e, atomic_load(canceled) ? ERR_CANCELED : ERR_BACKUP, "sqlite copy",
-                     "%s could not be copied to %s: %s", from, to,
+        rc = err_set(e,
+                     atomic_load(canceled) ? ERR_CANCELED
+                     : is_damage(state)    ? ERR_BACKUP_CORRUPT
+                                           : ERR_BACKUP,
+                     "sqlite copy", "%s could not be copied to %s: %s", from, to,
                      atomic_load(canceled) ? "canceled" : sqlite3_errstr(state));
     sqlite3_close(source);
     if (sqlite3_close(target) != SQLITE_OK && rc == 0)
@@ -50,16 +67,19 @@ int backup_sqlite_copy(const char *from, const char *to, int busy_ms, atomic_boo
     return rc;
 }
 
-int backup_sqlite_check(const char *path, struct err *e)
+int backup_sqlite_check(const char *path, atomic_bool *canceled, struct err *e)
 {
     sqlite3 *db;
     sqlite3_stmt *stmt = NULL;
     int rc = open_database(path, SQLITE_OPEN_READONLY, 30000, &db, e);
     if (rc != 0) return rc;
+    sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, on_progress, canceled);
     int state = sqlite3_prepare_v2(db, "PRAGMA integrity_check(3)", -1, &stmt, NULL);
     if (state == SQLITE_OK) state = sqlite3_step(stmt);
     const char *words = state == SQLITE_ROW ? (const char *)sqlite3_column_text(stmt, 0) : sqlite3_errmsg(db);
-    if (state != SQLITE_ROW || words == NULL || strcmp(words, "ok") != 0)
+    if (state == SQLITE_INTERRUPT)
+        rc = err_set(e, ERR_CANCELED, "integrity check", "canceled");
+    else if (state != SQLITE_ROW || words == NULL || strcmp(words, "ok") != 0)
         rc = err_set(e, ERR_BACKUP_CORRUPT, "integrity check", "%s is damaged: %.300s", path,
                      words ? words : "no answer");
     sqlite3_finalize(stmt);
@@ -67,37 +87,50 @@ int backup_sqlite_check(const char *path, struct err *e)
     return rc;
 }
 
+/* The digits end before `end`; returns where they begin. printf took more time than reading the row. */
+static char *integer_text(char *end, int64_t value)
+{
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    char *at = end;
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10) > 0);
+    if (value < 0) *--at = '-';
+    return at;
+}
+
+static void add_value(struct buf *line, char letter, const void *bytes, size_t len)
+{
+    char head[32], *end = head + sizeof head;
+    end[-1] = ':';
+    char *at = integer_text(end - 1, (int64_t)len);
+    *--at = letter;
+    buf_add(line, at, (size_t)(end - at));
+    if (len > 0) buf_add(line, bytes, len);
+}
+
 static void add_column(struct buf *line, sqlite3_stmt *stmt, int column)
 {
-    static const char letters[] = {[SQLITE_INTEGER] = 'i',
-                                   [SQLITE_FLOAT] = 'f',
-                                   [SQLITE_TEXT] = 't',
-                                   [SQLITE_BLOB] = 'b',
-                                   [SQLITE_NULL] = 'n'};
-    int type = sqlite3_column_type(stmt, column);
-    char number[40];
-    const void *bytes = number;
-    size_t len = 0;
-    switch (type) {
+    char number[40], *end = number + sizeof number, *at;
+    int len;
+    switch (sqlite3_column_type(stmt, column)) {
     case SQLITE_INTEGER:
-        len = (size_t)snprintf(number, sizeof number, "%lld", (long long)sqlite3_column_int64(stmt, column));
+        at = integer_text(end, sqlite3_column_int64(stmt, column));
+        add_value(line, 'i', at, (size_t)(end - at));
         break;
     case SQLITE_FLOAT:
-        len = (size_t)snprintf(number, sizeof number, "%.17g", sqlite3_column_double(stmt, column));
+        len = snprintf(number, sizeof number, "%.17g", sqlite3_column_double(stmt, column));
+        add_value(line, 'f', number, (size_t)len);
         break;
     case SQLITE_TEXT:
-        bytes = sqlite3_column_text(stmt, column);
-        len = (size_t)sqlite3_column_bytes(stmt, column);
+        add_value(line, 't', sqlite3_column_text(stmt, column), (size_t)sqlite3_column_bytes(stmt, column));
         break;
     case SQLITE_BLOB:
-        bytes = sqlite3_column_blob(stmt, column);
-        len = (size_t)sqlite3_column_bytes(stmt, column);
+        add_value(line, 'b', sqlite3_column_blob(stmt, column), (size_t)sqlite3_column_bytes(stmt, column));
         break;
     default:
-        break;
+        add_value(line, 'n', NULL, 0);
     }
-    buf_addf(line, "%c%zu:", letters[type], len);
-    if (len > 0) buf_add(line, bytes, len);
 }
 
 static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err *e)
@@ -128,8 +161,10 @@ static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err 
         buf_add(out, name, strlen(name) + 1);
         buf_add(out, rows, strlen(rows) + 1);
         buf_add(out, hex, sizeof hex);
+    } else if (state == SQLITE_INTERRUPT) {
+        rc = err_set(e, ERR_CANCELED, "sqlite checksum", "canceled");
     } else {
-        rc = err_set(e, state == SQLITE_CORRUPT ? ERR_BACKUP_CORRUPT : ERR_BACKUP, "sqlite checksum",
+        rc = err_set(e, is_damage(state) ? ERR_BACKUP_CORRUPT : ERR_BACKUP, "sqlite checksum",
                      "table %s cannot be read: %s", name, sqlite3_errmsg(db));
     }
     sqlite3_finalize(stmt);
@@ -137,12 +172,13 @@ static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err 
     return rc;
 }
 
-int backup_sqlite_sums(const char *path, struct buf *out, struct err *e)
+int backup_sqlite_sums(const char *path, struct buf *out, atomic_bool *canceled, struct err *e)
 {
     sqlite3 *db;
     sqlite3_stmt *tables = NULL;
     int rc = open_database(path, SQLITE_OPEN_READONLY, 30000, &db, e);
     if (rc != 0) return rc;
+    sqlite3_progress_handler(db, STEPS_BETWEEN_LOOKS, on_progress, canceled);
     /* One read transaction, so that all tables are of one moment. Virtual tables hold no rows of their own.
      */
     sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
@@ -160,7 +196,8 @@ int backup_sqlite_sums(const char *path, struct buf *out, struct err *e)
             rc = sum_table(db, (const char *)sqlite3_column_text(tables, 0), out, e);
     }
     if (state != SQLITE_OK && rc == 0)
-        rc = err_set(e, ERR_BACKUP, "sqlite checksum", "%s: %s", path, sqlite3_errmsg(db));
+        rc = err_set(e, is_damage(state) ? ERR_BACKUP_CORRUPT : ERR_BACKUP, "sqlite checksum", "%s: %s", path,
+                     sqlite3_errmsg(db));
     if (rc == 0 && !buf_ok(out))
         rc = err_set(e, ERR_MEMORY, "sqlite checksum", "no memory for the checksums of %s", path);
     sqlite3_finalize(tables);
