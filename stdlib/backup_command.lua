@@ -10,6 +10,7 @@ local M = {}
 local OPTIONS = {
   database = { about = "postgres://... or sqlite:/path; env:NAME reads it from the environment, where no list of processes shows it" },
   to = { about = "the folder of the backups" },
+  store = { about = "s3://BUCKET/PREFIX?endpoint=URL&region=NAME; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
   files = { about = "file trees, separated by commas" },
   lost = { about = "restore, diff: folder for the rows that are lost; reapply: the one that they are in" },
   with = { about = "diff: the database that the first is compared with" },
@@ -74,12 +75,38 @@ commands.take = { "--to DIR [--database URL] [--files PATH,PATH]", "takes a back
   print(("%s: %d bytes in %s, %d files verified, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), verified.files, taken.checksum))
 end }
 
+-- What the arguments call a store.
+local function store_of(options)
+  local store, err = require("backup.s3").open(options.store)
+  if not store then error(err, 0) end
+  return store
+end
+
+commands.send = { "BACKUP --store S3", "sends a finished backup to a store; what is there already is not sent again", function(options)
+  need(options, "store")
+  local path = need_path(options)
+  local verified = assert(backup.verify(path))
+  local sent = assert(store_of(options):put(path, verified.manifest.id))
+  print(("%d files of %s are in the store, %d bytes were sent"):format(sent.files, verified.manifest.id, sent.sent_bytes))
+end }
+
+commands.fetch = { "ID --store S3 --to DIR", "brings a backup from a store and verifies it", function(options)
+  need(options, "store", "to")
+  local path = assert(store_of(options):fetch(need_path(options), options.to))
+  local verified = assert(backup.verify(path))
+  print(("%s: %d files, %d bytes: all as they were written"):format(path, verified.files, verified.bytes))
+end }
+
 commands.verify = { "BACKUP", "reads every file and compares it with what was written", function(options)
   local verified = assert(backup.verify(need_path(options)))
   print(("%d files, %d bytes: all as they were written"):format(verified.files, verified.bytes))
 end }
 
-commands.list = { "--to DIR", "the finished backups, the latest first", function(options)
+commands.list = { "--to DIR | --store S3", "the finished backups, the latest first", function(options)
+  if options.store then
+    for _, one in ipairs(assert(store_of(options):list())) do print(one.id .. (one.complete and "" or "  (not finished)")) end
+    return
+  end
   need(options, "to")
   for _, one in ipairs(assert(backup.list(options.to))) do print(("%s  %s  %s"):format(one.taken_at, one.id, one.path)) end
 end }
@@ -124,7 +151,7 @@ commands.prune = { "--to DIR [--last N] [--daily N] [--weekly N] [--dry-run]", "
   for _, id in ipairs(done.bad) do print(("bad      %s  does not verify"):format(id)) end
 end }
 
-local ORDER = { "take", "verify", "list", "drill", "restore", "diff", "reapply", "prune" }
+local ORDER = { "take", "verify", "list", "send", "fetch", "drill", "restore", "diff", "reapply", "prune" }
 
 local function help()
   for _, name in ipairs(ORDER) do print(("engine backup %-8s %-58s %s"):format(name, commands[name][1], commands[name][2])) end
@@ -141,7 +168,7 @@ function M.main(argv)
   end
   local options, err = arguments.parse(argv, OPTIONS)
   if options and not options.words[1] then
-    err = usage "backup needs a word: take, verify, list, drill, restore, diff, reapply or prune"
+    err = usage "backup needs a word: take, verify, list, send, fetch, drill, restore, diff, reapply or prune"
   elseif options and not commands[options.words[1]] then
     local near = require("schema").nearest(options.words[1], commands)
     err = usage(("backup has no '%s'%s"):format(options.words[1], near and ("; did you mean '%s'?"):format(near) or ""))

@@ -96,7 +96,7 @@ commands = {
   { "approve", "RUN [--no] [--reason TEXT]", "answers the question that a run waits for", with_journal(function(journal, options)
     return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
   end, { no = { type = "boolean" }, reason = {} }) },
-  { "backup", "take|verify|list|drill|restore|diff|reapply|prune", "backups by hand and from cron; engine backup help", function(argv) return require("backup_command").main(argv) end },
+  { "backup", "take|verify|list|send|fetch|drill|restore|diff|reapply|prune", "backups by hand and from cron; engine backup help", function(argv) return require("backup_command").main(argv) end },
   { "repl", "[--venture DIR]", "a Lua console with every module", function(argv) return require("repl").main(argv) end },
   { "explain", "[CODE | RUN [STEP]]", "what an error code means; why the canary decided, from its recorded counts", explain },
   { "test-file", "FILE...", "runs Lua test files", function(argv) return require("test").main(argv) end },

@@ -126,11 +126,13 @@ function M.exists(path)
   return nil, err
 end
 
---- The SHA-256 of a file's content, as 64 hexadecimal digits.
+--- The SHA-256 of a file's content, as 64 hexadecimal digits; of a part of it, where one is given.
 ---@param path string
+---@param offset? integer bytes
+---@param size_bytes? integer a file that is shorter is an error
 ---@return string? digest, table? err
 ---@usage local d = files.mkdtemp()  files.write(d .. "/a", "abc")  assert(files.sha256(d .. "/a") == files.sha256_text "abc")
-function M.sha256(path) return core.sha256(path) end
+function M.sha256(path, offset, size_bytes) return core.sha256(path, offset, size_bytes) end
 
 --- The SHA-256 of a text.
 ---@param text string

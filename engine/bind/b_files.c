@@ -29,6 +29,7 @@ struct job {
     char path[PATH_MAX], other[PATH_MAX];
     struct buf bytes; /* in: what to write; out: what was read */
     size_t limit_bytes;
+    int64_t offset, part_bytes;
     mode_t mode;
     bool flag;
     char digest[65];
@@ -137,7 +138,9 @@ static int act_stat(struct job *job, struct err *e)
 static int act_sha256(struct job *job, struct err *e)
 {
     int rc = may_read(job, e);
-    return rc ? rc : files_sha256(job->path, &job->work.canceled, job->digest, e);
+    return rc ? rc
+              : files_sha256_part(job->path, job->offset, job->part_bytes, &job->work.canceled, job->digest,
+                                  e);
 }
 
 static int act_sha256_text(struct job *job, struct err *e)
@@ -323,6 +326,17 @@ static int path_and_flag(lua_State *L, const struct action *action)
     return run(L, job);
 }
 
+static int path_and_part(lua_State *L, const struct action *action)
+{
+    lua_Integer offset = luaL_optinteger(L, 2, 0), bytes = luaL_optinteger(L, 3, -1);
+    luaL_argcheck(L, offset >= 0, 2, "an offset is from 0 on");
+    struct job *job = new_job(L, action);
+    copy_path(L, 1, job->path);
+    job->offset = offset;
+    job->part_bytes = bytes;
+    return run(L, job);
+}
+
 static int text_only(lua_State *L, const struct action *action)
 {
     size_t len;
@@ -358,7 +372,7 @@ static const struct {
     {{"sync_tree", act_sync_tree, NULL}, path_only},
     {{"link", act_symlink, NULL}, two_paths},
     {{"stat", act_stat, push_stat}, path_and_flag},
-    {{"sha256", act_sha256, push_digest}, path_only},
+    {{"sha256", act_sha256, push_digest}, path_and_part},
     {{"sha256_text", act_sha256_text, push_digest}, text_only},
     {{"realpath", act_realpath, push_other}, path_only},
 };

@@ -201,6 +201,9 @@ static int check_grants(lua_State *L, const struct http_options *o, struct err *
 {
     const struct grant *grant = runtime_of(L)->grant;
     if (grant == NULL) return 0;
+    if (o->body_file != NULL && grant_check_path(grant, o->body_file, false, true, e) != 0)
+        return -(int)e->code;
+    if (o->to_file != NULL && grant_check_path(grant, o->to_file, true, false, e) != 0) return -(int)e->code;
     if (o->max_redirects > 0 || o->connect_to[0] != NULL)
         return err_set(
             e, ERR_CAPABILITY, "http",
@@ -210,8 +213,8 @@ static int check_grants(lua_State *L, const struct http_options *o, struct err *
 }
 
 /* http.request{ url, method, headers, body, timeout, connect_timeout, max_redirects, max_response,
- * unix_socket, ca_file, user, password, connect_to, mail_from, mail_to } -> response | nil, err; see
- * stdlib/http.lua */
+ * unix_socket, ca_file, user, password, sigv4, body_file, body_offset, body_bytes, to_file, connect_to,
+ * mail_from, mail_to } -> response | nil, err; see stdlib/http.lua */
 static int l_request(lua_State *L)
 {
     const char *headers[MAX_HEADERS + 1] = {NULL}, *recipients[MAX_LINES + 1] = {NULL},
@@ -229,6 +232,11 @@ static int l_request(lua_State *L)
     o.user = text_field(L, "user", NULL);
     o.password = text_field(L, "password", NULL);
     o.mail_from = text_field(L, "mail_from", NULL);
+    o.sigv4 = text_field(L, "sigv4", NULL);
+    o.body_file = text_field(L, "body_file", NULL);
+    o.to_file = text_field(L, "to_file", NULL);
+    o.body_file_offset = integer_field(L, "body_offset", 0, INT64_MAX / 2);
+    o.body_file_bytes = integer_field(L, "body_bytes", 0, INT64_MAX / 2);
     o.timeout_us = seconds_field(L, "timeout", 30);
     o.connect_timeout_us = seconds_field(L, "connect_timeout", 10);
     o.max_redirects = (int)integer_field(L, "max_redirects", 0, MAX_REDIRECTS);

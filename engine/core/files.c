@@ -218,26 +218,45 @@ static EVP_MD_CTX *begin_digest(struct err *e)
     return NULL;
 }
 
-int files_sha256(const char *path, const atomic_bool *canceled, char out[65], struct err *e)
+/* left: how much of the file from where it stands; -1: to its end. */
+static int hash_open(int fd, const char *path, int64_t left, EVP_MD_CTX *ctx, const atomic_bool *canceled,
+                     struct err *e)
+{
+    char chunk[CHUNK_BYTES];
+    while (left != 0) {
+        size_t want = left > 0 && left < CHUNK_BYTES ? (size_t)left : sizeof chunk;
+        ssize_t n = read_some(fd, chunk, want);
+        if (n < 0) return err_errno(e, errno, "sha256", "%.300s cannot be read", path);
+        if (n == 0) return left < 0 ? 0 : err_set(e, ERR_IO, "sha256", "%.300s is shorter than it was", path);
+        if (!EVP_DigestUpdate(ctx, chunk, (size_t)n))
+            return err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
+        if (canceled != NULL && atomic_load(canceled))
+            return err_set(e, ERR_CANCELED, "sha256", "hashing %.300s was canceled", path);
+        if (left > 0) left -= n;
+    }
+    return 0;
+}
+
+int files_sha256_part(const char *path, int64_t offset, int64_t size_bytes, const atomic_bool *canceled,
+                      char out[65], struct err *e)
 {
     struct err own;
     if (e == NULL) e = &own;
     EVP_MD_CTX *ctx = begin_digest(e);
     if (ctx == NULL) return -(int)e->code;
-    char chunk[CHUNK_BYTES];
     int fd = open_to_read(path, "sha256", e), rc = fd < 0 ? fd : 0;
-    ssize_t n = 0;
-    while (rc == 0 && (n = read_some(fd, chunk, sizeof chunk)) > 0) {
-        if (!EVP_DigestUpdate(ctx, chunk, (size_t)n))
-            rc = err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
-        if (canceled != NULL && atomic_load(canceled))
-            rc = err_set(e, ERR_CANCELED, "sha256", "hashing %.300s was canceled", path);
-    }
-    if (n < 0) rc = err_errno(e, errno, "sha256", "%.300s cannot be read", path);
+    if (rc == 0 && offset > 0 && lseek(fd, (off_t)offset, SEEK_SET) < 0)
+        rc = err_errno(e, errno, "sha256", "%.300s cannot be read from there", path);
+    if (rc == 0) rc = hash_open(fd, path, size_bytes, ctx, canceled, e);
     if (fd >= 0) close(fd);
     if (rc == 0 && digest_text(ctx, out) != 0) rc = err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
     EVP_MD_CTX_free(ctx);
     return rc;
+}
+
+int files_sha256(const char *path, const atomic_bool *canceled, char out[65], struct err *e)
+{
+    return files_sha256_part(path, 0, -1, canceled, out, e);
 }
 
 int files_sha256_text(const void *data, size_t size_bytes, char out[65], struct err *e)

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <unistd.h>
+
 /* --- what libcurl's codes mean to us ------------------------------------------------------- */
 
 static enum err_code code_of_curl(CURLcode code)
@@ -73,7 +75,9 @@ static void fail(struct http_request *r, CURLcode code)
 {
     enum err_code ours = r->refused != ERR_NONE ? r->refused : code_of_curl(code);
     const char *why = r->curl_error[0] ? r->curl_error : curl_easy_strerror(code);
-    if (ours == ERR_LIMIT)
+    if (r->refused != ERR_NONE && r->refusal[0])
+        op_fail(&r->op, ours, r->what, "%s: %s", r->label, r->refusal);
+    else if (ours == ERR_LIMIT)
         op_fail(&r->op, ours, r->what, "%s: the answer is larger than %zu bytes, or its headers than %d",
                 r->label, r->max_response_bytes, (int)MAX_HEADER_BYTES);
     else if (r->refusal[0] && ours == ERR_CLOSED)
@@ -136,6 +140,7 @@ int http_start(struct http_request **out, struct http_client *client, const stru
     struct http_request *r = mem_zalloc(sizeof *r);
     if (r == NULL) return err_set(e, ERR_MEMORY, "http", "no memory for a request");
     r->client = client;
+    r->body_fd = r->to_fd = -1;
     int rc = http_prepare(r, o, e);
     if (rc < 0) goto failed;
     struct loop *loop = http_client_loop(client);
@@ -181,6 +186,8 @@ void http_request_free(struct http_request *r)
     curl_slist_free_all(r->headers);
     curl_slist_free_all(r->connect_to);
     curl_slist_free_all(r->mail_to);
+    if (r->body_fd >= 0) close(r->body_fd);
+    if (r->to_fd >= 0) close(r->to_fd);
     buf_release(&r->body);
     buf_release(&r->response.headers);
     buf_release(&r->response.body);

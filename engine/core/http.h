@@ -29,10 +29,18 @@ struct http_options {
     const char *const *headers; /* "name: value", or "name;" for one without a value; ends with NULL */
     const void *body;
     size_t body_bytes;
+    /* Instead of a body: body_file_bytes of a file from an offset on, read while they are sent. */
+    const char *body_file;
+    int64_t body_file_offset, body_file_bytes;
+    const char *to_file; /* the body of an answer from 200 to 299 goes into this new file (0600), no limit */
     int64_t timeout_us, connect_timeout_us;
     int max_redirects;
     size_t max_response_bytes;
     const char *unix_socket, *ca_file, *user, *password;
+    /* "aws:amz:REGION:SERVICE": signs with AWS Signature Version 4; user and password are the access key and
+     * its secret. The query must be sorted and encoded; the header x-amz-content-sha256 holds the body's
+     * hash. */
+    const char *sigv4;
     /* "HOST:PORT:ADDRESS:PORT", ends with NULL: requests for the first go to the second, while TLS and the
      * Host header keep the name of the URL. An empty port means any, or the same. */
     const char *const *connect_to;

@@ -14,6 +14,8 @@ struct http_request {
     CURL *easy;
     struct curl_slist *headers, *connect_to, *mail_to;
     struct buf body;
+    int body_fd, to_fd; /* -1: none */
+    off_t body_begin, body_at, body_end;
     size_t sent, max_response_bytes;
     bool is_mail;
     enum err_code refused; /* why one of our callbacks took no more */

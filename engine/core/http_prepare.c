@@ -3,13 +3,34 @@
 #include "base/log.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 /* --- what libcurl calls ------------------------------------------------------------------------- */
+
+static size_t into_file(struct http_request *r, const char *bytes, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        ssize_t written = write(r->to_fd, bytes + at, n - at);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) {
+            r->refused = errno == ENOSPC || errno == EDQUOT ? ERR_LIMIT : ERR_IO;
+            snprintf(r->refusal, sizeof r->refusal, "the file cannot be written: %s", strerror(errno));
+            return 0;
+        }
+        at += (size_t)written;
+    }
+    return n;
+}
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
     struct http_request *r = arg;
     size_t n = size * count;
+    long status = 0;
+    curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (r->to_fd >= 0 && status >= 200 && status < 300) return into_file(r, bytes, n);
     if (n > r->max_response_bytes - r->response.body.len) {
         r->refused = ERR_LIMIT;
         return 0;
@@ -69,6 +90,34 @@ static size_t on_upload(char *out, size_t size, size_t count, void *arg)
     if (n > 0) memcpy(out, r->body.data + r->sent, n);
     r->sent += n;
     return n;
+}
+
+static size_t on_upload_file(char *out, size_t size, size_t count, void *arg)
+{
+    struct http_request *r = arg;
+    size_t want = size * count;
+    if ((off_t)want > r->body_end - r->body_at) want = (size_t)(r->body_end - r->body_at);
+    ssize_t n;
+    do
+        n = want > 0 ? pread(r->body_fd, out, want, r->body_at) : 0;
+    while (n < 0 && errno == EINTR);
+    if (n < 0 || (n == 0 && want > 0)) {
+        r->refused = ERR_IO;
+        snprintf(r->refusal, sizeof r->refusal, "the file that is sent %s",
+                 n < 0 ? strerror(errno) : "became shorter");
+        return CURL_READFUNC_ABORT;
+    }
+    r->body_at += n;
+    return (size_t)n;
+}
+
+/* libcurl begins again where a kept connection turned out to be closed. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_request *r = arg;
+    if (origin != SEEK_SET || offset < 0 || offset > r->body_end - r->body_begin) return CURL_SEEKFUNC_FAIL;
+    r->body_at = r->body_begin + (off_t)offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 static int mail_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
@@ -187,7 +236,14 @@ static bool set_method(struct http_request *r, const struct http_options *o, con
         SET(NOBODY, 1L);
         return ok;
     }
-    if (o->body != NULL || wants_body) {
+    if (o->body_file != NULL) {
+        SET(UPLOAD, 1L);
+        SET(READFUNCTION, on_upload_file);
+        SET(READDATA, r);
+        SET(SEEKFUNCTION, on_seek);
+        SET(SEEKDATA, r);
+        SET(INFILESIZE_LARGE, (curl_off_t)o->body_file_bytes);
+    } else if (o->body != NULL || wants_body) {
         SET(POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
         SET(POSTFIELDS, buf_str(&r->body));
     }
@@ -207,7 +263,8 @@ static bool set_http(struct http_request *r, const struct http_options *o, const
     SET(FOLLOWLOCATION, o->max_redirects > 0 ? 1L : 0L);
     SET(MAXREDIRS, (long)o->max_redirects);
     SET(REDIR_PROTOCOLS_STR, "http,https");
-    SET(MAXFILESIZE_LARGE, (curl_off_t)o->max_response_bytes);
+    if (o->to_file == NULL) SET(MAXFILESIZE_LARGE, (curl_off_t)o->max_response_bytes);
+    if (o->sigv4 != NULL) SET(AWS_SIGV4, o->sigv4);
     return ok;
 }
 
@@ -259,6 +316,21 @@ static bool set_options(struct http_request *r, const struct http_options *o, co
     return ok && (r->is_mail ? set_mail(r, o) : set_http(r, o, method));
 }
 
+static int open_files(struct http_request *r, const struct http_options *o, struct err *e)
+{
+    if (o->body_file != NULL) {
+        r->body_fd = open(o->body_file, O_RDONLY | O_CLOEXEC);
+        if (r->body_fd < 0) return err_errno(e, errno, r->what, "%.300s cannot be read", o->body_file);
+        r->body_begin = r->body_at = (off_t)o->body_file_offset;
+        r->body_end = r->body_begin + (off_t)o->body_file_bytes;
+    }
+    if (o->to_file != NULL) {
+        r->to_fd = open(o->to_file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (r->to_fd < 0) return err_errno(e, errno, r->what, "%.300s cannot be written", o->to_file);
+    }
+    return 0;
+}
+
 int http_prepare(struct http_request *r, const struct http_options *o, struct err *e)
 {
     const char *method = o->method ? o->method : o->body ? "POST" : "GET";
@@ -269,6 +341,7 @@ int http_prepare(struct http_request *r, const struct http_options *o, struct er
     r->max_response_bytes = o->max_response_bytes;
     int rc = describe(r, method, o->url, e);
     if (rc < 0 || (rc = read_lists(r, o, e)) < 0) return rc;
+    if ((rc = open_files(r, o, e)) < 0) return rc;
     buf_add(&r->body, o->body ? o->body : "", o->body_bytes);
     r->easy = buf_ok(&r->body) ? curl_easy_init() : NULL;
     if (r->easy != NULL && set_options(r, o, method)) return 0;

@@ -19,7 +19,7 @@ return function(run, d)
   end)
 
   step("30.1.3 backup", function()
-    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, timeout = venture.backup.timeout })
+    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, timeout = venture.backup.timeout, passphrase = venture.backup.passphrase })
     d.backup = { id = taken.id, path = taken.path, checksum = taken.checksum, size_bytes = taken.size_bytes, seconds = taken.seconds }
     expect(backup.need(taken.path, "run " .. run.id))
     run:say(("%s, %d bytes in %s, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), taken.checksum:sub(1, 16)))
@@ -34,11 +34,20 @@ return function(run, d)
 
   step("30.1.3 restoration tested in staging", function()
     if not venture.backup.drill then fail("gate", "backup.drill is false: a backup that was never restored does not pass") end
-    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url, keep = venture.backup.warm })
+    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url, keep = venture.backup.warm, passphrase = venture.backup.passphrase })
     d.backup.drill_seconds, d.warm_copy = drill.seconds, drill.copy
     run:event("backup", d.backup)
-    run:say(("restored beside the live database and compared: %d tables, %d rows, %s; this is what a restore takes"):format(drill.tables, drill.rows, display.duration(drill.seconds)), "done")
+    run:say(("restored beside the live database and compared: %d tables, %d rows, %s; a database rollback takes %s"):format(drill.tables, drill.rows, display.duration(drill.seconds), drill.copy and "the time of a swap, as the copy is kept" or "as long"), "done")
     if drill.copy then run:say "the copy is kept until the run ends: a database rollback swaps it in" end
     return { seconds = drill.seconds, tables = drill.tables, rows = drill.rows }
   end)
+
+  if venture.backup.store then
+    step("30.1.3 backup in the store", function()
+      local store = expect(require("backup.s3").open(venture.backup.store))
+      local sent = expect(store:put(d.backup.path, d.backup.id))
+      run:say(("%d files in %s, each as the store itself counts it"):format(sent.files, venture.backup.store:match "^[^?]*"), "done")
+      return sent
+    end)
+  end
 end
