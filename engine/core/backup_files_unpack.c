@@ -94,6 +94,18 @@ static int check_new(struct unpacking *u, struct archive_entry *entry, const cha
     return both_folders ? 0 : refuse(u, name, "comes twice");
 }
 
+static int copy_content(struct unpacking *u, const char *name)
+{
+    const void *bytes;
+    size_t n;
+    la_int64_t offset;
+    int state;
+    while ((state = archive_read_data_block(u->tar, &bytes, &n, &offset)) == ARCHIVE_OK)
+        if (archive_write_data_block(u->disk, bytes, n, offset) < ARCHIVE_WARN)
+            return archive_failed(u, u->disk, name);
+    return state == ARCHIVE_EOF ? 0 : archive_failed(u, u->tar, name);
+}
+
 static int extract(struct unpacking *u, struct archive_entry *entry)
 {
     const char *name = archive_entry_pathname(entry), *hardlink = archive_entry_hardlink(entry);
@@ -107,11 +119,13 @@ static int extract(struct unpacking *u, struct archive_entry *entry)
     if (rc != 0) return rc;
     archive_entry_set_pathname(entry, u->path);
     if (hardlink != NULL) archive_entry_set_hardlink(entry, u->link);
-    /* A warning is an extended attribute or an ACL that this file system or user cannot have. */
-    if (archive_read_extract2(u->tar, entry, u->disk) < ARCHIVE_WARN)
-        return archive_failed(u, archive_error_string(u->disk) ? u->disk : u->tar,
-                              u->path + strlen(u->into) + 1);
-    return 0;
+    /* Not archive_read_extract2, which makes a warning of every failure but that of the data. A warning here
+     * is an extended attribute or an ACL that this file system or user cannot have. */
+    name = u->path + strlen(u->into) + 1;
+    if (archive_write_header(u->disk, entry) < ARCHIVE_WARN) return archive_failed(u, u->disk, name);
+    if (hardlink == NULL && archive_entry_size(entry) > 0) rc = copy_content(u, name);
+    if (rc == 0 && archive_write_finish_entry(u->disk) < ARCHIVE_WARN) rc = archive_failed(u, u->disk, name);
+    return rc;
 }
 
 static int extract_all(struct unpacking *u, uint64_t *entries)

@@ -23,7 +23,9 @@ int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(archive_read_open2)                                                                                    \
     X(archive_read_next_header)                                                                              \
     X(archive_read_free)                                                                                     \
-    X(archive_read_extract2)                                                                                 \
+    X(archive_read_data_block)                                                                               \
+    X(archive_write_data_block)                                                                              \
+    X(archive_write_finish_entry)                                                                            \
     X(archive_write_disk_new)                                                                                \
     X(archive_write_disk_set_options)                                                                        \
     X(archive_read_disk_new)                                                                                 \
@@ -69,7 +71,9 @@ LAZY_ARCHIVE_LIST(X)
 #define archive_read_open2                      lazy_archive_read_open2
 #define archive_read_next_header                lazy_archive_read_next_header
 #define archive_read_free                       lazy_archive_read_free
-#define archive_read_extract2                   lazy_archive_read_extract2
+#define archive_read_data_block                 lazy_archive_read_data_block
+#define archive_write_data_block                lazy_archive_write_data_block
+#define archive_write_finish_entry              lazy_archive_write_finish_entry
 #define archive_write_disk_new                  lazy_archive_write_disk_new
 #define archive_write_disk_set_options          lazy_archive_write_disk_set_options
 #define archive_read_disk_new                   lazy_archive_read_disk_new
