@@ -21,7 +21,7 @@ int backup_files_pack(const char *tree, const char *to, int level, const char *p
 
 /* `into` must be an empty folder. The archive may be hostile: what leads out of the folder, goes through a
  * link, comes twice or is neither file, folder nor link is refused by name, and nothing more is extracted.
- * Files get no set-user-id and set-group-id bits. */
+ * Nothing gets set-user-id and set-group-id bits, or file capabilities. */
 int backup_files_unpack(const char *from, const struct pack_expected *expected, const char *into,
                         atomic_bool *canceled, uint64_t *entries, struct err *e);
 

@@ -1,31 +1,26 @@
-/* The way back of backup_files. Nothing of the archive is trusted: it may have been made to escape. */
+/* The way back of backup_files. Nothing of the archive is trusted: it may have been made to escape.
+ * libarchive reads it; what it says is made by tree_write, because archive_write_disk changes the umask of
+ * the whole process and looks at every folder from / on again for every file. */
 #include "core/backup_files.h"
 
 #include "base/mem.h"
 #include "core/lazy_archive.h"
+#include "core/tree_write.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-enum {
-    CHUNK_BYTES = 256 << 10,
-    EXTRACT_WAYS = ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_XATTR | ARCHIVE_EXTRACT_ACL |
-                   ARCHIVE_EXTRACT_SECURE_SYMLINKS | ARCHIVE_EXTRACT_SECURE_NODOTDOT
-};
+enum { CHUNK_BYTES = 256 << 10 };
 
 struct unpacking {
     struct pack_reader *pack;
-    struct archive *tar, *disk;
+    struct archive *tar;
+    struct tree_writer *tree;
     const char *from;
     atomic_bool *canceled;
     struct err *e;
-    char into[PATH_MAX]; /* without links: libarchive would take one on the way for the archive's doing */
-    char path[PATH_MAX], link[PATH_MAX];
     char chunk[CHUNK_BYTES];
 };
 
@@ -38,93 +33,104 @@ static la_ssize_t on_read(struct archive *a, void *arg, const void **bytes)
     return pack_read(u->pack, u->chunk, sizeof u->chunk, u->e);
 }
 
-static int archive_failed(struct unpacking *u, struct archive *a, const char *name)
+static int tar_failed(struct unpacking *u, const char *name)
 {
-    const char *words = archive_error_string(a);
+    const char *words = archive_error_string(u->tar);
     if (u->e->code != 0) return -(int)u->e->code; /* on_read knows better why */
-    return err_set(u->e, ERR_BACKUP, "unpack files", "%s: %s: %s", u->from, name,
+    return err_set(u->e, ERR_BACKUP_CORRUPT, "unpack files", "%s: %s: %s", u->from, name,
                    words ? words : "unknown error of libarchive");
 }
 
-static int refuse(struct unpacking *u, const char *name, const char *why)
+static int write_at(struct unpacking *u, int fd, const char *name, const char *bytes, size_t n, int64_t at)
 {
-    return err_set(u->e, ERR_BACKUP_CORRUPT, "unpack files",
-                   "%s holds the name '%.300s', which %s; nothing more is extracted", u->from,
-                   name ? name : "(none)", why);
-}
-
-static bool is_inside(const char *name)
-{
-    if (name == NULL || name[0] == '/' || name[0] == '\0') return false;
-    for (const char *at = name; at != NULL; at = strchr(at, '/')) {
-        if (*at == '/') at++;
-        if (at[0] == '.' && at[1] == '.' && (at[2] == '/' || at[2] == '\0')) return false;
+    while (n > 0) {
+        ssize_t written = pwrite(fd, bytes, n, at);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return err_errno(u->e, errno, "unpack files", "%s cannot be written", name);
+        bytes += written;
+        n -= (size_t)written;
+        at += written;
     }
-    return true;
+    return 0;
 }
 
-static bool join(char path[PATH_MAX], const char *into, const char *name)
+static int copy_content(struct unpacking *u, int fd, const char *name, int64_t size)
 {
-    return snprintf(path, PATH_MAX, "%s/%s", into, name) < PATH_MAX;
-}
-
-static int check_kind(struct unpacking *u, struct archive_entry *entry, const char *name)
-{
-    if (archive_entry_hardlink(entry) != NULL) return 0;
-    switch (archive_entry_filetype(entry)) {
-    case AE_IFREG:
-        archive_entry_set_perm(entry, archive_entry_perm(entry) & ~(mode_t)(S_ISUID | S_ISGID));
-        return 0;
-    case AE_IFDIR:
-    case AE_IFLNK:
-        return 0;
-    default:
-        return refuse(u, name, "is neither a file nor a folder nor a link");
+    const void *bytes;
+    size_t n;
+    la_int64_t offset, end = 0;
+    int state, rc = 0;
+    while (rc == 0 && (state = archive_read_data_block(u->tar, &bytes, &n, &offset)) == ARCHIVE_OK) {
+        rc = write_at(u, fd, name, bytes, n, offset);
+        if (n > 0) end = offset + (int64_t)n;
     }
+    if (rc != 0) return rc;
+    if (state != ARCHIVE_EOF) return tar_failed(u, name);
+    if (end < size && ftruncate(fd, size) != 0) /* it ends in a hole */
+        return err_errno(u->e, errno, "unpack files", "%s cannot be written", name);
+    return 0;
 }
 
-/* The folder was empty: what is there now was made by this archive. Only a folder may come again, which is
- * made as well for the names in it. */
-static int check_new(struct unpacking *u, struct archive_entry *entry, const char *name)
+/* Only what a user may set on a file of his own: others give rights (security.capability). A file system that
+ * has none is no reason to lose the file. */
+static void set_xattrs(int fd, struct archive_entry *entry)
 {
-    struct stat st;
-    if (lstat(u->path, &st) != 0) return 0; /* a wrong way to it is found when it is made */
-    bool both_folders = S_ISDIR(st.st_mode) && archive_entry_hardlink(entry) == NULL &&
-                        archive_entry_filetype(entry) == AE_IFDIR;
-    return both_folders ? 0 : refuse(u, name, "comes twice");
+    const char *name;
+    const void *value;
+    size_t size;
+    archive_entry_xattr_reset(entry);
+    while (archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
+        if (strncmp(name, "user.", 5) == 0) (void)fsetxattr(fd, name, value, size, 0);
+}
+
+static struct timespec mtime_of(struct archive_entry *entry)
+{
+    if (!archive_entry_mtime_is_set(entry)) return (struct timespec){.tv_nsec = UTIME_OMIT};
+    return (struct timespec){.tv_sec = archive_entry_mtime(entry),
+                             .tv_nsec = archive_entry_mtime_nsec(entry)};
+}
+
+static int make_file(struct unpacking *u, struct archive_entry *entry, const char *name)
+{
+    int fd, rc = tree_writer_file(u->tree, name, &fd, u->e);
+    if (rc != 0) return rc;
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, mtime_of(entry)};
+    rc = copy_content(u, fd, name, archive_entry_size(entry));
+    set_xattrs(fd, entry);
+    if (rc == 0 && (fchmod(fd, archive_entry_perm(entry) & 0777) != 0 || futimens(fd, times) != 0))
+        rc = err_errno(u->e, errno, "unpack files", "%s cannot get its mode and time", name);
+    if (close(fd) != 0 && rc == 0) rc = err_errno(u->e, errno, "unpack files", "%s cannot be written", name);
+    return rc;
 }
 
 static int extract(struct unpacking *u, struct archive_entry *entry)
 {
-    const char *name = archive_entry_pathname(entry), *hardlink = archive_entry_hardlink(entry);
-    if (!is_inside(name)) return refuse(u, name, "leads out of the folder");
-    if (hardlink != NULL && !is_inside(hardlink))
-        return refuse(u, name, "is a link that leads out of the folder");
-    if (!join(u->path, u->into, name) || (hardlink != NULL && !join(u->link, u->into, hardlink)))
-        return refuse(u, name, "is too long");
-    int rc = check_kind(u, entry, name);
-    if (rc == 0) rc = check_new(u, entry, name);
-    if (rc != 0) return rc;
-    archive_entry_set_pathname(entry, u->path);
-    if (hardlink != NULL) archive_entry_set_hardlink(entry, u->link);
-    /* A warning is an extended attribute or an ACL that this file system or user cannot have. */
-    if (archive_read_extract2(u->tar, entry, u->disk) < ARCHIVE_WARN)
-        return archive_failed(u, archive_error_string(u->disk) ? u->disk : u->tar,
-                              u->path + strlen(u->into) + 1);
-    return 0;
+    const char *name = archive_entry_pathname(entry), *first = archive_entry_hardlink(entry);
+    if (name == NULL) name = "";
+    if (first != NULL) return tree_writer_link(u->tree, name, first, u->e);
+    switch (archive_entry_filetype(entry)) {
+    case AE_IFREG:
+        return make_file(u, entry, name);
+    case AE_IFDIR:
+        return tree_writer_folder(u->tree, name, archive_entry_perm(entry), mtime_of(entry), u->e);
+    case AE_IFLNK:
+        return tree_writer_symlink(u->tree, name, archive_entry_symlink(entry), mtime_of(entry), u->e);
+    default:
+        return err_set(u->e, ERR_BACKUP_CORRUPT, "unpack files",
+                       "the archive holds the name '%.300s', which is neither a file nor a folder nor a link",
+                       name);
+    }
 }
 
 static int extract_all(struct unpacking *u, uint64_t *entries)
 {
     archive_read_support_format_tar(u->tar);
-    archive_write_disk_set_options(u->disk, EXTRACT_WAYS);
-    if (archive_read_open2(u->tar, u, NULL, on_read, NULL, NULL) != ARCHIVE_OK)
-        return archive_failed(u, u->tar, "start");
+    if (archive_read_open2(u->tar, u, NULL, on_read, NULL, NULL) != ARCHIVE_OK) return tar_failed(u, "start");
     for (;;) {
         struct archive_entry *entry;
         int state = archive_read_next_header(u->tar, &entry);
         if (state == ARCHIVE_EOF) break;
-        if (state < ARCHIVE_WARN) return archive_failed(u, u->tar, "header");
+        if (state < ARCHIVE_WARN) return tar_failed(u, "header");
         int rc = extract(u, entry);
         if (rc != 0) return rc;
         ++*entries;
@@ -133,20 +139,7 @@ static int extract_all(struct unpacking *u, uint64_t *entries)
     long n;
     while ((n = pack_read(u->pack, u->chunk, sizeof u->chunk, u->e)) > 0)
         ;
-    if (n < 0) return (int)n;
-    return archive_write_close(u->disk) < ARCHIVE_WARN ? archive_failed(u, u->disk, "folders") : 0;
-}
-
-static int check_empty(const char *into, struct err *e)
-{
-    DIR *dir = opendir(into);
-    if (dir == NULL) return err_errno(e, errno, "unpack files", "%s cannot be read as a folder", into);
-    int rc = 0;
-    for (struct dirent *one; rc == 0 && (one = readdir(dir)) != NULL;)
-        if (strcmp(one->d_name, ".") != 0 && strcmp(one->d_name, "..") != 0)
-            rc = err_set(e, ERR_EXISTS, "unpack files", "%s is not empty: it holds %s", into, one->d_name);
-    closedir(dir);
-    return rc;
+    return n < 0 ? (int)n : tree_writer_finish(u->tree, u->e);
 }
 
 int backup_files_unpack(const char *from, const struct pack_expected *expected, const char *into,
@@ -155,25 +148,19 @@ int backup_files_unpack(const char *from, const struct pack_expected *expected, 
     err_clear(e);
     *entries = 0;
     int rc = lazy_archive(e);
-    if (rc == 0) rc = check_empty(into, e);
     if (rc != 0) return rc;
     struct unpacking *u = mem_zalloc(sizeof *u);
     if (u == NULL) return err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
     u->from = from;
     u->canceled = canceled;
     u->e = e;
-    if (realpath(into, u->into) == NULL)
-        rc = err_errno(e, errno, "unpack files", "%s cannot be read as a folder", into);
+    rc = tree_writer_open(&u->tree, into, e);
     if (rc == 0) rc = pack_reader_open(&u->pack, from, expected, e);
     if (rc != 0) goto release_unpacking;
     u->tar = archive_read_new();
-    u->disk = archive_write_disk_new();
-    if (u->tar == NULL || u->disk == NULL)
-        rc = err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
-    else
-        rc = extract_all(u, entries);
+    rc = u->tar != NULL ? extract_all(u, entries)
+                        : err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
     if (u->tar != NULL) archive_read_free(u->tar);
-    if (u->disk != NULL) archive_write_free(u->disk);
     struct err end;
     int ended = pack_reader_close(u->pack, rc == 0, &end);
     if (rc == 0 && ended != 0) {
@@ -181,6 +168,7 @@ int backup_files_unpack(const char *from, const struct pack_expected *expected, 
         rc = ended;
     }
 release_unpacking:
+    tree_writer_free(u->tree);
     mem_free(u);
     return rc;
 }

@@ -23,9 +23,7 @@ int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(archive_read_open2)                                                                                    \
     X(archive_read_next_header)                                                                              \
     X(archive_read_free)                                                                                     \
-    X(archive_read_extract2)                                                                                 \
-    X(archive_write_disk_new)                                                                                \
-    X(archive_write_disk_set_options)                                                                        \
+    X(archive_read_data_block)                                                                               \
     X(archive_read_disk_new)                                                                                 \
     X(archive_read_disk_set_behavior)                                                                        \
     X(archive_entry_new)                                                                                     \
@@ -34,7 +32,6 @@ int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(archive_entry_pathname)                                                                                \
     X(archive_entry_set_pathname)                                                                            \
     X(archive_entry_hardlink)                                                                                \
-    X(archive_entry_set_hardlink)                                                                            \
     X(archive_entry_size)                                                                                    \
     X(archive_write_set_bytes_per_block)                                                                     \
     X(archive_write_set_bytes_in_last_block)                                                                 \
@@ -49,7 +46,12 @@ int lazy_archive(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(archive_entry_sparse_next)                                                                             \
     X(archive_entry_filetype)                                                                                \
     X(archive_entry_perm)                                                                                    \
-    X(archive_entry_set_perm)
+    X(archive_entry_xattr_reset)                                                                             \
+    X(archive_entry_xattr_next)                                                                              \
+    X(archive_entry_mtime)                                                                                   \
+    X(archive_entry_mtime_nsec)                                                                              \
+    X(archive_entry_mtime_is_set)                                                                            \
+    X(archive_entry_symlink)
 
 #define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);
 LAZY_ARCHIVE_LIST(X)
@@ -69,9 +71,7 @@ LAZY_ARCHIVE_LIST(X)
 #define archive_read_open2                      lazy_archive_read_open2
 #define archive_read_next_header                lazy_archive_read_next_header
 #define archive_read_free                       lazy_archive_read_free
-#define archive_read_extract2                   lazy_archive_read_extract2
-#define archive_write_disk_new                  lazy_archive_write_disk_new
-#define archive_write_disk_set_options          lazy_archive_write_disk_set_options
+#define archive_read_data_block                 lazy_archive_read_data_block
 #define archive_read_disk_new                   lazy_archive_read_disk_new
 #define archive_read_disk_set_behavior          lazy_archive_read_disk_set_behavior
 #define archive_entry_new                       lazy_archive_entry_new
@@ -80,7 +80,6 @@ LAZY_ARCHIVE_LIST(X)
 #define archive_entry_pathname                  lazy_archive_entry_pathname
 #define archive_entry_set_pathname              lazy_archive_entry_set_pathname
 #define archive_entry_hardlink                  lazy_archive_entry_hardlink
-#define archive_entry_set_hardlink              lazy_archive_entry_set_hardlink
 #define archive_entry_size                      lazy_archive_entry_size
 #define archive_write_set_bytes_per_block       lazy_archive_write_set_bytes_per_block
 #define archive_write_set_bytes_in_last_block   lazy_archive_write_set_bytes_in_last_block
@@ -95,7 +94,12 @@ LAZY_ARCHIVE_LIST(X)
 #define archive_entry_sparse_next               lazy_archive_entry_sparse_next
 #define archive_entry_filetype                  lazy_archive_entry_filetype
 #define archive_entry_perm                      lazy_archive_entry_perm
-#define archive_entry_set_perm                  lazy_archive_entry_set_perm
+#define archive_entry_xattr_reset               lazy_archive_entry_xattr_reset
+#define archive_entry_xattr_next                lazy_archive_entry_xattr_next
+#define archive_entry_mtime                     lazy_archive_entry_mtime
+#define archive_entry_mtime_nsec                lazy_archive_entry_mtime_nsec
+#define archive_entry_mtime_is_set              lazy_archive_entry_mtime_is_set
+#define archive_entry_symlink                   lazy_archive_entry_symlink
 #endif
 
 #endif
