@@ -44,7 +44,7 @@ local Run = {}
 Run.__index = Run
 
 --- A run that has not begun. It takes its lock and is recorded at its first step or event.
----@param fields { playbook: table, args: table, venture?: table, mode: string, actor: string, reason?: string, open_journal: fun(): table, folder_of: fun(id: string): string }
+---@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, open_journal: fun(): table, folder_of: fun(id: string): string }
 ---@return table run
 function M.new(fields)
   local run = setmetatable(fields, Run)
