@@ -12,9 +12,8 @@ for word in ("and break do else elseif end false for function goto if in local n
   KEYWORDS[word] = true
 end
 
--- The longest first.
-local SYMBOLS = { "...", "<<", ">>", "//", "==", "~=", "<=", ">=", "::", "..", "+", "-", "*", "/", "%", "^", "#", "&", "~", "|", "<", ">", "=",
-  "(", ")", "{", "}", "[", "]", ";", ":", ",", "." }
+local SYMBOLS = {}
+for sign in ("... << >> // == ~= <= >= :: .. + - * / % ^ # & ~ | < > = ( ) { } [ ] ; : , ."):gmatch "%S+" do SYMBOLS[sign] = true end
 
 local ESCAPES = { a = "\a", b = "\b", f = "\f", n = "\n", r = "\r", t = "\t", v = "\v", ["\\"] = "\\", ['"'] = '"', ["'"] = "'", ["\n"] = "\n" }
 
@@ -100,8 +99,9 @@ local function skip_comment(text, at)
 end
 
 local function symbol(text, at)
-  for _, candidate in ipairs(SYMBOLS) do
-    if text:sub(at, at + #candidate - 1) == candidate then return candidate end
+  for size = 3, 1, -1 do
+    local candidate = text:sub(at, at + size - 1)
+    if #candidate == size and SYMBOLS[candidate] then return candidate end
   end
 end
 
@@ -115,12 +115,14 @@ local function token(text, at)
     local value, to = quoted(text, at)
     return { kind = "string", at = at, to = to, value = value }
   end
-  if text:find("^%.?%d", at) then
+  if text:find("^%d", at) or byte == "." and text:find("^%.%d", at) then
     local value, to = number(text, at)
     return { kind = "number", at = at, to = to, value = value }
   end
-  local content, to = long_bracket(text, at, "string")
-  if content then return { kind = "string", at = at, to = to, value = content } end
+  if byte == "[" then
+    local content, to = long_bracket(text, at, "string")
+    if content then return { kind = "string", at = at, to = to, value = content } end
+  end
   if text:find("^%[=+", at) then refuse(at, select(2, text:find("^%[=+", at)), "a long string begins with [[ or [=[", "Write [=[ ... ]=].") end
   local sign = symbol(text, at)
   if not sign then

@@ -1,9 +1,10 @@
 --- check.paths: which files are examined, and in which folders each of them finds its modules.
 --
--- A folder that holds venture.lua, or that is given as the venture, is a root of its own; so is a folder that is named. A
--- playbook that is named finds what stands beside it.
+-- A folder that holds venture.lua, or a part with the name of a built-in one, is a root of its own; so is a folder that is
+-- named. A playbook that is named finds what stands beside it.
 
 local core_err = require "core.err"
+local core_search = require "core.search"
 local files = require "files"
 
 local M = {}
@@ -27,10 +28,24 @@ local function add(found, path, root)
   found[#found + 1] = { path = path, root = root }
 end
 
+local parts -- the built-in parts: "stage30/gates.lua" and the others that stand in a folder
+
+local function is_root(folder)
+  if type_of(M.join(folder, "venture.lua")) == "file" then return true end
+  if not parts then
+    parts = {}
+    for _, path in ipairs(core_search.baked_paths()) do parts[#parts + 1] = path:match "^playbooks/(.+/.+)$" end
+  end
+  for _, part in ipairs(parts) do
+    if type_of(M.join(folder, part)) == "file" then return true end
+  end
+  return false
+end
+
 local function walk(folder, root, found)
   local names, err = files.list(folder)
   if not names then return nil, err end
-  if type_of(M.join(folder, "venture.lua")) == "file" then root = folder end
+  if is_root(folder) then root = folder end
   for _, name in ipairs(names) do
     local path = M.join(folder, name)
     local kind = name:sub(1, 1) ~= "." and type_of(path)
@@ -45,15 +60,20 @@ local function walk(folder, root, found)
   return true
 end
 
--- The folder in which a single file finds its own modules: the venture around it, or its own when it is a playbook.
+-- The nearest folder from here upwards that is a root; nil when there is none.
+local function root_around(folder)
+  while not is_root(folder) do
+    if folder == "." or folder == "/" or not folder:find "/" then return nil end
+    folder = parent(folder)
+  end
+  return folder
+end
+
+-- The folder in which a single file finds its own modules: the venture or procedure around it, or its own when it is a playbook.
 local function root_of(path)
   local folder = parent(path)
-  local up = folder
-  while true do
-    if type_of(M.join(up, "venture.lua")) == "file" then return up end
-    if up == "." or up == "/" or not up:find "/" then break end
-    up = parent(up)
-  end
+  local around = root_around(folder)
+  if around then return around end
   local text = files.read(path)
   return text and text:find "%f[%w_]return%s+playbook%f[^%w_]" and folder or nil
 end
@@ -68,7 +88,7 @@ function M.collect(paths)
     local path = #given > 1 and given:gsub("/+$", "") or given
     local kind = type_of(path)
     if kind == "directory" then
-      local ok, err = walk(path, path, found)
+      local ok, err = walk(path, root_around(path) or path, found)
       if not ok then return nil, err end
     elseif kind == "file" then
       add(found, path, root_of(path))

@@ -36,6 +36,11 @@ local function exists(path)
   return stat and stat.type == "file"
 end
 
+local function is_playbook(path)
+  local text = files.read(path)
+  return text and text:find "%f[%w_]return%s+playbook%f[^%w_]" ~= nil
+end
+
 --- Where `require` would find a module: its path, and whether it is the one that is built in.
 ---@param name string
 ---@return string? path, boolean? built_in
@@ -43,7 +48,8 @@ function Registry:find(name)
   local file = name:gsub("%.", "/") .. ".lua"
   for _, folder in ipairs(self.folders) do
     local path = (folder == "." and "" or folder .. "/") .. file
-    if exists(path) then return path, false end
+    -- A playbook that is called as a module of the library does not hide it.
+    if exists(path) and not (core_search.baked("stdlib/" .. file) and is_playbook(path)) then return path, false end
   end
   for _, root in ipairs(ROOTS) do
     local path = root .. "/" .. file
@@ -59,17 +65,22 @@ local function core_module(name)
   return { name = name, returns = "table", exports = exports, open = false }
 end
 
+-- What is built in never changes, so it is read once for all registries.
+local built_in_modules = {}
+
 function Registry:read(name)
   if name:find "^core%." then return core_module(name) end
   if not name:find "^[%w_-]+[%w_.-]*$" then return nil end
   local path, built_in = self:find(name)
   if not path then return nil end
+  if built_in and built_in_modules[name] then return built_in_modules[name] end
   local text = built_in and core_search.baked(path) or files.read(path)
   local tree = text and parser.parse(text)
   -- One that cannot be read is found wrong when it is checked itself.
   if not tree or not scope.resolve(tree) then return { name = name, path = path, returns = "other", exports = {}, open = true } end
   local found = module.describe(tree, text)
   found.name, found.path, found.built_in, found.tree = name, path, built_in, tree
+  if built_in then built_in_modules[name] = found end
   return found
 end
 

@@ -76,7 +76,7 @@ function M.check(subjects, name_of)
   local stock = registry_module.new {}
   for _, subject in ipairs(subjects) do
     local name = name_of(subject)
-    if name then
+    if name and subject.module.returns ~= "playbook" then
       local path, root, text = replaced(subject, name)
       if path then
         overrides[#overrides + 1] = { module = name, path = subject.path, replaces = path }
