@@ -10,7 +10,7 @@ local M = {}
 --- Parses the subject and applies the rules that need nothing but the file. False when it has no tree.
 ---@param subject table of check.subject
 ---@return boolean parsed
----@usage local s = require("check.subject").of_text("x.lua", "return traffic.sett {}", require("check.registry").new {})  require("check.file").check(s)  assert(s.findings[1].message:find "did you mean")
+---@usage local s = require("check.subject").of_text("x.lua", "return traffic.sett {}", require("check.registry").new {})  require("check.file").check(s)  assert(s.findings[1].message:find "has no")
 function M.check(subject)
   if not subject:parse() then return false end
   for _, rules in ipairs { rules_names, rules_calls, rules_flow, rules_steps } do rules.check(subject) end

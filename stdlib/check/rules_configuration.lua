@@ -50,7 +50,7 @@ local function evaluate(subject)
   if message:sub(1, #prefix) == prefix then line, rest = message:match("^(%d+): (.*)$", #prefix + 1) end
   local at = subject.source:offset(math.tointeger(tonumber(line or 1)) or 1)
   at = subject.source.text:find("%S", at) or at
-  subject:report("error", { at = at, to = at }, rest or message, "A configuration only describes: it can use secret, env, minutes and hours, nothing else.")
+  subject:report("error", { at = at, to = at }, rest or message, ok and "End with return { name = ..., ... }." or "A configuration only describes: it can use secret, env, minutes and hours, nothing else.")
 end
 
 -- The field of a constructor that has this key.
