@@ -4,24 +4,28 @@ local walk = require "check.walk"
 
 local M = {}
 
+local LOOPS = { While = true, Repeat = true, Numeric = true, Generic = true }
+
 local function is_call_of(subject, node, name)
   local fn = node.kind == "CallStatement" and node.call.kind == "Call" and node.call.fn
   return fn and fn.kind == "Name" and fn.name == name and not fn.declaration and subject.registry:global(name) ~= nil
 end
 
--- Is there a break that leaves this loop?
-local function has_break(body)
+-- Can this loop be left by a break of its own, or by a goto somewhere inside?
+local function can_be_left(body)
   local found = false
-  walk.each(body, function(node)
-    if node.kind == "Function" or node.kind == "While" or node.kind == "Repeat" or node.kind == "Numeric" or node.kind == "Generic" then return false end
-    if node.kind == "Break" then found = true end
-    if node.kind == "Goto" then found = true end
-  end)
-  -- A goto deeper inside may leave too.
-  walk.each(body, function(node)
-    if node.kind == "Function" then return false end
-    if node.kind == "Goto" then found = true end
-  end)
+  local function visit(node, inside_another)
+    walk.each(node, function(each)
+      if each.kind == "Function" then return false end
+      if each.kind == "Goto" or each.kind == "Break" and not inside_another then found = true end
+      local inner = each ~= node and LOOPS[each.kind] and each.body
+      if inner and not inside_another then
+        visit(inner, true)
+        return false
+      end
+    end)
+  end
+  visit(body, false)
   return found
 end
 
@@ -41,7 +45,7 @@ function leaves(subject, statement)
   if kind == "Break" then return "`break`" end
   if kind == "Goto" then return "`goto`" end
   if kind == "Do" then return block_leaves(subject, statement.body) end
-  if kind == "While" and statement.condition.kind == "True" and not has_break(statement.body) then return "a loop without end" end
+  if kind == "While" and statement.condition.kind == "True" and not can_be_left(statement.body) then return "a loop without end" end
   if is_call_of(subject, statement, "error") then return "`error`" end
   if is_call_of(subject, statement, "fail") then return "`fail`" end
   if kind == "If" and statement.otherwise then
