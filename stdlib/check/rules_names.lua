@@ -52,9 +52,25 @@ local function check_require(subject, node)
     near and ("Write \"%s\"."):format(near) or ("Make the file %s.lua in the venture's folder or beside the playbook."):format((name:gsub("%.", "/"))))
 end
 
+-- Only a function that takes a run and a deployment, or that is the playbook's own, is certain to get what its parameters
+-- are called after.
+local function is_given_run(subject, fn)
+  local first, second = fn.params[1], fn.params[2]
+  if not first or first.name ~= "run" then return false end
+  if second and second.name == "d" then return true end
+  local value = subject.module.value
+  if value == fn then return true end
+  local options = subject.module.returns == "playbook" and value.args[1]
+  for _, field in ipairs(options and options.fields or {}) do
+    if field.value == fn then return true end
+  end
+  return false
+end
+
 local function check_method(subject, node)
   local object = node.object
-  if object.kind ~= "Name" or not object.declaration or object.declaration.kind ~= "parameter" then return end
+  local owner = object.kind == "Name" and object.declaration and object.declaration.owner
+  if not owner or not is_given_run(subject, owner) then return end
   local methods, class = subject.registry:methods(object.name)
   if not methods or methods[node.name.name] then return end
   local near = suggest.near(node.name.name, methods)

@@ -1,7 +1,7 @@
 --- check.scope: which declaration each name of a tree means, and what Lua refuses because of it.
 --
 -- A declaration is { name, at, to, kind, attribute, value, fn, reads, writes }: kind is "local", "function", "parameter" or
--- "loop"; value is the expression that it begins with, when it stands in its own place of the list. Every Name node
+-- "loop"; owner is a parameter's function; value is the expression that it begins with, when it stands in its own place of the list. Every Name node
 -- that means one gets it as `declaration`; a Name without is global.
 
 local core_err = require "core.err"
@@ -100,7 +100,7 @@ function expressions.Function(self, node)
   local outer = self.fn
   self.fn = node
   self:open_block(node.body)
-  for _, parameter in ipairs(node.params) do self:declare(parameter, "parameter") end
+  for _, parameter in ipairs(node.params) do self:declare(parameter, "parameter").owner = node end
   self:statements(node.body)
   self:close_block()
   self.fn = outer

@@ -88,6 +88,14 @@ t.case("a module that adds to itself in other ways is not judged", function()
   files.remove_tree(folder)
 end)
 
+t.case("a parameter that is only called d is not taken for a deployment", function()
+  local registry = require("check.registry").new {}
+  local subject = require("check.subject").of_text("x.lua", "local function f(d) return d:date() end\nreturn function(run, d) f(1) d:dat() run:sya() end\n", registry)
+  require("check.file").check(subject)
+  t.eq(#subject.findings, 2)
+  t.eq(subject.findings[1].message, "the deployment 'd' has no method 'dat'")
+end)
+
 t.case("the exit code: 0, 2 for errors, warnings only when strict", function()
   local said, real = {}, print
   rawset(_G, "print", function(text) said[#said + 1] = tostring(text) end)
