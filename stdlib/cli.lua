@@ -99,6 +99,7 @@ commands = {
   { "backup", "take|verify|list|send|fetch|drill|restore|diff|reapply|prune", "backups by hand and from cron; engine backup help", function(argv) return require("backup_command").main(argv) end },
   { "repl", "[--venture DIR]", "a Lua console with every module", function(argv) return require("repl").main(argv) end },
   { "explain", "[CODE | RUN [STEP]]", "what an error code means; why the canary decided, from its recorded counts", explain },
+  { "check", "PATH... [--strict] [--venture DIR] [--json]", "what is wrong with playbooks and ventures, before they run", function(argv) return require("check_command").main(argv) end },
   { "test-file", "FILE...", "runs Lua test files", function(argv) return require("test").main(argv) end },
   { "version", "", "the engine's version", function() end },
   { "help", "", "this list", function() return M.help() end },

@@ -18,16 +18,21 @@ local function fail(code, path, line, text, next_step)
   return nil, core_err.new { code = code, op = "read configuration", message = ("%s:%d: %s"):format(path, line, text), next = next_step }
 end
 
--- The only names that a configuration can use. `env` reads plain settings; what is secret goes
+--- The only names that a configuration can use. `env` reads plain settings; what is secret goes
 -- through `secret`, which is resolved later and can never be printed.
-local function sandbox(problems)
+---@param problems string[] gets the names of variables that are not set
+---@param read? fun(name: string): string? how a variable is read; by default from the environment
+---@return table<string, function>
+---@usage local names = configuration.sandbox {}  assert(names.minutes(2) == 120)
+function M.sandbox(problems, read)
+  read = read or core_secret.environment
   return {
     secret = function(reference)
       if type(reference) ~= "string" then error("secret takes a reference such as \"env:NAME\"", 2) end
       return setmetatable({ reference = reference }, SecretReference)
     end,
     env = function(name, default)
-      local value = core_secret.environment(name)
+      local value = read(name)
       if value == nil then value = default end
       if value == nil then problems[#problems + 1] = name end
       return value == nil and "" or value
@@ -37,13 +42,18 @@ local function sandbox(problems)
   }
 end
 
+--- Is this value a reference that is not resolved yet?
+---@param value any
+---@return boolean
+function M.is_reference(value) return getmetatable(value) == SecretReference end
+
 -- Replaces every reference by its opaque value. vault: and command: references need the network or
 -- a process, and are resolved after env: and file: ones, which they may use.
 local function resolve_all(value, options, path, found)
   for key, item in pairs(value) do
     local here = table.move(path, 1, #path, 1, {})
     here[#here + 1] = key
-    if getmetatable(item) == SecretReference then
+    if M.is_reference(item) then
       local late = item.reference:match "^vault:" or item.reference:match "^command:"
       if not late or options.late then
         local resolved, err = require("secret").resolve(item.reference, options)
@@ -76,7 +86,7 @@ function M.load(folder)
   end
   local missing = {}
   local chunk
-  chunk, err = core_search.load_text(source, path, sandbox(missing))
+  chunk, err = core_search.load_text(source, path, M.sandbox(missing))
   if not chunk then return nil, err end
   local ok, config = pcall(chunk)
   if not ok then

@@ -69,10 +69,15 @@ end
 
 local function actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
 
--- From here on C refuses what was not granted. What the engine itself needs for a run is added: its own folders, /proc, its
--- tools, and what the configuration itself names.
-local function restrict(venture, state_folder, playbook_folder)
+--- What a run with this configuration may reach: what it grants, and what the engine itself needs for a run: its own folders,
+-- /proc, its tools, and what the configuration itself names. Nil when it grants nothing, which limits nothing.
+---@param venture table
+---@param state_folder string
+---@param playbook_folder string
+---@return { commands: string[], hosts: string[], read: string[], write: string[] }?
+function M.granted(venture, state_folder, playbook_folder)
   local grants = venture.grants
+  if not grants then return nil end
   local function with(list, more)
     local all = {}
     for _, item in ipairs(list or {}) do all[#all + 1] = item end
@@ -85,7 +90,7 @@ local function restrict(venture, state_folder, playbook_folder)
       if section[name] then tools[#tools + 1] = section[name][1] end
     end
   end
-  require("core.grant").restrict {
+  return {
     commands = with(grants.commands, tools),
     hosts = grants.hosts or {},
     read = with(grants.read, { venture.folder, playbook_folder, "/proc", "/dev/null", table.unpack(venture.backup.files or {}) }),
@@ -120,7 +125,8 @@ local function prepare(path, argv)
     return nil, core_err.new { code = "usage", op = "command line", message = ("the playbook %s needs a venture"):format(playbook.name), next = "Name its folder with --venture DIR." }
   end
   local state_folder = parsed.state or ((parsed.venture or ".") .. "/.engine")
-  if venture and venture.grants then restrict(venture, state_folder, path:match "^(.*)/[^/]*$" or ".") end
+  local granted = venture and M.granted(venture, state_folder, path:match "^(.*)/[^/]*$" or ".")
+  if granted then require("core.grant").restrict(granted) end -- from here on C refuses what was not granted
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
   return run_module.new {

@@ -32,7 +32,7 @@ function M.read_tail(path, limit) return core.read_tail(path, limit) end
 --- Writes a file: all of it durably, or nothing. Text may be a secret.
 ---@param path string
 ---@param text string
----@param mode? string octal ("0600")
+---@param mode? string|integer octal ("0600")
 ---@return true? ok, table? err
 ---@usage local d = files.mkdtemp()  assert(files.write(d .. "/a", "text"))  assert(files.read(d .. "/a") == "text")
 function M.write(path, text, mode) return core.write(path, text, mode_of(mode)) end
@@ -40,7 +40,7 @@ function M.write(path, text, mode) return core.write(path, text, mode_of(mode)) 
 --- Adds to the end of a file, which is made if it does not exist. Durable when it returns.
 ---@param path string
 ---@param text string
----@param mode? string octal, of a new file ("0600")
+---@param mode? string|integer octal, of a new file ("0600")
 ---@return true? ok, table? err
 ---@usage local d = files.mkdtemp()  assert(files.append(d .. "/a", "x"))  assert(files.append(d .. "/a", "y"))  assert(files.read(d .. "/a") == "xy")
 function M.append(path, text, mode) return core.append(path, text, mode_of(mode)) end
@@ -74,7 +74,7 @@ function M.list(path) return core.list(path) end
 
 --- Makes a folder and its parents; one that exists is fine.
 ---@param path string
----@param mode? string octal ("0700")
+---@param mode? string|integer octal ("0700")
 ---@return true? ok, table? err
 ---@usage local d = files.mkdtemp()  assert(files.mkdir(d .. "/x/y"))
 function M.mkdir(path, mode) return core.mkdir(path, mode_of(mode)) end

@@ -4,7 +4,10 @@
 local task = require "task"
 local search = require "core.search"
 
-local instead = {
+local M = {}
+
+--- What to use in place of what the sandbox does not have.
+M.instead = {
   os = "use process for commands, clock for the time, files for files",
   io = "use files",
   debug = "errors carry their own traceback",
@@ -13,20 +16,28 @@ local instead = {
   loadfile = "use require",
 }
 
--- Words of the playbook language whose modules are only loaded when they are first used.
-local words = {
+--- The words of the playbook language: each is a function of a module.
+M.words = {
   playbook = { "run", "playbook" },
   step = { "run", "step" },
   expect = { "run", "expect" },
   fail = { "run", "fail" },
+  parallel = { "task", "parallel" },
+  background = { "task", "background" },
+  deadline = { "task", "deadline" },
+  shield = { "task", "shield" },
+  sleep = { "task", "sleep" },
 }
 
-for _, name in ipairs { "parallel", "background", "deadline", "shield", "sleep" } do _G[name] = task[name] end
+-- The module task is there already; the other words' modules are only loaded when they are first used.
+for name, word in pairs(M.words) do
+  if word[1] == "task" then _G[name] = task[word[2]] end
+end
 
 setmetatable(_G, {
   __index = function(globals, name)
-    if instead[name] then error(("'%s' is not available in a playbook; %s"):format(name, instead[name]), 2) end
-    local word = words[name]
+    if M.instead[name] then error(("'%s' is not available in a playbook; %s"):format(name, M.instead[name]), 2) end
+    local word = M.words[name]
     local value
     if word then
       value = require(word[1])[word[2]]
@@ -42,3 +53,5 @@ setmetatable(_G, {
     error(("'%s' is not declared; write `local %s`"):format(tostring(name), tostring(name)), 2)
   end,
 })
+
+return M

@@ -16,7 +16,7 @@ local DEFAULT_STEP_DEADLINE_S = 3600
 local Playbook = { __name = "playbook" }
 
 --- Declares a playbook; the value that a playbook file returns.
----@param fields { name: string, about: string, args?: table, prepare?: fun(run: table), run: fun(run: table): table? }
+---@param fields { name: string, about?: string, args?: table, needs_venture?: boolean, prepare?: fun(run: table), run: fun(run: table): table? }
 ---@return table
 ---@usage local p = playbook { name = "empty", about = "does nothing", run = function() end }  assert(p.name == "empty")
 function M.playbook(fields)
@@ -44,7 +44,7 @@ local Run = {}
 Run.__index = Run
 
 --- A run that has not begun. It takes its lock and is recorded at its first step or event.
----@param fields { playbook: table, args: table, venture?: table, mode: string, actor: string, reason?: string, open_journal: fun(): table, folder_of: fun(id: string): string }
+---@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, open_journal: fun(): table, folder_of: fun(id: string): string }
 ---@return table run
 function M.new(fields)
   local run = setmetatable(fields, Run)
@@ -142,9 +142,10 @@ end
 --- A step of the present run.
 -- Fields: the name, run (the function), args (plain data that identify what it does), deadline
 -- (seconds), approve (true: in assisted mode it waits for a yes; false: never asks), and for a step
--- that changes the world probe() -> "done"|"absent"|"partial"|"unknown", detail and undo().
+-- that changes the world probe() -> "done"|"absent"|"partial"|"unknown", detail and undo(); `undo = false` says
+-- that nothing can take it back.
 -- Returns what run returned, which must be plain data; raises what it raised.
----@param name_or_options string | table
+---@param name_or_options string | { [1]: string, run: fun(): any, args?: table, deadline?: number, approve?: boolean, probe?: (fun(): string, string?), undo?: (fun(): any) | false }
 ---@param fn? fun(): any
 ---@return any
 function M.step(name_or_options, fn)

@@ -75,7 +75,7 @@ local function check_record(value, description, path, problems)
     else
       local near = type(key) == "string" and M.nearest(key, keys)
       problems[#problems + 1] = {
-        path = extended(path, key),
+        path = extended(path, key), key = key, near = near or nil,
         text = ("unknown key '%s'%s"):format(tostring(key), near and ("; did you mean '%s'?"):format(near) or "; known: " .. key_names(keys)),
       }
     end
@@ -85,7 +85,7 @@ local function check_record(value, description, path, problems)
       if wanted.default ~= nil then
         value[key] = wanted.default
       elseif wanted.required then
-        problems[#problems + 1] = { path = path, text = ("'%s' is missing%s"):format(key, wanted.about and ": " .. wanted.about or "") }
+        problems[#problems + 1] = { path = path, missing = key, text = ("'%s' is missing%s"):format(key, wanted.about and ": " .. wanted.about or "") }
       elseif wanted.type == "record" and wanted.fill then
         value[key] = check({}, wanted, extended(path, key), problems)
       end
@@ -129,7 +129,7 @@ end
 --- Checks value against description; fills defaults into it.
 ---@param value table
 ---@param description table
----@return { path: any[], text: string }[] problems empty when everything is right
+---@return { path: any[], text: string, key?: any, near?: string, missing?: string }[] problems empty when everything is right; key: an unknown one, near: what it may mean
 ---@usage assert(#schema.check({ a = 1 }, { type = "record", keys = { a = { type = "integer" } } }) == 0)
 function M.check(value, description)
   local problems = {}

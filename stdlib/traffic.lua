@@ -94,7 +94,7 @@ function M.weights(shares, servers)
 end
 
 --- Opens the proxy of a venture.
----@param config { driver: string, socket?: string, backend?: string, servers?: table, set?: string[], get?: string[] } see the drivers
+---@param config { driver?: string, socket?: string, backend?: string, servers?: table, timeout?: number, folder?: string, get?: string[], set?: string[], ready?: string[], drain?: string[], maintenance?: string[] } see the drivers
 ---@return table|nil lb, table? err config
 ---@usage local lb, err = traffic.open { driver = "nonsense" }  assert(lb == nil and err.code == "config")
 function M.open(config)

@@ -1,30 +1,8 @@
 -- Writes docs/reference/: one page a library module, from the comments in stdlib/, one page of the configuration's keys,
 -- one of the error codes. `engine tools/reference.lua --check` changes nothing and fails when a page would change.
 
+local annotations = require "check.annotations"
 local core_err = require "core.err"
-
--- The blocks of doc comments in a file: its opening words, and each public function with its lines.
-local function read_module(path)
-  local text = expect(files.read(path))
-  local opening, functions, block = {}, {}, {}
-  local in_opening = true
-  for line in (text .. "\n"):gmatch "(.-)\n" do
-    local comment = line:match "^%-%-%-? ?(.*)$"
-    if in_opening and comment and line:sub(1, 2) == "--" then
-      opening[#opening + 1] = comment
-    else
-      in_opening = false
-      if comment and (line:sub(1, 3) == "---" or #block > 0) then
-        block[#block + 1] = comment
-      else
-        local name, arguments = line:match "^function ([%w_]+[.:][%w_.:]+)(%b())"
-        if name and #block > 0 then functions[#functions + 1] = { name = name, arguments = arguments, lines = block } end
-        block = {}
-      end
-    end
-  end
-  return opening, functions
-end
 
 local function render(module, opening, functions)
   local out = { "# " .. module, "" }
@@ -102,7 +80,7 @@ return playbook {
     local pages = { ["venture.md"] = configuration_page(), ["errors.md"] = errors_page() }
     local index = { "# Reference", "", "Made from the library's own comments by `make docs`.", "", "- [venture.lua](venture.md)", "- [error codes](errors.md)" }
     for _, module in ipairs(modules("stdlib", "", {})) do
-      local opening, functions = read_module(module.path)
+      local opening, functions = annotations.read(expect(files.read(module.path)))
       pages[module.name .. ".md"] = render(module.name, opening, functions)
       index[#index + 1] = ("- [%s](%s.md)"):format(module.name, module.name)
     end

@@ -295,11 +295,37 @@ static int l_load_text(lua_State *L)
     return 1;
 }
 
+/* search.baked(path) -> text | nil: the text of a file that is built in, such as "stdlib/health.lua" */
+static int l_baked(lua_State *L)
+{
+    const struct baked_file *baked = baked_find(luaL_checkstring(L, 1));
+    if (baked == NULL) return 0;
+    lua_pushlstring(L, baked->text, baked->size_bytes);
+    return 1;
+}
+
+/* search.baked_paths() -> array of the paths of everything that is built in */
+static int l_baked_paths(lua_State *L)
+{
+    lua_newtable(L);
+    for (lua_Integer i = 0; baked_files[i].path != NULL; i++) {
+        lua_pushstring(L, baked_files[i].path);
+        lua_rawseti(L, -2, i + 1);
+    }
+    return 1;
+}
+
 static int luaopen_core_search(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"find", l_find},           {"add_folder", l_add_folder}, {"sources", l_sources},
-        {"load_file", l_load_file}, {"load_text", l_load_text},   {NULL, NULL},
+        {"find", l_find},
+        {"add_folder", l_add_folder},
+        {"sources", l_sources},
+        {"load_file", l_load_file},
+        {"load_text", l_load_text},
+        {"baked", l_baked},
+        {"baked_paths", l_baked_paths},
+        {NULL, NULL},
     };
     luaL_newlib(L, functions);
     return 1;

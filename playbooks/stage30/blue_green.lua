@@ -57,10 +57,14 @@ return function(run, d)
   -- The colour may still hold the release before the last, kept as a way back; it has no traffic.
   if d.environment:alive(new) then
     local former = d.environment:release(new) or "unknown"
-    step { ("30.2.1 retire %s, which still holds %s"):format(new, former), approve = true, args = { colour = new, release = former }, run = function()
-      d:retire(new)
-      run:event("note", { text = ("%s with release %s, which had no traffic, was retired to make room"):format(new, former) })
-    end }
+    step {
+      ("30.2.1 retire %s, which still holds %s"):format(new, former), approve = true, args = { colour = new, release = former },
+      run = function()
+        d:retire(new)
+        run:event("note", { text = ("%s with release %s, which had no traffic, was retired to make room"):format(new, former) })
+      end,
+      undo = false, -- it was a way back that the present release has outlived
+    }
   end
 
   step {

@@ -9,7 +9,6 @@ local files = require "files"
 local http = require "http"
 local net = require "net"
 local process = require "process"
-local task = require "task"
 
 local CONFIG = [[
 global
