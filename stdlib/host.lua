@@ -2,7 +2,6 @@
 
 local core = require "core.host"
 local files = require "files"
-local files = require "files"
 
 local M = {}
 
@@ -12,11 +11,6 @@ local function process_view(process, reading)
   return { alive = process.alive, cpu_percent = percent(process.cpu), cores = process.cpu and process.cpu * reading.processors,
     rss_bytes = process.rss_bytes, memory_percent = process.rss_bytes and percent(process.rss_bytes / reading.memory_bytes) }
 end
-
---- The machine's name.
----@return string
----@usage assert(#require("host").name() > 0)
-function M.name() return ((files.read "/proc/sys/kernel/hostname") or "unknown"):gsub("%s+$", "") end
 
 --- The machine's name.
 ---@return string

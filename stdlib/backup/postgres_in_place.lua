@@ -5,7 +5,6 @@
 -- moment leaves the database as it was. Others wait for the whole of it; the drill's time says for how long.
 
 local clock = require "clock"
-local core_err = require "core.err"
 local core_postgres = require "core.backup_postgres"
 local files = require "files"
 local json = require "json"
