@@ -105,18 +105,6 @@ local function sweep(to)
   end
 end
 
--- Removes what takes on this machine left that died. The note of who takes it lies beside the folder, so that it is there first and last.
-local function sweep(to)
-  for _, name in ipairs(files.list(to) or {}) do
-    local id = name:match "^(.*)%.taking$"
-    local who = id and json.decode(files.read(to .. "/" .. name) or "")
-    if type(who) == "table" and who.host == host.name() and not process.alive { pid = who.pid, started = who.started } then
-      assert(files.remove_tree(("%s/%s.partial"):format(to, id)))
-      assert(files.remove(to .. "/" .. name))
-    end
-  end
-end
-
 --- Takes a backup. With a passphrase its data is encrypted, as `openssl enc` reads it; names and numbers in the manifest are not. What fails leaves nothing behind that could be taken for one.
 ---@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 -- lock_timeout: seconds (default 30) to wait for a schema change that is under way.
