@@ -84,7 +84,7 @@ function M.granted(venture, state_folder, playbook_folder)
     for _, item in pairs(more) do all[#all + 1] = item end
     return all
   end
-  local tools = { "pg_dump", "psql", "df" }
+  local tools = { "pg_dump", "pg_restore", "df" }
   for _, section in ipairs { venture.environment, venture.traffic } do
     for _, name in ipairs { "command", "provision", "destroy", "alive", "get", "set", "ready", "drain", "maintenance" } do
       if section[name] then tools[#tools + 1] = section[name][1] end
