@@ -31,6 +31,7 @@ return playbook {
       blue_green(run, d)       -- 30.2
       post_deployment(run, d)  -- 30.3
       exit_gate(run, d)        -- 30.4
+      run:heed()               -- an end that is recorded can still be taken back
     end)
     -- Whatever went wrong, and also an interruption, ends in the decision tree. It is shielded: what
     -- canceled the deployment must not cancel its rollback or its papers.

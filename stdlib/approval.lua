@@ -36,9 +36,11 @@ end
 ---@param run table
 ---@param question string
 ---@param evidence? table what the answer is bound to
-function M.ask(run, question, evidence)
+---@param place string where in the run it is asked; a question that was asked there before is not asked again
+function M.ask(run, question, evidence, place)
   local timeout = run.venture and run.venture.approvals.timeout or 3600
-  local seq = assert(run.journal:ask(run.id, { question = question, evidence = evidence or {} }))
+  local asked = run.recorded and run.recorded.answers[place]
+  local seq = asked and asked.seq or assert(run.journal:ask(run.id, { place = place, question = question, evidence = evidence or {} }))
   local interactive = core_terminal.interactive(0)
   display.line("ask", 0, ("%s? %s"):format(question, interactive and "[yes/no]" or ("waiting; answer with: engine approve %s --state %s"):format(run.id, run.state_folder)))
   local began = clock.now()
@@ -51,7 +53,7 @@ function M.ask(run, question, evidence)
     if row.code ~= "deadline" then error(row, 0) end
     error(core_err.new { code = "approval", message = ("nobody answered '%s' within %s"):format(question, display.duration(timeout)), unanswered = true }, 0)
   end
-  run:event("approval", { question = question, answer = row.answer, by = row.by, reason = row.reason, waited_seconds = waited })
+  assert(run.journal:event(run.id, "approval", { question = question, answer = row.answer, by = row.by, reason = row.reason, waited_seconds = waited }))
   if row.answer ~= "yes" then
     error(core_err.new { code = "approval", message = ("'%s' was denied by %s%s"):format(question, row.by, row.reason and ": " .. row.reason or "") }, 0)
   end

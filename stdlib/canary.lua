@@ -37,6 +37,7 @@ Session.__index = Session
 --   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
 --   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
 --   record(kind, data), say(text, kind)
+--   recorded                events of a run that is gone through again: what was counted then counts on
 ---@param options table
 ---@return table session
 ---@usage local feed = metrics.haproxy_log { servers = { blue = { "b" }, green = { "g" } }, slow_ms = 500 }  canary.open { feed = feed, colour = "green", baseline = "blue", stages = { 100 }, limits = { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 1 } }
@@ -45,7 +46,7 @@ function M.open(options)
   local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05,
     r2 = not options.rules or options.rules.R2 ~= false, l2 = not options.rules or options.rules.L2 ~= false }
   local self = setmetatable({ options = options, budget = budget, policy = verdict.policy(budget), state = "WARM", words = {}, memory = {}, strikes = 0 }, Session)
-  self:record("policy", budget)
+  if not (options.recorded and record.count_on(self.policy, options.recorded)) then self:record("policy", budget) end
   return self
 end
 
@@ -86,6 +87,7 @@ end
 --- Measures the baseline before anything moves: its quantiles are frozen, and every gate's time is foretold.
 -- Raises "no_data" when the feed stays silent: whoever cannot see must not move traffic.
 ---@param seconds number
+---@return { rps: number, thresholds_ms?: number[], stages: table[] } baseline plain data, for take_baseline
 function Session:warm(seconds)
   local o = self.options
   o.feed:mark()
@@ -106,22 +108,27 @@ function Session:warm(seconds)
   if base.p50_ms then -- counters know no quantiles
     thresholds = {}
     for i, name in ipairs(QUANTILES) do thresholds[i] = math.max(base[name] * THRESHOLD_FACTOR, base[name] + THRESHOLD_MS) end
-    o.feed:thresholds(thresholds)
   end
-  self.rps = base.rps or 0
+  local rps = base.rps or 0
   local forecasts = {}
   for index, share in ipairs(o.stages) do
     local position = rules.position(o.stages, index)
     local gate = rules.gate(position, o.limits)
-    local needed, requests = rules.forecast(gate, self.rps, share)
+    local needed, requests = rules.forecast(gate, rps, share)
     local minimum, limit = self:times(position)
     forecasts[index] = { share = share, requests = requests, seconds = needed < math.huge and needed or nil, minimum = minimum, limit = limit }
     local slow = needed > limit
-    self:say(("at %.1f requests/s of %s the %d %% gate needs %d requests, %s%s"):format(self.rps * share / 100, o.colour, share, requests, minutes(needed),
+    self:say(("at %.1f requests/s of %s the %d %% gate needs %d requests, %s%s"):format(rps * share / 100, o.colour, share, requests, minutes(needed),
       slow and (", more than the %s that the stage may last"):format(minutes(limit)) or ""), slow and "warn" or "note")
   end
-  self:record("forecast", { rps = self.rps, requests = base.requests, thresholds_ms = thresholds, stages = forecasts, false_alarm = self.budget.alpha })
-  return forecasts
+  self:record("forecast", { rps = rps, requests = base.requests, thresholds_ms = thresholds, stages = forecasts, false_alarm = self.budget.alpha })
+  return { rps = rps, thresholds_ms = thresholds, stages = forecasts }
+end
+
+--- Freezes the baseline's quantiles, from which a slower colour is told.
+---@param baseline table of warm
+function Session:take_baseline(baseline)
+  if baseline.thresholds_ms then self.options.feed:thresholds(baseline.thresholds_ms) end
 end
 
 -- Probes and readings are taken beside the watch, so that a slow answer never delays a rollback.

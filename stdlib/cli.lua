@@ -23,30 +23,18 @@ local function usage(err)
   return 2
 end
 
-local STATE = { state = { default = ".engine", about = "the folder with the journal" }, venture = { about = "the venture's folder" } }
-
-local function open_journal(options)
-  local core_err = require "core.err"
-  local files = require "files"
-  local folder = options.venture and options.venture .. "/.engine" or options.state
-  local path = folder .. "/journal.db"
-  if not files.stat(path) then
-    return nil, core_err.new { code = "usage", message = ("there is no journal %s"):format(path), next = "Name the state folder with --state DIR, or the venture with --venture DIR." }
-  end
-  return require("journal").open(path)
-end
-
 local commands
 
 -- Parses argv for a command that reads the journal, and gives it the journal.
 local function with_journal(fn, extra)
   return function(argv)
+    local journal_option = require "journal.option"
     local descriptions = extra or {}
-    for key, value in pairs(STATE) do descriptions[key] = value end
+    for key, value in pairs(journal_option.options) do descriptions[key] = value end
     local options, err = arguments.parse(argv, descriptions)
     if not options then return usage(err) end
     local journal
-    journal, err = open_journal(options)
+    journal, err = journal_option.existing(options)
     if not journal then return usage(err) end
     local code, problem = fn(journal, options)
     journal:close()
@@ -93,6 +81,18 @@ commands = {
   { "log", "[RUN] [--verify]", "what a run did, event by event; --verify proves the chain whole", with_journal(function(journal, options)
     return require("report").log(journal, options.words[1], options.verify)
   end, { verify = { type = "boolean" } }) },
+  { "resume", "[RUN] [--rebase] [--reason TEXT]", "goes on with a run whose engine died; --rebase takes the files of now", with_journal(function(journal, options)
+    return require("resume").resume(journal, options)
+  end, { rebase = { type = "boolean", about = "the playbook's files of now, after showing what changed" }, reason = {} }) },
+  { "rollback", "[RUN] [--type T] [--dry-run]", "takes a run back: one that is under way, one whose engine died, or one that is promoted", with_journal(function(journal, options)
+    return require("resume").rollback(journal, options)
+  end, { type = { one_of = { "traffic", "database", "full" }, about = "by default the evidence decides" }, dry_run = { type = "boolean", about = "only say what would be done" }, reason = {} }) },
+  { "unlock", "[RUN] [--yes] [--reason TEXT]", "says whose lock it is and since when; --yes takes it away", with_journal(function(journal, options)
+    return require("report").unlock(journal, options.words[1], options.yes, options.reason)
+  end, { yes = { type = "boolean" }, reason = {} }) },
+  { "guard", "RUN", "watches over a run's engine, and acts when it dies; a run starts its own", with_journal(function(journal, options)
+    return require("guardian").watch(journal, options)
+  end, { engine = { about = "PID:STARTED of an engine that may not hold a run yet" } }) },
   { "approve", "RUN [--no] [--reason TEXT]", "answers the question that a run waits for", with_journal(function(journal, options)
     return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
   end, { no = { type = "boolean" }, reason = {} }) },

@@ -69,12 +69,15 @@ local function resolve_all(value, options, path, found)
   return true
 end
 
---- Loads, checks and completes a venture's configuration.
+--- Loads, checks and completes a venture's configuration. The plain settings that it read from the environment are in
+-- config.environment_read.
 ---@param folder string the venture's folder
+---@param recorded? { source: string, environment: table<string, string> } of a run that is gone through again: used instead of the file and of the environment
 ---@return table? config, table? err codes: not_found, playbook, sandbox, config, secret
-function M.load(folder)
+function M.load(folder, recorded)
   local path = folder .. "/venture.lua"
-  local source, err = files.read(path)
+  local source, err = recorded and recorded.source, nil
+  if not source then source, err = files.read(path) end
   if not source then
     if err.code == "not_found" then
       err = core_err.new {
@@ -84,9 +87,12 @@ function M.load(folder)
     end
     return nil, err
   end
-  local missing = {}
+  local missing, read = {}, {}
   local chunk
-  chunk, err = core_search.load_text(source, path, M.sandbox(missing))
+  chunk, err = core_search.load_text(source, path, M.sandbox(missing, function(name)
+    read[name] = recorded and recorded.environment[name] or core_secret.environment(name)
+    return read[name]
+  end))
   if not chunk then return nil, err end
   local ok, config = pcall(chunk)
   if not ok then
@@ -118,6 +124,7 @@ function M.load(folder)
   end
   config.folder = folder
   config.source = source
+  config.environment_read = read
   return config
 end
 

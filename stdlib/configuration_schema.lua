@@ -54,6 +54,11 @@ M.venture = record {
   name = { type = "string", required = true, about = "the venture's name" },
   id = { type = "any", required = true, about = "the id of its row in the table ventures" },
   mode = { type = "string", one_of = { "manual", "assisted", "auto" }, default = "assisted" },
+  journal = text "postgres://...: a journal that several machines share, instead of a file in the state folder",
+  guardian = record({
+    action = { type = "string", one_of = { "rollback", "resume", "off" }, default = "rollback", about = "when the engine died while traffic had moved: take traffic back, go on with the run, or start no guardian" },
+    grace = number("seconds that somebody has to resume the run by hand first", 30, 0, 86400),
+  }, { fill = true }),
   grants = record { commands = list(STRING), hosts = list(STRING), read = list(STRING), write = list(STRING) },
   vault = record { url = text("base address of the vault", true), token = text("token", true) },
   database = record({ url = text("postgres://... or sqlite:/path", true) }, { required = true }),

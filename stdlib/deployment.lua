@@ -62,26 +62,56 @@ function M.open(run)
   local err
   self.release, err = release.open(venture, run.args.release)
   if not self.release then usage(err.message, err.next) end
+  local known = run:record("release", function() return { version = self.release.version, digest = self.release.digest } end)
+  if known.digest ~= self.release.digest then
+    usage(("release %s is not the one that the run began with: its digest was %s and is %s"):format(known.version, known.digest, self.release.digest), "Put its files back, or roll back: engine rollback " .. tostring(run.id))
+  end
   venture.traffic.folder = venture.folder -- commands of a team's own are found there
   self.traffic, err = traffic.open(venture.traffic)
   if not self.traffic then error(err, 0) end
-  self.weights_before, err = self.traffic:get()
-  if not self.weights_before then
+  self.environment = environment.open(venture, run.state_folder)
+  local found = run:record("colours", function() return self:look_at_colours() end)
+  self.old, self.new, self.old_version = found.old, found.new, found.version
+  run.on_live = function() self:look_again() end
+  return self
+end
+
+--- Which colour serves, with which release. Raises when traffic is split, or when nobody can say.
+---@return { old: string, new: string, version: string }
+function Deployment:look_at_colours()
+  local weights, err = self.traffic:get()
+  if not weights then
     error(core_err.new { code = err.code, op = err.op, message = "the proxy cannot be asked for its weights: " .. err.message,
       cause = err.cause, next = err.code == "capability" and err.next or "Start the proxy, or correct `traffic` in the configuration; nothing was changed." }, 0)
   end
-  local blue, green = self.weights_before.blue, self.weights_before.green
-  if blue == 100 and green == 0 then
-    self.old, self.new = "blue", "green"
-  elseif green == 100 and blue == 0 then
-    self.old, self.new = "green", "blue"
-  else
-    usage(("traffic is split: blue %s %%, green %s %%; a deployment begins with one colour at 100 %%"):format(blue, green),
-      "Finish or roll back the deployment that split it.")
+  local old = weights.blue == 100 and weights.green == 0 and "blue" or weights.green == 100 and weights.blue == 0 and "green"
+  if not old then
+    usage(("traffic is split: blue %s %%, green %s %%; a deployment begins with one colour at 100 %%"):format(weights.blue, weights.green),
+      "Finish or roll back the deployment that split it: engine status.")
   end
-  self.environment = environment.open(venture, run.state_folder)
-  self.old_version = self.environment:release(self.old) or "unknown"
-  return self
+  return { old = old, new = old == "blue" and "green" or "blue", version = self.environment:release(old) or "unknown" }
+end
+
+--- Is the traffic where the run left it when its engine died? Raises "drift" when somebody moved it since.
+function Deployment:look_again()
+  if not self.share then return end -- it has not moved, or was being moved: the step's probe says how far that came
+  local weights = assert(self.traffic:get())
+  if weights[self.new] == self.share then return end
+  error(core_err.new { code = "drift", message = ("%s was left with %d %% of the traffic and has %d %%: somebody moved it"):format(self.new, self.share, weights[self.new]) }, 0)
+end
+
+--- A step that gives the new colour a share of the traffic.
+---@param name string of the step
+---@param share integer percent
+function Deployment:traffic_step(name, share)
+  self.traffic_moved, self.share = true, nil
+  step {
+    name, effect = "probed", approve = true, args = { colour = self.new, share = share },
+    run = function() return self:shift(share) end,
+    probe = self:probe_share(share),
+    undo = function() return self:shift(0) end,
+  }
+  self.share = share
 end
 
 --- What checks are asked of: a colour's address, the database, and the values for {names}.
@@ -162,7 +192,6 @@ end
 ---@param share integer percent for the new colour
 ---@return table weights as the proxy reports them
 function Deployment:shift(share)
-  if share > 0 then self.traffic_moved = true end
   local before = assert(self.traffic:get())
   local wanted = { [self.new] = share, [self.old] = 100 - share }
   local weights = assert(self.traffic:set(wanted))
@@ -176,7 +205,7 @@ function Deployment:probe_share(share)
   return function()
     local weights, err = self.traffic:get()
     if not weights then return "unknown", err.message end
-    if weights[self.new] == share then return "done" end
+    if weights[self.new] == share then return "done", nil, { blue = weights.blue, green = weights.green } end
     if weights[self.new] == 0 then return "absent", "all traffic goes to " .. self.old end
     return "partial", ("%s has %d %%"):format(self.new, weights[self.new])
   end
@@ -282,7 +311,6 @@ function Deployment:restore_database()
   if not self.backup then error(core_err.new { code = "backup", message = "this run has no backup to restore" }, 0) end
   local url = self.venture.database.url
   local copy = self.warm_copy
-  self.warm_copy = nil
   local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", copy = copy, passphrase = self.venture.backup.passphrase }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
@@ -294,18 +322,18 @@ function Deployment:restore_database()
   self.run:event("loss", loss)
   self.run:event("note", { text = ("database restored from %s%s in %s, downtime %s"):format(self.backup.id, restored.warm and " (warm copy)" or "", display.duration(restored.seconds), display.duration(restored.downtime_s or 0)),
     seconds = restored.seconds, downtime_s = restored.downtime_s, warm = restored.warm })
-  self.migrated = false
   return { warm = restored.warm, seconds = restored.seconds, downtime_s = restored.downtime_s, loss = loss, old = restored.old }
 end
 
 --- The run needs its backup no longer: retention may have it, and the copy that was kept for a rollback is dropped. One that cannot be dropped is said, and is no failure of the deployment.
 function Deployment:release_backup()
-  if self.backup then backup.release_need(self.backup.path) end
-  local copy = self.warm_copy
-  if not copy then return end
-  self.warm_copy = nil
-  local ok, err = backup.drop_copy(copy, self.venture.database.url)
-  if not ok then self.run:say("the warm copy of the database could not be dropped: " .. err.message, "warn") end
+  if not self.backup then return end
+  step { "the backup is released", effect = "idempotent", approve = false, run = function()
+    backup.release_need(self.backup.path)
+    if not self.warm_copy then return end
+    local ok, err = backup.drop_copy(self.warm_copy, self.venture.database.url)
+    if not ok then self.run:say("the warm copy of the database could not be dropped: " .. err.message, "warn") end
+  end }
 end
 
 return M

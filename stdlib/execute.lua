@@ -9,14 +9,19 @@ local core_search = require "core.search"
 local core_task = require "core.task"
 local display = require "display"
 local files = require "files"
+local journal_option = require "journal.option"
 local run_module = require "run"
 local task = require "task"
 
 local M = {}
 
+local RENEW_S = 5
+local SIGNALS_S = 0.25
+
 M.options = {
   venture = { about = "the venture's folder (with venture.lua)" },
   state = { about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
+  journal = { about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
   reason = { about = "why, for the journal" },
   help = { type = "boolean", about = "what this playbook does and takes" },
@@ -31,8 +36,10 @@ local function merged(a, b)
   return out
 end
 
-local function load_playbook(path)
-  local chunk, err = core_search.load_file(path)
+-- chunk: the playbook's function, when it does not come from the file.
+local function load_playbook(path, chunk)
+  local err
+  if not chunk then chunk, err = core_search.load_file(path) end
   if not chunk then
     if err.code == "not_found" then
       err = core_err.new { code = "not_found", op = "load playbook", message = ("there is no playbook %s"):format(path),
@@ -58,6 +65,8 @@ local function load_playbook(path)
   return playbook
 end
 
+M.load_playbook = load_playbook
+
 -- The venture's folder comes first in the search order, so it has to be known before the playbook is loaded.
 local function venture_option(argv)
   for i, word in ipairs(argv) do
@@ -67,7 +76,10 @@ local function venture_option(argv)
   end
 end
 
-local function actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
+--- Who runs the engine, for the journal.
+---@return string
+---@usage assert(#require("execute").actor() > 0)
+function M.actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
 
 --- What a run with this configuration may reach: what it grants, and what the engine itself needs for a run: its own folders,
 -- /proc, its tools, and what the configuration itself names. Nil when it grants nothing, which limits nothing.
@@ -124,24 +136,39 @@ local function prepare(path, argv)
   elseif playbook.needs_venture then
     return nil, core_err.new { code = "usage", op = "command line", message = ("the playbook %s needs a venture"):format(playbook.name), next = "Name its folder with --venture DIR." }
   end
-  local state_folder = parsed.state or ((parsed.venture or ".") .. "/.engine")
-  local granted = venture and M.granted(venture, state_folder, path:match "^(.*)/[^/]*$" or ".")
-  if granted then require("core.grant").restrict(granted) end -- from here on C refuses what was not granted
+  local option = { state = parsed.state, venture = parsed.venture, journal = parsed.journal or venture and venture.journal }
+  local state_folder = journal_option.state_folder(option)
+  local guardian = venture and require("guardian").prepare(venture, option)
+  M.restrict(venture, state_folder, path)
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
-  return run_module.new {
+  return M.new_run {
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
-    reason = parsed.reason, actor = actor(), state_folder = state_folder,
+    reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
+    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
     open_journal = function()
       assert(files.mkdir(state_folder))
-      return assert(require("journal").open(state_folder .. "/journal.db"))
-    end,
-    folder_of = function(id)
-      local folder = state_folder .. "/runs/" .. id
-      assert(files.mkdir(folder))
-      return assert(files.realpath(folder))
+      return assert(require("journal").open(assert(journal_option.where(option))))
     end,
   }
+end
+
+--- From here on C refuses what the venture's configuration does not grant, if it grants anything.
+function M.restrict(venture, state_folder, path)
+  local granted = venture and M.granted(venture, state_folder, path:match "^(.*)/[^/]*$" or ".")
+  if granted then require("core.grant").restrict(granted) end
+end
+
+--- A run of the fields of run.new, with what every run on this machine has: a folder of its own.
+---@param fields table
+---@return table run
+function M.new_run(fields)
+  fields.folder_of = function(id)
+    local folder = fields.state_folder .. "/runs/" .. id
+    assert(files.mkdir(folder))
+    return assert(files.realpath(folder))
+  end
+  return run_module.new(fields)
 end
 
 -- The exit code of a run that ended with an error which the playbook did not turn into a result.
@@ -149,34 +176,57 @@ local function exit_of(run, err)
   if err.code == "interrupted" then return 130 end
   if err.code == "lock_held" then return 6 end
   if err.unanswered then return 3 end
+  if run_module.stops(err) then return 130 end
   if not run.id and USAGE_CODES[err.code] then return 2 end
   return 1
 end
 
+-- How a command names this run's journal. An address may be a secret; the environment has it then.
+local function options_of(run)
+  local given = run.journal_option.journal
+  local shown = type(given) == "string" and given:match "^env:" and " --journal " .. given or given and " --journal URL" or ""
+  return ("--state %s%s"):format(run.state_folder, shown)
+end
+
+--- The engine's part in a run is over and the run is not: it stays in the journal as it is.
+local function leave(run, err)
+  pcall(shield, function() run.journal:let_go() end)
+  run.journal:close()
+  display.failure(err)
+  local code = exit_of(run, err)
+  if err.next then print("  next   " .. err.next) end
+  print(("  next   engine %s %s %s   exit %d"):format(code == 6 and "status" or "resume", run.id, options_of(run), code))
+  return code
+end
+
 local function finish(run, ok, value)
+  -- A run that cannot even be taken up again has not failed: it stays as it is.
+  if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
   local result = run.result or (ok and type(value) == "table" and value) or {}
   local code = result.exit or (ok and 0 or exit_of(run, value))
   if not ok then code = (value.code == "interrupted" and 130) or code end
   local outcome = result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed"))
   run.result = result
   if run.id then
-    shield(function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+    local ended, err = pcall(shield, function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+    if not ended then return leave(run, err) end
+    if run.guardian then shield(function() run.guardian:stop() end) end
   end
   if not ok and not (run.result and run.result.outcome) then display.failure(value) end
   if run.reason_of_failure then display.failure(run.reason_of_failure) end
   if result.summary then print("  state  " .. result.summary) end
   if result.err then display.failure(result.err) end
   if not run.id and not ok then print("  next   " .. (value.next or "engine help")) end
-  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s --state %s"):format(run.id, run.state_folder), code)) end
+  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s %s"):format(run.id, options_of(run)), code)) end
   return code
 end
 
 -- A venture that another run holds is not even looked at. The lease itself is taken when the run begins.
 local function refuse_if_held(run)
-  local path = run.state_folder .. "/journal.db"
-  if not run.venture or not files.stat(path) then return end
-  local journal = assert(require("journal").open(path))
-  local holder = journal:holder(run.venture.name)
+  local option = run.journal_option
+  if run.id or not run.venture or not journal_option.exists(option) then return end
+  local journal = assert(journal_option.existing(option))
+  local holder = journal:held_by(run.venture.name)
   journal:close()
   if holder then error(holder, 0) end
 end
@@ -184,12 +234,51 @@ end
 -- Says that this run lives, for engines on other machines. A run whose lease was taken over ends here.
 local function keep_lease(run)
   while true do
-    task.sleep(5)
+    task.sleep(RENEW_S)
     if run.id and not run.result then
-      local ok, err = run.journal:renew(run.id)
+      local ok, err = run.journal:renew()
       if not ok then error(err, 0) end
     end
   end
+end
+
+-- What somebody asks of a run that is under way cancels what it waits for, and its playbook decides.
+local function heed_signals(run)
+  while true do
+    task.sleep(SIGNALS_S)
+    local asked = run.id and not run.result and run:asked()
+    if asked then error(asked, 0) end
+  end
+end
+
+-- Whoever watches over this engine is watched over by it.
+local function keep_guardian(run)
+  while true do
+    if run.id and not run.result then run.guardian:keep(run) end
+    task.sleep(SIGNALS_S)
+  end
+end
+
+--- Runs a run to its end, or as far as this engine can. Returns the exit code.
+---@param run table
+---@return integer
+function M.go(run)
+  local ok, value = task.interruptible(function()
+    core_task.set_context { run = run }
+    refuse_if_held(run)
+    background(keep_lease, run)
+    background(heed_signals, run)
+    if run.guardian then background(keep_guardian, run) end
+    core_task.set_context(run:context())
+    if run.playbook.prepare then
+      run.is_preparing = true
+      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+      if not ready then error(problem, 0) end
+      run.is_preparing = false
+    end
+    return run.playbook.run(run)
+  end)
+  return finish(run, ok, value)
 end
 
 --- Runs the playbook at path with the rest of the command line. Returns the exit code.
@@ -204,17 +293,7 @@ function M.playbook(path, argv)
     print("  next   " .. (err.next or "engine help"))
     return USAGE_CODES[err.code] and 2 or 1
   end
-  local ok, value = task.interruptible(function()
-    core_task.set_context { run = run }
-    refuse_if_held(run)
-    background(keep_lease, run)
-    if run.playbook.prepare then
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-    end
-    return run.playbook.run(run)
-  end)
-  return finish(run, ok, value)
+  return M.go(run)
 end
 
 return M

@@ -6,6 +6,7 @@
 
 local clock = require "clock"
 local core_err = require "core.err"
+local effect = require "effect"
 local task = require "task"
 
 local M = {}
@@ -86,8 +87,15 @@ function M.kinds.http(check, target)
   return evidence, err
 end
 
---- A flow: HTTP steps in order; `save = { token = "token" }` keeps fields of an answer for later steps.
-function M.kinds.flow(check, target)
+local function changes_something(check)
+  for _, one in ipairs(check.flow) do
+    local method = one.method or ((one.json ~= nil or one.body) and "POST" or "GET")
+    if method ~= "GET" and method ~= "HEAD" then return true end
+  end
+  return false
+end
+
+local function run_flow(check, target)
   local values = setmetatable({ unique = require("random").hex(4) }, { __index = target.values })
   for index, one in ipairs(check.flow) do
     local step = setmetatable({ timeout = one.timeout or check.timeout }, { __index = one })
@@ -100,6 +108,12 @@ function M.kinds.flow(check, target)
     end
   end
   return ("%d steps"):format(#check.flow)
+end
+
+--- A flow: HTTP steps in order; `save = { token = "token" }` keeps fields of an answer for later steps.
+function M.kinds.flow(check, target)
+  if not changes_something(check) then return run_flow(check, target) end
+  return effect.change("flow " .. check.name, function() return run_flow(check, target) end)
 end
 
 function M.kinds.sql(check, target)
@@ -145,7 +159,7 @@ end
 --- A mail is really sent; the server must accept it for every recipient.
 function M.kinds.smtp(check)
   local ok, err = require("mail").send {
-    server = check.smtp.server, from = check.smtp.from, to = check.smtp.to, subject = "Deployment check",
+    id = effect.key() .. "." .. check.name:gsub("%W+", "-"), server = check.smtp.server, from = check.smtp.from, to = check.smtp.to, subject = "Deployment check",
     text = "This message proves that mail can be sent before a deployment. Nothing needs to be done.", timeout = check.timeout,
   }
   if not ok then return failed("the test mail was not accepted: " .. err.message) end
@@ -157,11 +171,13 @@ function M.kinds.stripe(check)
   local http = require "http"
   local stripe = check.stripe
   local headers = { authorization = "Bearer " .. stripe.key, ["content-type"] = "application/x-www-form-urlencoded",
-    ["idempotency-key"] = "deployment-check-" .. require("random").hex(8) }
-  local response, err = http.request {
-    url = stripe.url .. "/v1/payment_intents", method = "POST", headers = headers, timeout = check.timeout,
-    body = ("amount=%d&currency=%s&confirm=true&payment_method=pm_card_visa&return_url=https%%3A%%2F%%2Fexample.com%%2F"):format(stripe.amount, stripe.currency),
-  }
+    ["idempotency-key"] = ("deployment-check-%s-%s"):format(effect.key(), check.name:gsub("%W+", "-")) }
+  local response, err = effect.change("stripe test payment", function()
+    return http.request {
+      url = stripe.url .. "/v1/payment_intents", method = "POST", headers = headers, timeout = check.timeout,
+      body = ("amount=%d&currency=%s&confirm=true&payment_method=pm_card_visa&return_url=https%%3A%%2F%%2Fexample.com%%2F"):format(stripe.amount, stripe.currency),
+    }
+  end)
   if not response then return failed("Stripe did not answer: " .. err.message) end
   if response.status ~= 200 then return failed(("Stripe answered %d: %s"):format(response.status, response.body:sub(1, 200))) end
   local intent = response:json()

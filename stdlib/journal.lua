@@ -1,219 +1,247 @@
---- journal: what runs did, durably, in SQLite: every change is committed before the call returns.
+--- journal: what runs did, durably: every change is committed before the call returns.
 --
--- A step's beginning (its INTENT) is in the journal before anything happens, its outcome after. Events form a
--- hash chain: each carries the hash of the one before, so that a changed, removed or inserted one is found.
--- One run a venture: the lease names its holder and carries an epoch that only grows; a write of a holder
--- whose lease was taken over is refused.
+-- A step's beginning (for an effect its INTENT) is in the journal before anything happens, its outcome after. Each thing that a run does
+-- has a place ("7", "7.2"), which is the same when the run is gone through again: journal and playbook meet there. Events
+-- form a hash chain (journal.chain). One run a venture, by a lease with an epoch (journal.lease): a write of a holder whose lease was
+-- taken over is refused. The tables are in SQLite, or in a PostgreSQL that several machines share (journal.store).
 
-local clock = require "clock"
+local chain = require "journal.chain"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
 local json = require "json"
-local machine = require "host"
-local process = require "process"
-local random = require "random"
+local leases = require "journal.lease"
+local random = require "core.random"
 local sql = require "sql"
+local stores = require "journal.store"
 
 local M = {}
-
-local SCHEMA = [[
-CREATE TABLE leases (
-  venture TEXT PRIMARY KEY, run TEXT, operation TEXT, host TEXT, pid INTEGER, started INTEGER,
-  acquired_at TEXT, renewed_at REAL, epoch INTEGER NOT NULL
-);
-CREATE TABLE runs (
-  id TEXT PRIMARY KEY, venture TEXT, playbook TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL, args TEXT NOT NULL, release TEXT,
-  mode TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, engine TEXT, epoch INTEGER NOT NULL,
-  started_at TEXT NOT NULL, ended_at TEXT, outcome TEXT, exit_code INTEGER, summary TEXT
-);
-CREATE TABLE sources (
-  run TEXT NOT NULL REFERENCES runs (id), name TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL
-);
-CREATE TABLE steps (
-  run TEXT NOT NULL REFERENCES runs (id), seq INTEGER NOT NULL, parent INTEGER, name TEXT NOT NULL, kind TEXT NOT NULL,
-  key TEXT NOT NULL, args TEXT NOT NULL, args_hash TEXT NOT NULL, undo TEXT, state TEXT NOT NULL,
-  started_at TEXT NOT NULL, ended_at TEXT, seconds REAL, result TEXT, error TEXT, PRIMARY KEY (run, seq)
-);
-CREATE TABLE events (
-  seq INTEGER PRIMARY KEY, run TEXT NOT NULL, at TEXT NOT NULL, kind TEXT NOT NULL, step INTEGER, data TEXT NOT NULL, prev TEXT NOT NULL, hash TEXT NOT NULL
-);
-CREATE TABLE approvals (
-  run TEXT NOT NULL REFERENCES runs (id), seq INTEGER NOT NULL, asked_at TEXT NOT NULL, question TEXT NOT NULL, evidence TEXT NOT NULL, evidence_hash TEXT NOT NULL,
-  answered_at TEXT, answer TEXT, by TEXT, reason TEXT, PRIMARY KEY (run, seq)
-);
-CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'events are never changed'); END;
-CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'events are never removed'); END;
-PRAGMA user_version = 1;
-]]
-
-local VERSION = 1
-local LEASE_S = 15 -- a holder on another machine that has not renewed for this long is taken for dead
-local GENESIS = ("0"):rep(64)
 
 local Journal = {}
 Journal.__index = Journal
 
-local function failed(err, what)
-  return nil, core_err.new { code = err.code == "lock_held" and "lock_held" or "journal", op = "journal", message = ("%s: %s"):format(what, err.message or tostring(err)) }
-end
+--- Seconds after which a holder on another machine that has not renewed its lease is taken for dead.
+M.LEASE_S = leases.EXPIRES_S
 
 local function opt(value) return value == nil and sql.null or value end
 
---- Opens the journal at path, and makes it if it is not there.
----@param path string
+local function encode(value) return core_secret.redact(json.encode(value)) end
+
+--- Opens the journal, and makes it if it is not there.
+---@param where any the path of a SQLite file, or postgres://..., which may be a secret
 ---@return table? journal, table? err code journal
 ---@usage local j = assert(journal.open("/tmp/engine-usage-" .. random.hex(4)))  j:close()
-function M.open(path)
-  local db, err = sql.open("sqlite:" .. path, { timeout = 30 })
-  if not db then return failed(err, "the journal cannot be opened") end
-  local self = setmetatable({ db = db, path = path }, Journal)
-  local ok
-  ok, err = db:query "PRAGMA journal_mode = WAL"
-  if ok then ok, err = db:query "PRAGMA synchronous = FULL" end
-  if ok then
-    ok, err = db:transaction(function(tx)
-      local version = assert(tx:value "PRAGMA user_version")
-      if version == 0 then assert(tx:execute(SCHEMA))
-      elseif version ~= VERSION then
-        error(core_err.new { code = "journal", message = ("version %d, but this engine knows %d"):format(version, VERSION) }, 0)
-      end
-      return true
-    end)
-  end
-  if not ok then
-    db:close()
-    return failed(err, path .. " cannot be used as a journal")
-  end
-  return self
+function M.open(where)
+  local is_url = core_secret.is(where) or where:match "^postgres%w*://"
+  local store, err = stores.open(is_url and where or "sqlite:" .. where, is_url and tostring(where):gsub("//[^@/]*@", "//") or where)
+  if not store then return nil, err end
+  return setmetatable({ store = store, db = store.db, path = not is_url and where or nil, writes = 0 }, Journal)
 end
 
-function Journal:close() self.db:close() end
+function Journal:close() self.store:close() end
 
-local function hash_of(prev, seq, at, run, kind, step, data)
-  return files.sha256_text(table.concat({ prev, seq, at, run, kind, step or "", data }, "\n"))
-end
+--- Calls fn(err) each time that a write waits for a database that is away.
+function Journal:on_wait(fn) self.store.on_wait = fn end
 
-local function append(tx, run, kind, step, data)
-  local last = tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
-  local seq, prev, at = (last and last.seq or 0) + 1, last and last.hash or GENESIS, clock.utc()
-  local text = core_secret.redact(json.encode(data)) -- also what an answer or an error may have quoted
-  assert(tx:query("INSERT INTO events (seq, run, at, kind, step, data, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    seq, run, at, kind, opt(step), text, prev, hash_of(prev, seq, at, run, kind, step, text)))
-  return at
-end
+-- What a run's lease is called: its venture, or itself.
+local function lease_name(run) return run.venture or "run " .. run.id end
 
--- One durable change, made only while this run still holds its venture's lease.
-function Journal:change(run, fn)
-  local result, err = self.db:transaction(function(tx)
-    local row = assert(tx:one("SELECT r.epoch, l.epoch AS held, l.run AS holder FROM runs r LEFT JOIN leases l ON l.venture = r.venture WHERE r.id = $1", run))
-    if row.held and (row.held ~= row.epoch or (row.holder and row.holder ~= run)) then
-      error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %d, run %s)"):format(row.epoch, row.held, tostring(row.holder)) }, 0)
+-- One durable change of the run whose lease this journal holds. fn(tx, now, append) writes; result is what the change gives.
+local function change(self, run, result, fn)
+  local held = self.held
+  if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
+  self.writes = self.writes + 1
+  local n = self.writes
+  local done, err = self.store:write(function(tx, now)
+    local at = assert(tx:one([[SELECT (SELECT epoch FROM leases WHERE venture = $1) AS epoch, (SELECT run FROM leases WHERE venture = $1) AS run, seq, hash
+      FROM events ORDER BY seq DESC LIMIT 1]], held.lease))
+    if at.epoch ~= held.epoch or at.run ~= run then
+      error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %d%s); nothing more is done by this engine"):format(
+        held.epoch, at.epoch, at.run and ", by run " .. at.run or ""), next = "engine status " .. run }, 0)
     end
-    return fn(tx)
+    fn(tx, now, function(event)
+      event.run, event.epoch, event.n = run, held.epoch, n
+      return chain.append(tx, now, event, at)
+    end)
+    return true
+  end, function(tx)
+    return tx:value("SELECT count(*) FROM events WHERE run = $1 AND epoch = $2 AND n = $3", run, held.epoch, n) == 1
   end)
-  if result == nil then return failed(err, "nothing was recorded") end
+  if not done then return nil, err end
   return result
 end
 
-local function holder_lives(lease, host)
-  if not lease.run then return false end
-  if lease.host == host then return process.alive { pid = lease.pid, started = lease.started } end
-  return clock.wall() - lease.renewed_at < LEASE_S
+-- The hash of everything that a run is made of.
+local function hash_of(sources)
+  local lines = {}
+  for i, source in ipairs(sources) do lines[i] = files.sha256_text(source.text) .. "  " .. source.name end
+  return files.sha256_text(table.concat(lines, "\n")), lines
 end
 
--- The venture's lease, and an error that names its holder if somebody alive has it.
-local function lease_of(db, venture, host)
-  local lease = db:one("SELECT * FROM leases WHERE venture = $1", venture)
-  if not lease or not holder_lives(lease, host) then return lease end
-  return lease, core_err.new { code = "lock_held", message = ("run %s holds %s since %s for %s (process %d on %s)"):format(
-    lease.run, venture, lease.acquired_at, lease.operation, lease.pid, lease.host) }
+local function insert_sources(tx, run, sources, lines)
+  for i, source in ipairs(sources) do
+    local hash = lines[i]:sub(1, 64)
+    assert(tx:query("INSERT INTO texts (hash, text) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING", hash, source.text))
+    assert(tx:query("INSERT INTO sources (run, n, name, path, hash) VALUES ($1, $2, $3, $4, $5)", run, i, source.name, source.path, hash))
+  end
 end
 
--- Takes the venture's lease inside tx; raises lock_held when somebody alive has it.
-local function acquire(tx, venture, run, operation, host)
-  local lease, held = lease_of(tx, venture, host)
-  if held then error(held, 0) end
-  local me = process.self()
-  local epoch = (lease and lease.epoch or 0) + 1
-  assert(tx:query([[INSERT INTO leases (venture, run, operation, host, pid, started, acquired_at, renewed_at, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-    ON CONFLICT (venture) DO UPDATE SET run = excluded.run, operation = excluded.operation, host = excluded.host, pid = excluded.pid,
-    started = excluded.started, acquired_at = excluded.acquired_at, renewed_at = excluded.renewed_at, epoch = excluded.epoch]],
-    venture, run, operation, host, me.pid, me.started, clock.utc(), clock.wall(), epoch))
-  return epoch, lease and lease.run
+local function insert_value(tx, run, value, at)
+  assert(tx:query([[INSERT INTO steps (run, seq, place, parent, name, effect, key, args, args_hash, state, attempts, started_at, ended_at, seconds, result, error)
+    VALUES ($1, $2, $3, $4, $5, 'value', '', '{}', '', $6, 1, $7, $7, 0, $8, $9)]], run, value.seq, value.place, opt(value.parent), value.name, value.state, at,
+    opt(value.result ~= nil and encode(value.result) or nil), opt(value.error and encode(value.error) or nil)))
 end
 
---- Begins a run: takes the venture's lease, stores the run and every source that it loaded.
----@param fields { venture?: string, playbook: string, path: string, args: table, release?: string, mode: string, actor: string, reason?: string, engine?: string, sources: table[] }
+local function append_value(append, value)
+  return append { kind = "value", step = value.seq, data = { name = value.name, state = value.state, result = value.result, error = value.error } }
+end
+
+--- Begins a run: takes the venture's lease, stores the run, every source that it loaded, and the values that it has recorded so far.
+---@param fields { venture?: string, playbook: string, path: string, args: table, release?: string, mode: string, actor: string, reason?: string, engine?: string, state_folder?: string, settings?: table, sources: table[], values?: table[] }
 ---@return string? id, table? err code lock_held or journal
 function Journal:run_begin(fields)
-  local id, host = random.hex(3), machine.name()
-  local hashes = {}
-  for i, source in ipairs(fields.sources) do hashes[i] = files.sha256_text(source.text) .. "  " .. source.name end
-  local hash = files.sha256_text(table.concat(hashes, "\n"))
-  local ok, err = self.db:transaction(function(tx)
-    local epoch, taken_from = 0, nil
-    if fields.venture then epoch, taken_from = acquire(tx, fields.venture, id, fields.playbook, host) end
-    assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, epoch, started_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)]], id, opt(fields.venture), fields.playbook, fields.path, hash, json.encode(fields.args),
-      opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), epoch, clock.utc()))
-    for i, source in ipairs(fields.sources) do
-      assert(tx:query("INSERT INTO sources (run, name, path, hash, text) VALUES ($1, $2, $3, $4, $5)", id, source.name, source.path, hashes[i]:sub(1, 64), source.text))
+  local id = random.hex(3)
+  local hash, lines = hash_of(fields.sources)
+  local held, err = self.store:write(function(tx, now)
+    local lease = lease_name { id = id, venture = fields.venture }
+    local epoch, taken_from = leases.acquire(tx, now, lease, id, fields.playbook)
+    assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)]], id, opt(fields.venture), fields.playbook, fields.path, hash, json.encode(fields.args),
+      opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), opt(fields.state_folder), encode(fields.settings or {}), now.utc))
+    insert_sources(tx, id, fields.sources, lines)
+    local head = tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1" or { seq = 0, hash = ("0"):rep(64) }
+    local function append(event)
+      event.run, event.epoch = id, epoch
+      return chain.append(tx, now, event, head)
     end
-    append(tx, id, "run_begin", nil, { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
-      actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from })
-    return true
+    append { kind = "run_begin", n = 0, data = { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
+      actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from } }
+    for _, value in ipairs(fields.values or {}) do insert_value(tx, id, value, append_value(append, value)) end
+    return { run = id, lease = lease, epoch = epoch }
   end)
-  if not ok then
-    if err.code == "lock_held" then return nil, err end
-    return failed(err, "the run could not begin")
-  end
+  if not held then return nil, err end
+  self.held = held
   return id
 end
+
+--- Takes up a run whose engine has ended, or one that has ended and is to be taken back: its lease is acquired anew, with a higher epoch.
+---@param row table of run()
+---@param fields { operation: string, actor: string, reason?: string, sources?: table[] } sources: others than were recorded (rebase)
+---@return integer? epoch, table? err code lock_held or journal
+function Journal:take_up(row, fields)
+  local lease = lease_name(row)
+  local held, err = self.store:write(function(tx, now)
+    local epoch = leases.acquire(tx, now, lease, row.id, fields.operation)
+    if fields.sources then
+      local hash, lines = hash_of(fields.sources)
+      assert(tx:query("DELETE FROM sources WHERE run = $1", row.id))
+      insert_sources(tx, row.id, fields.sources, lines)
+      assert(tx:query("UPDATE runs SET hash = $1 WHERE id = $2", hash, row.id))
+    end
+    assert(tx:query("UPDATE runs SET ended_at = NULL, outcome = NULL, exit_code = NULL, summary = NULL WHERE id = $1", row.id))
+    chain.append(tx, now, { run = row.id, epoch = epoch, n = 0, kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = epoch, rebased = fields.sources and true or nil } })
+    return { run = row.id, lease = lease, epoch = epoch }
+  end)
+  if not held then return nil, err end
+  self.held = held
+  return held.epoch
+end
+
+--- Who holds a venture (or, by "run ID", a run without one).
+---@param lease string
+---@return table? row of the lease, boolean lives
+function Journal:holder(lease) return leases.look(self.db, lease, self.store:now(self.db)) end
 
 --- The error that says who holds a venture, or nil when nobody alive does.
 ---@param venture string
 ---@return table? err code lock_held
-function Journal:holder(venture)
-  local _, held = lease_of(self.db, venture, machine.name())
-  return held
+function Journal:held_by(venture)
+  local row, lives = self:holder(venture)
+  return lives and leases.held(row) or nil
+end
+
+--- The lease of a run's row.
+---@param row table
+---@return string
+function Journal:lease_of(row) return lease_name(row) end
+
+--- Takes a lease away from whoever holds it, with who and why in the journal.
+---@return true?, table? err
+function Journal:unlock(row, by, reason)
+  return self.store:write(function(tx, now)
+    local lease = lease_name(row)
+    local held = tx:one("SELECT * FROM leases WHERE venture = $1", lease)
+    leases.revoke(tx, lease)
+    chain.append(tx, now, { run = row.id, kind = "unlock", data = { by = by, reason = reason, epoch = held and held.epoch, host = held and held.host, pid = held and held.pid } })
+    return true
+  end)
 end
 
 --- Ends a run and gives its lease back.
 ---@return true?, table? err
 function Journal:run_end(run, outcome, exit_code, summary)
-  return self:change(run, function(tx)
-    local at = append(tx, run, "run_end", nil, { outcome = outcome, exit_code = exit_code, summary = summary })
+  return change(self, run, true, function(tx, _, append)
+    local at = append { kind = "run_end", data = { outcome = outcome, exit_code = exit_code, summary = summary } }
     assert(tx:query("UPDATE runs SET ended_at = $1, outcome = $2, exit_code = $3, summary = $4 WHERE id = $5", at, outcome, exit_code, opt(summary), run))
-    assert(tx:query("UPDATE leases SET run = NULL WHERE run = $1", run))
-    return true
+    leases.release(tx, self.held.lease)
   end)
 end
 
 --- Says that the holder is alive, for engines on other machines.
 ---@return true?, table? err
-function Journal:renew(run)
-  return self:change(run, function(tx)
-    assert(tx:query("UPDATE leases SET renewed_at = $1 WHERE run = $2", clock.wall(), run))
+function Journal:renew()
+  local held = self.held
+  return self.store:write(function(tx, now)
+    local renewed = assert(tx:query("UPDATE leases SET renewed_at = $1 WHERE venture = $2 AND epoch = $3 AND run = $4", now.wall, held.lease, held.epoch, held.run))
+    if renewed.affected ~= 1 then error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over"):format(held.epoch), next = "engine status " .. held.run }, 0) end
     return true
   end)
 end
 
+--- Gives the lease back without ending the run: it can be taken up at once.
+function Journal:let_go()
+  local held = self.held
+  if not held then return true end
+  self.held = nil
+  return self.store:write(function(tx)
+    assert(tx:query("UPDATE leases SET run = NULL WHERE venture = $1 AND epoch = $2", held.lease, held.epoch))
+    return true
+  end)
+end
+
+--- The key of an effect: the same whenever this run does this, so that whoever is asked twice can see that it is the same.
+---@return string 32 hexadecimal digits
+function M.key(run, place, name, args_hash) return files.sha256_text(table.concat({ run, place, name, args_hash }, "\n")):sub(1, 32) end
+
+--- Arguments as they are compared: their JSON and its hash.
+---@return string text, string hash
+function M.args(args)
+  local text = json.encode(args or {})
+  return text, files.sha256_text(text)
+end
+
 --- Records that a step begins; durable when it returns. For an effect this is its INTENT.
 ---@param run string
----@param step { name: string, parent?: integer, kind: "step"|"effect", args?: table, undo?: string }
----@return integer? seq, table? err
+---@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, undo?: string, key?: string }
+---@return true?, table? err
 function Journal:step_begin(run, step)
-  return self:change(run, function(tx)
-    local seq = assert(tx:value("SELECT coalesce(max(seq), 0) + 1 FROM steps WHERE run = $1", run))
-    local args = json.encode(step.args or {})
-    local args_hash = files.sha256_text(args)
-    local key = files.sha256_text(table.concat({ run, step.name, args_hash, seq }, "\n")):sub(1, 32)
-    local state = step.kind == "effect" and "intent" or "running"
-    local at = append(tx, run, "step_begin", seq, { name = step.name, kind = step.kind, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state })
-    assert(tx:query([[INSERT INTO steps (run, seq, parent, name, kind, key, args, args_hash, undo, state, started_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)]], run, seq, opt(step.parent), step.name, step.kind, key, args, args_hash, opt(step.undo), state, at))
-    return seq
+  return change(self, run, true, function(tx, _, append)
+    local args, args_hash = M.args(step.args)
+    local state = step.effect == "pure" and "running" or "intent"
+    local key = step.key or M.key(run, step.place, step.name, args_hash)
+    local at = append { kind = "step_begin", step = step.seq, data = { name = step.name, place = step.place, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state } }
+    assert(tx:query([[INSERT INTO steps (run, seq, place, parent, name, effect, key, args, args_hash, undo, state, attempts, started_at)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)]], run, step.seq, step.place, opt(step.parent), step.name, step.effect, key, args, args_hash, opt(step.undo), state, at))
+  end)
+end
+
+--- Records that a step which was begun before begins again.
+---@return true?, table? err
+function Journal:step_again(run, row, why)
+  local state = row.effect == "pure" and "running" or "intent"
+  return change(self, run, true, function(tx, _, append)
+    append { kind = "step_again", step = row.seq, data = { name = row.name, state = state, attempt = row.attempts + 1, why = why } }
+    assert(tx:query("UPDATE steps SET state = $1, attempts = $2 WHERE run = $3 AND seq = $4", state, row.attempts + 1, run, row.seq))
   end)
 end
 
@@ -223,36 +251,60 @@ end
 ---@param problem? table
 ---@return true?, table? err
 function Journal:step_end(run, seq, state, result, problem, seconds)
-  local result_text = result ~= nil and core_secret.redact(json.encode(result)) or nil
-  return self:change(run, function(tx)
-    local at = append(tx, run, "step_end", seq, { state = state, result = result, error = problem, seconds = seconds })
+  return change(self, run, true, function(tx, _, append)
+    local at = append { kind = "step_end", step = seq, data = { state = state, result = result, error = problem, seconds = seconds } }
     assert(tx:query("UPDATE steps SET state = $1, ended_at = $2, seconds = $3, result = $4, error = $5 WHERE run = $6 AND seq = $7",
-      state, at, opt(seconds), opt(result_text), opt(problem and core_secret.redact(json.encode(problem))), run, seq))
-    return true
+      state, at, opt(seconds), opt(result ~= nil and encode(result) or nil), opt(problem and encode(problem) or nil), run, seq))
   end)
+end
+
+--- Records a value that the run found: a reading of the world, the time, a random number.
+---@param value { seq: integer, place: string, parent?: integer, name: string, state: "done"|"failed", result?: any, error?: table }
+---@return true?, table? err
+function Journal:value(run, value)
+  return change(self, run, true, function(tx, _, append) insert_value(tx, run, value, append_value(append, value)) end)
 end
 
 --- Records an event.
 ---@param data table plain data
 ---@param step? integer
+---@param place? string of an event that stands outside of steps
 ---@return true?, table? err
-function Journal:event(run, kind, data, step)
-  return self:change(run, function(tx)
-    append(tx, run, kind, step, data)
+function Journal:event(run, kind, data, step, place)
+  return change(self, run, true, function(_, _, append) append { kind = kind, step = step, place = place, data = data } end)
+end
+
+--- Records something about a run from outside: a process that does not hold its lease.
+---@return true?, table? err
+function Journal:note(run, kind, data)
+  return self.store:write(function(tx, now)
+    chain.append(tx, now, { run = run, kind = kind, data = data })
+    return true
+  end)
+end
+
+--- Asks something of a run, from another process: "rollback".
+---@param signal { kind: string, data?: table, by: string, reason?: string }
+---@return true?, table? err
+function Journal:signal(run, signal)
+  return self.store:write(function(tx, now)
+    assert(tx:query("INSERT INTO signals (run, kind, data, by, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", run, signal.kind, encode(signal.data or {}), signal.by, opt(signal.reason), now.utc))
+    chain.append(tx, now, { run = run, kind = "signal", data = { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason } })
     return true
   end)
 end
 
 --- Puts a question that needs a person's answer.
+---@param question { place: string, question: string, evidence?: table }
 ---@return integer? seq, table? err
 function Journal:ask(run, question)
-  return self:change(run, function(tx)
-    local seq = assert(tx:value("SELECT coalesce(max(seq), 0) + 1 FROM approvals WHERE run = $1", run))
-    local evidence = json.encode(question.evidence or {})
+  local seq = assert(self.db:value("SELECT coalesce(max(seq), 0) + 1 FROM approvals WHERE run = $1", run))
+  return change(self, run, seq, function(tx, _, append)
+    local evidence = encode(question.evidence or {})
     local hash = files.sha256_text(evidence)
-    local at = append(tx, run, "ask", nil, { seq = seq, question = question.question, evidence_hash = hash })
-    assert(tx:query("INSERT INTO approvals (run, seq, asked_at, question, evidence, evidence_hash) VALUES ($1, $2, $3, $4, $5, $6)", run, seq, at, question.question, evidence, hash))
-    return seq
+    local at = append { kind = "ask", data = { seq = seq, question = question.question, evidence_hash = hash } }
+    assert(tx:query("INSERT INTO approvals (run, seq, place, asked_at, question, evidence, evidence_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+      run, seq, question.place, at, question.question, evidence, hash))
   end)
 end
 
@@ -260,18 +312,20 @@ end
 ---@param answer { answer: "yes"|"no", by: string, reason?: string }
 ---@return table? the question's row, table? err
 function Journal:answer(run, seq, answer)
-  local row, err = self.db:transaction(function(tx)
+  return self.store:write(function(tx, now)
     local open = assert(tx:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq))
     if open.answer then error(core_err.new { code = "approval", message = ("answered already: %s by %s"):format(open.answer, open.by) }, 0) end
-    local at = append(tx, run, "answer", nil, { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason })
+    local at = chain.append(tx, now, { run = run, kind = "answer", data = { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason } })
     assert(tx:query("UPDATE approvals SET answered_at = $1, answer = $2, by = $3, reason = $4 WHERE run = $5 AND seq = $6", at, answer.answer, answer.by, opt(answer.reason), run, seq))
     return tx:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq)
   end)
-  return row, err
 end
 
 --- One question with its answer, if there is one yet.
 function Journal:approval(run, seq) return self.db:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq) end
+
+--- All questions of a run.
+function Journal:approvals(run) return self.db:query("SELECT * FROM approvals WHERE run = $1 ORDER BY seq", run) end
 
 --- The question that a run waits for.
 function Journal:open_question(run) return self.db:one("SELECT * FROM approvals WHERE run = $1 AND answer IS NULL ORDER BY seq DESC LIMIT 1", run) end
@@ -284,64 +338,50 @@ local function decoded(rows, names)
   return rows
 end
 
+--- What was asked of a run, in order.
+function Journal:signals(run) return decoded(self.db:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run), { "data" }) end
+
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }
 ---@return table[]?, table? err
 function Journal:runs(filter)
   filter = filter or {}
   if filter.venture then
-    return decoded(self.db:query("SELECT * FROM runs WHERE venture = $1 ORDER BY started_at DESC LIMIT $2", filter.venture, filter.limit or 20), { "args" })
+    return decoded(self.db:query("SELECT * FROM runs WHERE venture = $1 ORDER BY started_at DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
   end
-  return decoded(self.db:query("SELECT * FROM runs ORDER BY started_at DESC LIMIT $1", filter.limit or 20), { "args" })
+  return decoded(self.db:query("SELECT * FROM runs ORDER BY started_at DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
 end
 
 --- One run by its id or the beginning of it; the latest when none is given.
 ---@param id? string
 ---@return table? row, table? err code not_found
 function Journal:run(id)
-  local rows = assert(self.db:query("SELECT * FROM runs WHERE substr(id, 1, length($1)) = $1 ORDER BY started_at DESC LIMIT 2", id or ""))
-  if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet" } end
+  local rows, err = self.db:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY started_at DESC LIMIT 2", #(id or ""), id or "")
+  if not rows then return nil, err end
+  if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
     return nil, core_err.new { code = "usage", message = ("several runs begin with %s: %s, %s"):format(id, rows[1].id, rows[2].id) }
   end
-  return decoded({ rows[1] }, { "args" })[1]
+  return decoded({ rows[1] }, { "args", "settings" })[1]
 end
 
---- A run's steps in their order.
-function Journal:steps(run) return decoded(self.db:query("SELECT * FROM steps WHERE run = $1 ORDER BY seq", run), { "args", "result", "error" }) end
+--- A run's steps in their order; values are left out unless they are asked for.
+---@param run string
+---@param with_values? boolean
+function Journal:steps(run, with_values)
+  return decoded(self.db:query(("SELECT * FROM steps WHERE run = $1%s ORDER BY seq"):format(with_values and "" or " AND effect <> 'value'"), run), { "args", "result", "error" })
+end
 
 --- A run's events in their order.
 function Journal:events(run) return decoded(self.db:query("SELECT * FROM events WHERE run = $1 ORDER BY seq", run), { "data" }) end
 
---- The sources that a run loaded.
-function Journal:sources(run) return self.db:query("SELECT name, path, hash, text FROM sources WHERE run = $1", run) end
-
---- Proves the chain of events whole, and that the rows of runs and steps say what the events say.
----@return { events: integer }?, table? err names the first link that is broken
-function Journal:verify()
-  local prev, expected_seq, states = GENESIS, 1, {}
-  local function broken(seq, why)
-    return nil, core_err.new { code = "journal", op = "verify", message = ("event %d: %s"):format(seq, why), next = "The journal was changed from outside; treat what follows this event as unproved." }
-  end
-  while true do
-    local rows, err = self.db:query("SELECT * FROM events WHERE seq >= $1 ORDER BY seq LIMIT 1000", expected_seq)
-    if not rows then return nil, err end
-    for _, row in ipairs(rows) do
-      if row.seq ~= expected_seq then return broken(expected_seq, "it is missing") end
-      if row.prev ~= prev then return broken(row.seq, "it does not follow the one before") end
-      if row.hash ~= hash_of(row.prev, row.seq, row.at, row.run, row.kind, row.step, row.data) then return broken(row.seq, "its content was changed") end
-      local data = json.decode(row.data)
-      if row.kind == "step_begin" or row.kind == "step_end" then states[row.run .. "/" .. row.step] = { data.state, row.seq } end
-      prev, expected_seq = row.hash, row.seq + 1
-    end
-    if #rows == 0 then break end
-  end
-  for _, row in ipairs(assert(self.db:query "SELECT run, seq, state FROM steps")) do
-    local told = states[row.run .. "/" .. row.seq]
-    if not told then return broken(0, ("step %d of run %s has no event"):format(row.seq, row.run)) end
-    if told[1] ~= row.state then return broken(told[2], ("step %d of run %s is '%s' in its row, but '%s' in its event"):format(row.seq, row.run, row.state, told[1])) end
-  end
-  return { events = expected_seq - 1 }
+--- The sources that a run is made of.
+function Journal:sources(run)
+  return self.db:query("SELECT s.name, s.path, s.hash, t.text FROM sources s JOIN texts t ON t.hash = s.hash WHERE s.run = $1 ORDER BY s.n", run)
 end
+
+--- Proves the chain of events whole, and that the rows of steps say what the events say.
+---@return { events: integer }?, table? err names the first link that is broken
+function Journal:verify() return chain.verify(self.db) end
 
 return M

@@ -2,6 +2,7 @@
 
 local clock = require "clock"
 local core = require "core.http"
+local effect = require "effect"
 local random = require "random"
 
 local M = {}
@@ -77,7 +78,7 @@ end
 --- The message as text: headers, empty line, body with CRLF line ends.
 -- Raises when an address or a header is not a single line of the right form, so that nothing in it can become
 -- a header or a recipient of its own.
----@param message { from: string, to: string[], subject: string, text: string, headers?: table<string, string> }
+---@param message { from: string, to: string[], subject: string, text: string, headers?: table<string, string>, id?: string } id: of the message, by which one that comes twice is known
 ---@return string
 ---@usage assert(mail.compose({ from = "a@x", to = { "b@x" }, subject = "s", text = "t" }):find "Subject: s\r\n")
 function M.compose(message)
@@ -89,7 +90,7 @@ function M.compose(message)
   local plain = is_plain(text)
   local lines = {
     "Date: " .. date(math.floor(clock.wall())), "From: " .. message.from, "To: " .. table.concat(to, ",\r\n "),
-    "Subject: " .. header_text(one_line("subject", message.subject or "")), ("Message-ID: <%s@%s>"):format(random.hex(16), domain),
+    "Subject: " .. header_text(one_line("subject", message.subject or "")), ("Message-ID: <%s@%s>"):format(message.id and one_line("id", message.id) or random.hex(16), domain),
     "MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8",
     "Content-Transfer-Encoding: " .. (plain and "7bit" or "base64"),
   }
@@ -108,13 +109,13 @@ end
 --- Sends a message; the server must accept it for every recipient.
 -- server is smtp://host:port, where TLS is used if the server offers it and required with a password, or
 -- smtps://host:port. timeout in seconds, default 30.
----@param message { server: string, from: string, to: string[], subject: string, text: string, headers?: table<string, string>, timeout?: number, user?: any, password?: any, ca_file?: string }
+---@param message { server: string, from: string, to: string[], subject: string, text: string, headers?: table<string, string>, id?: string, timeout?: number, user?: any, password?: any, ca_file?: string }
 ---@return true?, table? err codes mail (refused), permission (login), connect, resolve, tls, timeout, closed
 ---@usage local ok, err = mail.send { server = "smtp://127.0.0.1:1", from = "a@x", to = { "b@x" }, subject = "s", text = "t" }  assert(err.code == "connect")
 function M.send(message)
   if not tostring(message.server):match "^smtps?://" then error("server must be smtp://host:port or smtps://host:port", 2) end
-  local response, err = core.request { url = message.server, mail_from = message.from, mail_to = message.to, body = M.compose(message),
-    timeout = message.timeout, user = message.user, password = message.password, ca_file = message.ca_file }
+  local response, err = effect.change("mail", function() return core.request { url = message.server, mail_from = message.from, mail_to = message.to, body = M.compose(message),
+    timeout = message.timeout, user = message.user, password = message.password, ca_file = message.ca_file } end)
   if not response then return nil, err end
   return true
 end

@@ -5,6 +5,7 @@
 
 local clock = require "clock"
 local core_err = require "core.err"
+local effect = require "effect"
 
 local M = {}
 
@@ -58,6 +59,18 @@ function M.pending(db, migrations, table_name)
   return pending
 end
 
+--- Those of `migrations` with these versions, in their order.
+---@param migrations table[]
+---@param versions string[]
+---@return table[]
+---@usage assert(#migrations.named({ { version = "1" }, { version = "2" } }, { "2" }) == 1)
+function M.named(migrations, versions)
+  local wanted, found = {}, {}
+  for _, version in ipairs(versions) do wanted[version] = true end
+  for _, migration in ipairs(migrations) do if wanted[migration.version] then found[#found + 1] = migration end end
+  return found
+end
+
 --- Applies the migrations in their order; each with its row in one transaction.
 ---@param db table
 ---@param migrations table[]
@@ -69,11 +82,13 @@ function M.apply(db, migrations, table_name)
   if not ok then return nil, err end
   local versions = {}
   for _, migration in ipairs(migrations) do
-    ok, err = db:transaction(function(tx)
-      assert(tx:execute(migration.sql))
-      assert(tx:query(("INSERT INTO %s (version, checksum, applied_at) VALUES ($1, $2, $3)"):format(table_name),
-        migration.version, migration.checksum, clock.utc()))
-      return true
+    ok, err = effect.change("migration " .. migration.version, function()
+      return db:transaction(function(tx)
+        assert(tx:execute(migration.sql))
+        assert(tx:query(("INSERT INTO %s (version, checksum, applied_at) VALUES ($1, $2, $3)"):format(table_name),
+          migration.version, migration.checksum, clock.utc()))
+        return true
+      end)
     end)
     if not ok then
       return nil, core_err.new { code = "sql", op = "migrate", message = ("migration %s failed and was taken back: %s"):format(migration.version, err.message or tostring(err)) }

@@ -2,6 +2,7 @@
 
 local clock = require "clock"
 local core_err = require "core.err"
+local effect = require "effect"
 local files = require "files"
 local http = require "http"
 local task = require "task"
@@ -44,7 +45,7 @@ end
 ---@return string? path, table? err
 function M.write_rules(venture)
   local path, text = venture.monitoring.rules, M.rules(venture)
-  local ok, err = files.write(path, text)
+  local ok, err = effect.change("alert rules", function() return files.write(path, text) end)
   if not ok then return nil, err end
   local back
   back, err = files.read(path)
@@ -59,14 +60,14 @@ end
 function M.test_alert(venture, id)
   local monitoring = venture.monitoring
   local began = clock.now()
-  local response, err = http.request {
+  local response, err = effect.change("test alert", function() return http.request {
     url = monitoring.alertmanager .. "/api/v2/alerts", method = "POST", timeout = monitoring.timeout,
     json = { {
       labels = { alertname = "DeploymentTestAlert", venture = venture.name, severity = "test", id = id },
       annotations = { summary = "Test alert of a deployment; nothing needs to be done." },
       startsAt = clock.utc(),
     } },
-  }
+  } end)
   if not response then return nil, err end
   if response.status ~= 200 then
     return nil, core_err.new { code = "http", message = ("Alertmanager answered %d to the test alert: %s"):format(response.status, response.body:sub(1, 200)) }

@@ -70,11 +70,37 @@ function M.approve(journal, id, answer, reason)
     print(("run %s waits for no answer"):format(run.id))
     return 1
   end
-  local environment = require("core.secret").environment
   local row
-  row, err = journal:answer(run.id, question.seq, { answer = answer, by = environment "USER" or environment "LOGNAME" or "unknown", reason = reason })
+  row, err = journal:answer(run.id, question.seq, { answer = answer, by = require("execute").actor(), reason = reason })
   if not row then return nil, err end
   print(("%s: %s, by %s"):format(question.question, answer, row.by))
+  return 0
+end
+
+--- `engine unlock`: says whose lock it is and since when; with yes it is taken away.
+---@return integer? exit, table? err
+function M.unlock(journal, id, yes, reason)
+  local run, err = journal:run(id)
+  if not run then return nil, err end
+  local lease, lives = journal:holder(journal:lease_of(run))
+  if not lease or not lease.run then
+    print(("nobody holds %s"):format(journal:lease_of(run)))
+    return 0
+  end
+  print(("run %s holds %s since %s for %s: process %d on %s, which %s; epoch %d"):format(lease.run, lease.venture, lease.acquired_at, lease.operation, lease.pid, lease.host,
+    lives and "lives" or "is gone", lease.epoch))
+  if not lives and not yes then
+    print(("  next   engine resume %s, or engine rollback %s: a dead holder's lock is taken over by itself"):format(lease.run, lease.run))
+    return 0
+  end
+  if not yes then
+    print "  next   engine unlock --yes takes it away: that engine stops before it does or records anything more"
+    return 0
+  end
+  local done
+  done, err = journal:unlock(run, require("execute").actor(), reason)
+  if not done then return nil, err end
+  print(("taken away; next   engine resume %s, or engine rollback %s"):format(lease.run, lease.run))
   return 0
 end
 

@@ -1,17 +1,28 @@
 --- run: one execution of a playbook: its steps, what they record, and how they are taken back.
 --
--- A step is the unit that is journaled, shown and timed. One that changes the world gives `probe`
--- (did it happen?) and `undo` (take it back): its INTENT is durable before it begins.
+-- A step is the unit that is journaled, shown and timed. One that changes the world says so by `effect` (see module effect), and gives
+-- `probe` (did it happen?) and `undo` (take it back): its INTENT is durable before it begins.
+--
+-- A run whose engine died is gone through again: the same playbook runs from its beginning, and everything that it recorded gives what
+-- it gave then, without being done, until the first place that has no outcome. So the playbook outside of its steps must do the same
+-- each time: what it finds in the world goes through a step, or run:record.
 
 local clock = require "clock"
 local core_err = require "core.err"
 local core_task = require "core.task"
 local display = require "display"
+local doubt = require "run.doubt"
+local effect = require "effect"
+local journal = require "journal"
+local json = require "json"
+local places = require "run.places"
 local task = require "task"
 
 local M = {}
 
 local DEFAULT_STEP_DEADLINE_S = 3600
+
+local journal_key = journal.key
 
 local Playbook = { __name = "playbook" }
 
@@ -43,22 +54,42 @@ function M.is_playbook(value) return getmetatable(value) == Playbook end
 local Run = {}
 Run.__index = Run
 
+-- Errors that end the engine's part in a run and not the run: no playbook may answer them, and the run can be taken up again.
+local STOPS = { journal = true, lock_held = true, replay = true, in_doubt = true }
+
+--- Does this error end the engine's part in a run, which stays as it is and can be resumed?
+---@param err any
+---@return boolean
+---@usage assert(not require("run").stops(nil))
+function M.stops(err) return core_err.is(err) and STOPS[err.code] == true end
+
 --- A run that has not begun. It takes its lock and is recorded at its first step or event.
----@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, open_journal: fun(): table, folder_of: fun(id: string): string }
+-- recorded: what it has recorded when it is gone through again (run.recorded), with its id.
+---@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, settings?: table, open_journal: fun(): table, folder_of: fun(id: string): string, id?: string, journal?: table, recorded?: table }
 ---@return table run
 function M.new(fields)
   local run = setmetatable(fields, Run)
-  run.undos, run.facts, run.steps_done, run.outputs = {}, {}, 0, {}
+  run.undos, run.facts, run.steps_done = {}, {}, 0
+  run.outputs = run.recorded and run.recorded.outputs or {}
+  run.next_seq = run.recorded and run.recorded.next_seq or 1
+  run.early = {} -- values that were found before the run had begun
+  run.is_live = not run.recorded
+  if run.id then run.folder = run.folder_of(run.id) end
   return run
 end
 
---- Begins the run in the journal: takes the venture's lock, stores the sources that were loaded.
+--- The context in which a run's function runs.
+---@return table for core.task.set_context
+function Run:context() return places.context(self) end
+
+--- Begins the run in the journal: takes the venture's lock, stores the sources that were loaded and the values that were found so far.
 function Run:open()
   if self.id then return self end
   self.journal = self.open_journal()
   local id, err = self.journal:run_begin {
     venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
-    mode = self.mode, actor = self.actor, reason = self.reason, sources = self:sources(),
+    mode = self.mode, actor = self.actor, reason = self.reason, sources = self:sources(), state_folder = self.state_folder, settings = self.settings, values = self.early,
+    engine = require("core.search").version(),
   }
   if not id then error(err, 0) end
   self.id = id
@@ -86,13 +117,29 @@ function Run:row() return assert(self.journal:run(self.id)) end
 function Run:steps() return assert(self.journal:steps(self.id)) end
 function Run:events() return assert(self.journal:events(self.id)) end
 
---- Records an event of the present step.
+local function take_seq(run)
+  local seq = run.next_seq
+  run.next_seq = seq + 1
+  return seq
+end
+
+-- A write is finished whatever is canceled meanwhile: what happened must be known. The cancellation is raised at the next wait.
+local function write(fn)
+  local done, err
+  pcall(shield, function() done, err = fn() end)
+  if not done then error(err or core_err.new { code = "journal", message = "nothing was recorded" }, 0) end
+end
+
+--- Records an event. Outside of steps it has a place, and is not recorded again when the run is gone through again.
 ---@param kind string see stdlib/papers.lua for the kinds that appear in papers
 ---@param data table plain data
 function Run:event(kind, data)
   self:open()
   local context = core_task.context()
-  shield(function() assert(self.journal:event(self.id, kind, data, context and context.step and context.step.seq)) end)
+  local step = context and context.step
+  local place = not step and places.next(context) or nil
+  if place and self.recorded and self.recorded:at(place, "event", kind) then return end
+  write(function() return self.journal:event(self.id, kind, data, step and step.seq, place) end)
 end
 
 --- Says something to the operator.
@@ -117,6 +164,109 @@ function M.current()
   return context.run
 end
 
+-- What of an error is plain data: as it is recorded, and raised again.
+local function plain_error(err)
+  local plain = {}
+  for key, value in pairs(err) do
+    local kind = type(value)
+    if key == "cause" and value ~= nil then plain.cause = tostring(value)
+    elseif kind == "string" or kind == "boolean" or math.type(value) == "integer" or (kind == "number" and value == value and math.abs(value) < math.huge) then plain[key] = value end
+  end
+  plain.shown = nil
+  return plain
+end
+
+-- As if nothing had happened in between: what came out of a step is what comes out of the journal.
+local function as_recorded(value)
+  if value == nil then return nil end
+  return json.decode(json.encode(value))
+end
+
+local function raise_recorded(problem)
+  local err = core_err.new(problem)
+  err.shown = true
+  error(err, 0)
+end
+
+--- A value that the run finds outside of its steps: fn is called, and what it gives is recorded, to be the same when the run is gone
+-- through again. Also before the run has begun. It must be plain data.
+---@param name string
+---@param fn fun(): any
+---@return any
+function Run:record(name, fn)
+  local context = core_task.context()
+  local step = context and context.step
+  local place = places.next(context)
+  local row = self.recorded and self.recorded:at(place, "value", name)
+  if row then
+    if row.interrupt then raise_recorded(row.interrupt) end
+    if row.state == "failed" then raise_recorded(row.error) end
+    return row.result
+  end
+  local ok, result = M.attempt(fn)
+  local value = { seq = take_seq(self), place = place, parent = step and step.seq, name = name, state = ok and "done" or "failed" }
+  if ok then value.result = result else value.error = plain_error(result) end
+  if self.id then
+    write(function() return self.journal:value(self.id, value) end)
+  else
+    self.early[#self.early + 1] = value
+  end
+  if not ok then error(result, 0) end
+  return as_recorded(result)
+end
+
+-- Ends the playbook's way here by an error that is recorded at this place: when the run is gone through again, it ends here too.
+function Run:interrupt(place, err)
+  write(function() return self.journal:event(self.id, "interrupt", { error = plain_error(err) }, nil, place) end)
+  error(err, 0)
+end
+
+--- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way.
+---@return table? err code rollback_asked
+function Run:asked()
+  if self.is_rolling_back then return nil end
+  for _, signal in ipairs(assert(self.journal:signals(self.id))) do
+    if signal.kind == "rollback" then
+      return core_err.new { code = "rollback_asked", message = ("%s asked for a rollback%s"):format(signal.by, signal.reason and ": " .. signal.reason or ""), rollback = signal.data.type }
+    end
+  end
+end
+
+-- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
+local function heed(run, place)
+  if task.canceled() then
+    local _, err = pcall(task.sleep, 0)
+    run:interrupt(place, err)
+  end
+  local asked = run:asked()
+  if asked then run:interrupt(place, asked) end
+  if run.is_live then return end
+  run.is_live = true
+  display.line("note", 0, ("gone through again: %d steps are done; it goes on from here"):format(run.recorded:done()))
+  if run.on_live and not run.is_rolling_back then
+    local ok, err = M.attempt(function() run.on_live(run) end)
+    if not ok then run:interrupt(place, err) end
+  end
+end
+
+--- Raises what was asked of this run, and what canceled it. A playbook calls it where it ends, so that an end that was recorded can still be
+-- taken back.
+function Run:heed()
+  self:open()
+  local place = places.next(core_task.context())
+  local row = self.recorded and self.recorded:at(place, "event", "passed")
+  if not row then
+    heed(self, place)
+    write(function() return self.journal:event(self.id, "passed", {}, nil, place) end)
+    return
+  end
+  -- It ended here once. What came after that stands at a place of its own.
+  local after = row.interrupt and row or self.recorded:at(place .. "!", "event", "passed")
+  if after then raise_recorded(after.interrupt) end
+  local asked = self:asked()
+  if asked then self:interrupt(place .. "!", asked) end
+end
+
 local function needs_yes(run, options)
   if options.approve == false then return false end
   if run.mode == "manual" then return true end
@@ -124,13 +274,9 @@ local function needs_yes(run, options)
 end
 
 local function finish_step(run, step, ok, result, seconds)
-  local state = ok and "done" or ((result.code == "canceled" or result.code == "interrupted" or result.code == "deadline") and "canceled" or "failed")
+  local state = ok and "done" or ((result.code == "canceled" or result.code == "interrupted" or result.code == "deadline" or result.code == "rollback_asked") and "canceled" or "failed")
   -- The outcome is recorded even when the step is being canceled.
-  shield(function()
-    assert(run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and {
-      code = result.code, message = result.message, where = result.where, traceback = result.traceback,
-    } or nil, seconds))
-  end)
+  write(function() return run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and plain_error(result) or nil, seconds) end)
   local text = ("%s  %s"):format(step.name, display.duration(seconds))
   if not ok and not result.shown then
     text = text .. "\n" .. (result.message or tostring(result))
@@ -139,43 +285,104 @@ local function finish_step(run, step, ok, result, seconds)
   display.line(state, step.depth, text)
 end
 
+local function check_options(options)
+  if type(options) ~= "table" or type(options[1]) ~= "string" then error("step takes a name and a function", 3) end
+  local name = options[1]
+  if type(options.run) ~= "function" then error(("step '%s' needs a function"):format(name), 3) end
+  local class = options.effect or (options.probe and "probed") or "pure"
+  if not effect.CLASSES[class] then error(("step '%s': effect is pure, idempotent, keyed, probed or manual, not %s"):format(name, tostring(class)), 3) end
+  if class == "probed" and not options.probe then error(("step '%s' is probed and has no probe"):format(name), 3) end
+  if class == "pure" and options.undo then error(("step '%s' has an undo: say by effect what it changes"):format(name), 3) end
+  return class
+end
+
+-- Runs the step's function as a scope of its own and records what came of it.
+local function run_step(run, step, options)
+  local began = clock.now()
+  local context = core_task.context()
+  local called, ok, result = pcall(task.scope, step.name, options.deadline or DEFAULT_STEP_DEADLINE_S, function()
+    core_task.set_context(places.within(context, step))
+    return as_recorded(options.run(step.key))
+  end)
+  if not called then ok, result = false, ok end -- what is around the step was canceled
+  if not ok then result.step = result.step or step.name end
+  if not ok and M.stops(result) then error(result, 0) end
+  finish_step(run, step, ok, result, clock.now() - began)
+  if not ok then error(result, 0) end
+  return result
+end
+
+-- A step that had begun when the engine died. Returns true and its result when it turns out to be done.
+local function take_up(run, step, row, options)
+  local context = core_task.context()
+  local ok, outcome = M.attempt(function()
+    return doubt.resolve(run, step, row, options, function(fn)
+      core_task.set_context(places.within(context, step))
+      local results = table.pack(pcall(fn))
+      core_task.set_context(context)
+      if not results[1] then error(results[2], 0) end
+      return table.unpack(results, 2, results.n)
+    end)
+  end)
+  if not ok then
+    finish_step(run, step, false, outcome, 0)
+    error(outcome, 0)
+  end
+  if outcome.done then
+    write(function() return run.journal:step_end(run.id, step.seq, "done", outcome.result, nil, nil) end)
+    display.line("done", step.depth, ("%s: %s"):format(step.name, outcome.why))
+    return true, as_recorded(outcome.result)
+  end
+  write(function() return run.journal:step_again(run.id, row, outcome.why) end)
+  return false
+end
+
 --- A step of the present run.
--- Fields: the name, run (the function), args (plain data that identify what it does), deadline
--- (seconds), approve (true: in assisted mode it waits for a yes; false: never asks), and for a step
--- that changes the world probe() -> "done"|"absent"|"partial"|"unknown", detail and undo(); `undo = false` says
--- that nothing can take it back.
--- Returns what run returned, which must be plain data; raises what it raised.
----@param name_or_options string | { [1]: string, run: fun(): any, args?: table, deadline?: number, approve?: boolean, probe?: (fun(): string, string?), undo?: (fun(): any) | false }
----@param fn? fun(): any
+-- Fields: the name, run(key) (the function; key is the same whenever this step is done), args (plain data that identify what it does),
+-- deadline (seconds), approve (true: in assisted mode it waits for a yes; false: never asks), and for a step that changes the world
+-- effect (see module effect), probe() -> "done"|"absent"|"partial"|"unknown", detail, result (of one that is done), and undo(); `undo = false`
+-- says that nothing can take it back.
+-- Returns what run returned, which must be plain data; raises what it raised. A step that the run has recorded as ended is not run
+-- again: it gives, or raises, what it did then.
+---@param name_or_options string | { [1]: string, run: fun(key: string): any, args?: table, deadline?: number, approve?: boolean, effect?: string, probe?: (fun(): string, string?, any), undo?: (fun(): any) | false }
+---@param fn? fun(key: string): any
 ---@return any
 function M.step(name_or_options, fn)
   local options = name_or_options
   if type(options) == "string" then options = { options, run = fn } end
-  if type(options) ~= "table" or type(options[1]) ~= "string" then error("step takes a name and a function", 2) end
-  if type(options.run) ~= "function" then error(("step '%s' needs a function"):format(options[1]), 2) end
+  local class = check_options(options)
   local context = core_task.context() or {}
   local run = M.current():open()
-  local step = { name = options[1], depth = context.step and context.step.depth + 1 or 0 }
-  if needs_yes(run, options) then
-    require("approval").ask(run, step.name, options.args)
+  local parent, name = context.step, options[1]
+  local place = places.next(context)
+  local _, args_hash = journal.args(options.args)
+  local row = run.recorded and run.recorded:at(place, "step", name, args_hash)
+  if row and row.interrupt then raise_recorded(row.interrupt) end
+  local is_ended = row and row.ended_at ~= nil and (row.state == "done" or row.state == "failed" or row.state == "canceled")
+  if not is_ended then heed(run, place) end
+  if not row and needs_yes(run, options) then
+    local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
+    if not ok then run:interrupt(place, err) end
   end
-  step.seq = assert(run.journal:step_begin(run.id, {
-    name = step.name, parent = context.step and context.step.seq, kind = options.undo and "effect" or "step",
-    args = options.args, undo = options.undo and ("undo " .. step.name) or nil,
-  }))
-  display.line("begin", step.depth, step.name)
-  local began = clock.now()
+  local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }
+  if not row then
+    write(function()
+      return run.journal:step_begin(run.id, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, key = step.key, undo = options.undo and ("undo " .. name) or nil })
+    end)
+  end
   if options.undo then
     -- From here on it may have happened, wholly or in part: it can be taken back even if it fails.
-    run.undos[#run.undos + 1] = { name = step.name, undo = options.undo, probe = options.probe }
+    run.undos[#run.undos + 1] = { name = name, undo = options.undo, probe = options.probe }
   end
-  local ok, result = task.scope(step.name, options.deadline or DEFAULT_STEP_DEADLINE_S, function()
-    core_task.set_context { run = run, step = step }
-    return options.run()
-  end)
-  if not ok then result.step = result.step or step.name end
-  finish_step(run, step, ok, result, clock.now() - began)
-  if not ok then error(result, 0) end
+  if is_ended then
+    if row.state ~= "done" then raise_recorded(row.error) end
+    run.steps_done = run.steps_done + 1
+    return row.result
+  end
+  display.line("begin", step.depth, name)
+  local found, result
+  if row then found, result = take_up(run, step, row, options) end
+  if not found then result = run_step(run, step, options) end
   run.steps_done = run.steps_done + 1
   return result
 end
@@ -187,12 +394,17 @@ function Run:unwind()
   local first_err
   while #self.undos > 0 do
     local entry = table.remove(self.undos)
-    local state, detail = "unknown", nil
-    if entry.probe then state, detail = entry.probe() end
-    if state == "absent" then
-      self:event("note", { text = ("nothing to undo of '%s': %s"):format(entry.name, detail or "it is absent") })
+    local looked = { state = "unknown" }
+    if entry.probe then
+      looked = self:record("probe of " .. entry.name, function()
+        local state, detail = entry.probe()
+        return { state = state, detail = detail }
+      end)
+    end
+    if looked.state == "absent" then
+      self:event("note", { text = ("nothing to undo of '%s': %s"):format(entry.name, looked.detail or "it is absent") })
     else
-      local ok, err = M.attempt(function() M.step { "undo " .. entry.name, run = entry.undo, approve = false } end)
+      local ok, err = M.attempt(function() M.step { "undo " .. entry.name, effect = "idempotent", run = entry.undo, approve = false } end)
       if not ok then first_err = first_err or err end
     end
   end
@@ -200,7 +412,7 @@ function Run:unwind()
   return true
 end
 
---- Runs fn and catches what it raises, also the run's cancellation.
+--- Runs fn and catches what it raises, also the run's cancellation; not what ends the engine's part in the run (see stops).
 ---@return boolean ok, any result_or_err
 function M.attempt(fn)
   local context = core_task.context()
@@ -209,6 +421,7 @@ function M.attempt(fn)
   if not ok and not core_err.is(result) then
     result = core_err.new { code = "script", message = tostring(result) }
   end
+  if not ok and M.stops(result) then error(result, 0) end
   return ok, result
 end
 

@@ -13,6 +13,12 @@ local function run_scoped(flag, seconds, name, fn, ...)
   return core.join(child)
 end
 
+-- What the context has for work that begins side by side: a context for each branch of it. Nil when it has nothing.
+local function branches()
+  local context = core.context()
+  return type(context) == "table" and context.fork and context:fork()
+end
+
 local function raise_or_return(ok, ...)
   if not ok then error((...), 0) end
   return ...
@@ -38,12 +44,13 @@ function M.map(items, fn, options)
   local limit = options and options.limit or #items
   if #items == 0 then return {} end
   if limit < 1 then error("limit must be at least 1", 2) end
-  local results, next_index = {}, 1
+  local results, next_index, branch = {}, 1, branches()
   return raise_or_return(run_scoped("", nil, nil, function()
     local function worker()
       while next_index <= #items do
         local index = next_index
         next_index = index + 1
+        if branch then core.set_context(branch(index)) end
         results[index] = fn(items[index], index)
       end
     end
@@ -62,7 +69,12 @@ end
 ---@usage local t = background(function() return "done" end)  assert(t:join() == "done")
 function M.background(fn, ...)
   if type(fn) ~= "function" then error("background takes a function", 2) end
-  local handle = { task = core.spawn("background", fn, ...) }
+  local branch = branches()
+  local function run(...)
+    if branch then core.set_context(branch(1)) end
+    return fn(...)
+  end
+  local handle = { task = core.spawn("background", run, ...) }
   function handle:cancel(reason)
     core.cancel(self.task, require("core.err").new { code = "canceled", message = reason or "no longer needed" })
   end

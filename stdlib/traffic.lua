@@ -15,9 +15,11 @@
 
 local core = require "core.traffic"
 local core_err = require "core.err"
+local effect = require "effect"
 
 local M = {}
 
+local CHANGES = { "set", "ready", "drain", "maintenance", "address" }
 local DRIVERS = { haproxy = true, command = true }
 
 --- An error of this module, for drivers.
@@ -100,7 +102,10 @@ end
 function M.open(config)
   local name = config.driver or "haproxy"
   if not DRIVERS[name] then return M.fail("config", ("traffic.driver is haproxy or command, not %s"):format(tostring(name))) end
-  return require("traffic." .. name).open(config)
+  local lb, err = require("traffic." .. name).open(config)
+  if not lb then return nil, err end
+  for _, method in ipairs(CHANGES) do effect.wrap(lb, method, "traffic." .. method) end
+  return lb
 end
 
 return M

@@ -32,11 +32,9 @@ static void push_identity(lua_State *L, const struct proc_identity *who)
     lua_setfield(L, -2, "started");
 }
 
-/* process.spawn{ argv, cwd, env, clean_env, log } -> { pid, started } | nil, err */
-static int l_spawn(lua_State *L)
+/* Starts what the table at 1 describes. */
+static int spawn(lua_State *L, bool is_trusted)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
     struct proc_detached_options options = {.argv = proc_check_argv(L, 1)};
     options.env = proc_check_env(L, 1)->items;
     static char *no_env[] = {NULL};
@@ -46,10 +44,36 @@ static int l_spawn(lua_State *L)
     struct runtime *rt = runtime_of(L);
     struct proc_identity who;
     struct err e;
-    int rc = proc_check_grants(rt, options.argv[0], options.log_path, &e);
+    int rc = is_trusted ? 0 : proc_check_grants(rt, options.argv[0], options.log_path, &e);
     if (rc == 0) rc = proc_detached_start(rt->loop, &options, &who, &e);
     if (rc != 0) return err_return(L, &e);
     push_identity(L, &who);
+    return 1;
+}
+
+/* process.spawn{ argv, cwd, env, clean_env, log } -> { pid, started } | nil, err */
+static int l_spawn(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    return spawn(L, false);
+}
+
+static int l_spawn_again(lua_State *L)
+{
+    lua_settop(L, 0);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    return spawn(L, true);
+}
+
+/* process.spawner(options of spawn) -> function that spawns just this, also when grants would not allow it;
+ * so it is only to be had before they are in force. The table belongs to it from then on. */
+static int l_spawner(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    if (runtime_of(L)->grant != NULL) return luaL_error(L, "grants are in force");
+    lua_settop(L, 1);
+    lua_pushcclosure(L, l_spawn_again, 1);
     return 1;
 }
 
@@ -139,8 +163,8 @@ static int l_self(lua_State *L)
 void proc_detached_functions(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"spawn", l_spawn}, {"alive", l_alive}, {"identify", l_identify}, {"stop", l_stop}, {"wait", l_wait},
-        {"self", l_self},   {NULL, NULL},
+        {"spawn", l_spawn}, {"alive", l_alive}, {"identify", l_identify}, {"stop", l_stop},
+        {"wait", l_wait},   {"self", l_self},   {"spawner", l_spawner},   {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);
 }

@@ -5,6 +5,7 @@
 #include "bind/runtime.h"
 #include "host/baked.h"
 #include "host/scan.h"
+#include "host/version.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -20,6 +21,8 @@
 #define FOLDERS "engine.folders"
 #define SOURCES "engine.sources"
 #define MAIN    "engine.main" /* the path of the playbook itself */
+/* For each module that is to come from a record and not from a file: { path, text }. nil: none. */
+#define RECORDED "engine.recorded"
 
 enum { MAX_SOURCE_BYTES = 4 << 20 };
 
@@ -104,12 +107,36 @@ static bool is_main(lua_State *L, const char *path)
     return same;
 }
 
-/* Looks through the folders, then the baked files. Pushes the compiled function and the path and
+/* A module of the record. Pushes the compiled function and the path and returns 1; 0 if it has none of that
+ * name (nothing pushed); raises what is wrong with it. */
+static int load_recorded(lua_State *L, const char *name)
+{
+    int top = lua_gettop(L);
+    if (lua_getfield(L, LUA_REGISTRYINDEX, RECORDED) != LUA_TTABLE ||
+        lua_getfield(L, -1, name) != LUA_TTABLE) {
+        lua_settop(L, top);
+        return 0;
+    }
+    lua_getfield(L, -1, "path");
+    lua_getfield(L, -2, "text");
+    size_t size;
+    const char *path = luaL_checkstring(L, -2), *text = luaL_checklstring(L, -1, &size);
+    struct err e;
+    if (search_load_text(L, path, text, size, &e) != 0) return err_raise(L, &e);
+    remember_source(L, name, path, text, size);
+    lua_copy(L, -1, top + 1);
+    lua_copy(L, top + 3, top + 2);
+    lua_settop(L, top + 2);
+    return 1;
+}
+
+/* Looks through the record, the folders, then the baked files. Pushes the compiled function and the path and
  * returns 1; 0 if there is no such module (nothing pushed); raises what is wrong with one. */
 static int find_and_load(lua_State *L, const char *name)
 {
     char file[128], path[1024];
     struct err e;
+    if (load_recorded(L, name)) return 1;
     module_file(name, file, sizeof file);
     lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
     lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
@@ -212,6 +239,13 @@ static int l_find(lua_State *L)
         lua_pushboolean(L, 0);
         return 1;
     }
+    lua_settop(L, 1);
+    if (lua_getfield(L, LUA_REGISTRYINDEX, RECORDED) == LUA_TTABLE &&
+        lua_getfield(L, -1, name) == LUA_TTABLE) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_settop(L, 1);
     char file[128], path[1024];
     module_file(name, file, sizeof file);
     lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
@@ -247,6 +281,36 @@ static int l_add_folder(lua_State *L)
 static int l_sources(lua_State *L)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, SOURCES);
+    return 1;
+}
+
+/* search.use_recorded(array of { name, path, text }): these modules come from here from now on, whatever the
+ * files hold; what is loaded already stays. */
+static int l_use_recorded(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    for (lua_Integer i = 1; lua_rawgeti(L, 1, i) == LUA_TTABLE; i++) {
+        lua_getfield(L, -1, "name");
+        luaL_checkstring(L, -1);
+        lua_insert(L, -2);
+        lua_rawset(L, 2);
+    }
+    lua_settop(L, 2);
+    lua_setfield(L, LUA_REGISTRYINDEX, RECORDED);
+    return 0;
+}
+
+/* search.load_recorded() -> the recorded playbook as a function | nil, err; as load_file gives it */
+static int l_load_recorded(lua_State *L)
+{
+    if (!load_recorded(L, "main")) {
+        struct err e;
+        err_set(&e, ERR_NOT_FOUND, "load playbook", "the record has no playbook");
+        return err_return(L, &e);
+    }
+    lua_setfield(L, LUA_REGISTRYINDEX, MAIN);
     return 1;
 }
 
@@ -304,6 +368,13 @@ static int l_baked(lua_State *L)
     return 1;
 }
 
+/* search.version() -> the engine's own */
+static int l_version(lua_State *L)
+{
+    lua_pushliteral(L, ENGINE_VERSION);
+    return 1;
+}
+
 /* search.baked_paths() -> array of the paths of everything that is built in */
 static int l_baked_paths(lua_State *L)
 {
@@ -322,9 +393,12 @@ static int luaopen_core_search(lua_State *L)
         {"add_folder", l_add_folder},
         {"sources", l_sources},
         {"load_file", l_load_file},
+        {"use_recorded", l_use_recorded},
+        {"load_recorded", l_load_recorded},
         {"load_text", l_load_text},
         {"baked", l_baked},
         {"baked_paths", l_baked_paths},
+        {"version", l_version},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

@@ -5,9 +5,10 @@
 local display = require "display"
 
 return function(run, d)
-  step { "RB2 all traffic to " .. d.old, approve = false, run = function() return d:shift(0) end }
-  step { "RB2 stop " .. d.new .. ", it writes no more", approve = false, run = function() d:retire(d.new) end }
-  step { "RB2 restore the database", approve = false, run = function()
+  step { "RB2 all traffic to " .. d.old, effect = "idempotent", approve = false, run = function() return d:shift(0) end }
+  step { "RB2 stop " .. d.new .. ", it writes no more", effect = "idempotent", approve = false, run = function() d:retire(d.new) end }
+  -- Done twice, it restores the same: what the first had made the live database is then what is restored over.
+  step { "RB2 restore the database", effect = "idempotent", approve = false, run = function()
     local restored = d:restore_database()
     run:say(("restored%s in %s, not available for %s"):format(restored.warm and " from the warm copy" or "", display.duration(restored.seconds), display.duration(restored.downtime_s or 0)), "done")
     for _, entry in ipairs(restored.loss.tables or {}) do
@@ -18,6 +19,7 @@ return function(run, d)
     run:output("the database of before the restore, kept until it is dropped by hand", restored.old)
     return restored
   end }
+  d.migrated, d.warm_copy = false, nil
   step { "RB2 the database is sound", approve = false, run = function()
     d:check(d.venture.invariants, d.old, "invariant")
     d:check_settled(d.venture.health, d.old, "health check")

@@ -17,8 +17,9 @@ local rollbacks = {
   full = require "rollback.full",
 }
 
--- Which rollback, and on what evidence.
-local function choose(d)
+-- Which rollback, and on what evidence; or the one that somebody asked for.
+local function choose(d, asked)
+  if asked then return asked, "it was asked for" end
   local alive, detail = d.environment:alive(d.new)
   if not alive then return "full", ("%s is gone: %s"):format(d.new, detail) end
   if not d.migrated then return "traffic", "no schema change" end
@@ -30,7 +31,7 @@ local function choose(d)
 end
 
 local function abort(run, d, reason)
-  step { "abort: take back what was done", approve = false, run = function()
+  step { "abort: take back what was done", effect = "idempotent", approve = false, run = function()
     expect(run:unwind())
     d:verify_serving(d.old, d.old_version)
   end }
@@ -39,25 +40,28 @@ local function abort(run, d, reason)
 end
 
 return function(run, d, reason)
+  run.is_rolling_back = true
   run:event("reason", { text = reason.message, code = reason.code, cause = reason.cause and tostring(reason.cause), where = reason.where, step = reason.step })
   run.reason_of_failure = reason
   local ok, err = run_module.attempt(function()
     if not d.traffic_moved then return abort(run, d, reason) end
-    d.rollback_began = clock.wall()
-    step { "rollback: all traffic to " .. d.old, approve = false, run = function()
+    step { "rollback: all traffic to " .. d.old, effect = "idempotent", approve = false, run = function()
       d:shift(0)
-      d.traffic_back_at = clock.wall()
-      if d.first_bad_at then
-        run:event("note", { text = ("from the first bad response to %s at 100 %%"):format(d.old), seconds = d.traffic_back_at - d.first_bad_at })
-        run:say(("%.2f s from the first bad response to %s at 100 %%"):format(d.traffic_back_at - d.first_bad_at, d.old), "done")
+      local first_bad_at = reason.first_bad_at or d.first_bad_at
+      if first_bad_at then
+        local seconds = clock.wall() - first_bad_at
+        run:event("note", { text = ("from the first bad response to %s at 100 %%"):format(d.old), seconds = seconds })
+        run:say(("%.2f s from the first bad response to %s at 100 %%"):format(seconds, d.old), "done")
       end
     end }
-    local kind, evidence
-    step { "rollback: choose its kind", approve = false, run = function()
-      kind, evidence = choose(d)
-      run:event("note", { text = ("rollback chosen: %s, because %s"):format(kind, evidence), rollback = kind })
-      run:say(("%s rollback: %s"):format(kind, evidence))
-      return { kind = kind, evidence = evidence }
+    if d.take_back_stage then
+      step { "rollback: the venture's row", effect = "idempotent", approve = false, run = d.take_back_stage }
+    end
+    local kind = step { "rollback: choose its kind", effect = "idempotent", approve = false, run = function()
+      local chosen, evidence = choose(d, reason.rollback)
+      run:event("note", { text = ("rollback chosen: %s, because %s"):format(chosen, evidence), rollback = chosen })
+      run:say(("%s rollback: %s"):format(chosen, evidence))
+      return chosen
     end }
     rollbacks[kind](run, d)
     step { "rollback: verified", approve = false, run = function() d:verify_serving(d.old, d.old_version) end }

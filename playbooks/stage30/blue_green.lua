@@ -7,28 +7,35 @@ return function(run, d)
   local venture, old, new = d.venture, d.old, d.new
 
   -- 30.2.1 Green environment
-  local pending = expect(d:with_database(function(db)
-    return migrations.pending(db, d.release.migrations, venture.migrations.table)
-  end))
+  local names = run:record("migrations that are pending", function()
+    local found = {}
+    for i, migration in ipairs(expect(d:with_database(function(db)
+      return migrations.pending(db, d.release.migrations, venture.migrations.table)
+    end))) do found[i] = migration.version end
+    return found
+  end)
 
-  if #pending > 0 then
-    local names = {}
-    for i, migration in ipairs(pending) do names[i] = migration.version end
+  if #names > 0 then
+    local pending = migrations.named(d.release.migrations, names)
     -- Both colours will share the migrated database, and traffic alone can only go back to a release that lives with it.
     if venture.rehearsal and d.warm_copy then
-      step("30.2.1 rehearsal: migrations and " .. d.old_version .. " on a copy of the database", function()
-        local rehearsed = d:rehearse(pending)
-        run:say(("%s: %s passes its smoke tests on the migrated copy"):format(rehearsed.label, d.old_version), "done")
-        return rehearsed
-      end)
+      local rehearsed = step { "30.2.1 rehearsal: migrations and " .. d.old_version .. " on a copy of the database", effect = "idempotent", run = function()
+        local found = d:rehearse(pending)
+        run:say(("%s: %s passes its smoke tests on the migrated copy"):format(found.label, d.old_version), "done")
+        return found
+      end }
+      d.label = rehearsed.label
     end
+    d.migrated = true -- from here on, wholly or in part
     step {
-      "30.2.1 run migrations", approve = true, args = { migrations = names }, deadline = venture.migrations.timeout,
+      "30.2.1 run migrations", effect = "idempotent", approve = true, args = { migrations = names }, deadline = venture.migrations.timeout,
       run = function()
-        d.migrated = true
-        local applied = expect(d:with_database(function(db) return migrations.apply(db, pending, venture.migrations.table) end))
+        -- Each is there with its row or not at all, so what is still pending is what is left to do.
+        local applied = expect(d:with_database(function(db)
+          return migrations.apply(db, expect(migrations.pending(db, pending, venture.migrations.table)), venture.migrations.table)
+        end))
         run:say("applied " .. table.concat(applied, ", "), "done")
-        return applied
+        return names
       end,
       probe = function()
         local left, err = d:with_database(function(db) return migrations.pending(db, pending, venture.migrations.table) end)
@@ -55,10 +62,12 @@ return function(run, d)
   end
 
   -- The colour may still hold the release before the last, kept as a way back; it has no traffic.
-  if d.environment:alive(new) then
-    local former = d.environment:release(new) or "unknown"
+  local former = run:record("release that " .. new .. " still holds", function()
+    return d.environment:alive(new) and (d.environment:release(new) or "unknown") or nil
+  end)
+  if former then
     step {
-      ("30.2.1 retire %s, which still holds %s"):format(new, former), approve = true, args = { colour = new, release = former },
+      ("30.2.1 retire %s, which still holds %s"):format(new, former), effect = "idempotent", approve = true, args = { colour = new, release = former },
       run = function()
         d:retire(new)
         run:event("note", { text = ("%s with release %s, which had no traffic, was retired to make room"):format(new, former) })
@@ -68,48 +77,46 @@ return function(run, d)
   end
 
   step {
-    "30.2.1 provision " .. new, approve = true, args = { colour = new, release = d.release.version, digest = d.release.digest },
+    "30.2.1 provision " .. new, effect = "probed", approve = true, args = { colour = new, release = d.release.version, digest = d.release.digest },
     run = function()
       expect(d.traffic:maintenance(new))
       local made = expect(d.environment:provision(new, d.release))
       run:output("address of " .. new, made.address)
       run:say(("%s at %s"):format(d.release.version, made.address))
-      return made
+      return { address = made.address }
     end,
     probe = function()
       local alive, detail = d.environment:alive(new)
-      return alive and "done" or "absent", detail
+      return alive and "done" or "absent", detail, { address = d.environment.addresses[new] }
     end,
     undo = function() d:retire(new) end,
   }
 
-  step("30.2.1 " .. new .. " is healthy", function()
+  step { "30.2.1 " .. new .. " is healthy", effect = "idempotent", run = function()
     d:wait_healthy(new, d.release.version)
     d:check(venture.health, new, "health check")
     -- It joins the proxy with weight 0: ready, but without a request.
     expect(d.traffic:set { [old] = 100, [new] = 0 })
     expect(d.traffic:ready(new))
     run:say(("%s answers as %s and waits with 0 %%"):format(new, d.release.version), "done")
-  end)
+  end }
 
   -- 30.2.2 Traffic
   d:open_feed()
-  step("30.2.2 measure " .. old .. " before traffic moves", function() return d:warm() end)
+  d:open_canary()
+  local baseline = step("30.2.2 measure " .. old .. " before traffic moves", function() return d:warm() end)
+  d:take_baseline(baseline)
+  run:event("traffic_begins", { colour = new })
   for index, share in ipairs(venture.canary.stages) do
-    step {
-      ("30.2.2 traffic: %d %% to %s"):format(share, new), approve = true, args = { colour = new, share = share },
-      run = function() return d:shift(share) end,
-      probe = d:probe_share(share),
-      undo = function() return d:shift(0) end,
-    }
+    d:traffic_step(("30.2.2 traffic: %d %% to %s"):format(share, new), share)
     -- Every request counts at once. The stage ends when its time is over and the evidence is there; traffic goes
     -- back the moment that the evidence is against the release (venture.canary says what that means).
-    step { ("30.2.2 watch %s at %d %%"):format(new, share), approve = false, deadline = d:longest_watch(), run = function() d:watch(index) end }
+    step { ("30.2.2 watch %s at %d %%"):format(new, share), effect = "idempotent", approve = false, deadline = d:longest_watch(), run = function() d:watch(index) end }
   end
 
   -- 30.2.3 Validation
-  step("30.2.3 smoke tests", function() return d:check(venture.smoke, new, "smoke test") end)
-  step("30.2.3 critical user flows", function() return d:check(venture.flows, new, "user flow") end)
+  step { "30.2.3 smoke tests", effect = "idempotent", run = function() return d:check(venture.smoke, new, "smoke test") end }
+  step { "30.2.3 critical user flows", effect = "idempotent", run = function() return d:check(venture.flows, new, "user flow") end }
   step("30.2.3 the data is sound", function() return d:check(venture.invariants, new, "invariant") end)
   step("30.2.3 monitoring: application, infrastructure, business", function()
     d:look_at_machine(venture.folder)

@@ -9,15 +9,15 @@ local run_module = require "run"
 return function(run, d)
   local venture, old, new = d.venture, d.old, d.new
 
-  step("30.3.1 smoke tests, full", function()
+  step { "30.3.1 smoke tests, full", effect = "idempotent", run = function()
     d:check(venture.health, new, "health check")
     d:check(venture.smoke, new, "smoke test")
     d:check(venture.flows, new, "user flow")
     d:check(venture.invariants, new, "invariant")
     d:verify_serving(new, d.release.version)
-  end)
+  end }
 
-  step("30.3.2 monitoring", function()
+  step { "30.3.2 monitoring", effect = "idempotent", run = function()
     local results = health.all(venture.monitoring.checks, d:target(new))
     for _, result in ipairs(results) do
       run:event("check", { name = result.name, what = "monitoring", ok = result.ok, detail = result.detail, seconds = result.seconds })
@@ -29,24 +29,25 @@ return function(run, d)
       run:output("alert rules", path)
       run:say("alert rules: error rate, p95, connection pool, CPU in " .. path, "done")
     end
-  end)
+  end }
 
-  step("30.3.2 a test alert fires and arrives", function()
+  local alert = step { "30.3.2 a test alert fires and arrives", effect = "keyed", run = function()
     if not (venture.monitoring.alertmanager and venture.monitoring.receiver) then
       run:say("no alertmanager and receiver are configured: the test alert was not fired", "warn")
       run:event("alert", { arrived = false, detail = "not configured" })
-      return
+      return { arrived = false }
     end
     local arrived, err = monitoring.test_alert(venture, "deployment-" .. run.id)
     if arrived then
-      d.monitoring_active = true
       run:event("alert", { arrived = true, seconds = arrived.seconds })
       run:say(("the test alert arrived after %.1f s"):format(arrived.seconds), "done")
     else
       run:event("alert", { arrived = false, detail = err.message })
       run:say("monitoring is not available, investigate: " .. err.message, "warn")
     end
-  end)
+    return { arrived = arrived ~= nil }
+  end }
+  d.monitoring_active = alert.arrived
 
   step("30.3.3 rollback tested (dry run)", function()
     -- Everything a rollback would use is looked at; nothing is changed.
@@ -72,7 +73,7 @@ return function(run, d)
     for _, one in ipairs(ready) do
       if not one.ok then fail("check", "a rollback would not work: " .. one.name .. ": " .. one.detail) end
     end
-    d.rollback_tested = true
     return ready
   end)
+  d.rollback_tested = true
 end

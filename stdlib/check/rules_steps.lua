@@ -1,5 +1,7 @@
 --- check.rules_steps: the declarations of steps: where they stand, and whether what they change can be taken back.
 
+local effect = require "effect"
+local suggest = require "check.suggest"
 local walk = require "check.walk"
 
 local M = {}
@@ -28,12 +30,22 @@ local function check_options(subject, node, options)
   local fields = fields_of(options)
   local place = place_of(node, options)
   local undo = fields.undo and fields.undo.value.kind
-  if fields.probe and (not undo or undo == "Nil" or undo == "False") then
-    subject:report("error", fields.probe.key, "this probe is never asked: the step has no undo", "Add undo = function() ... end, or remove the probe.")
+  local class = fields.effect and fields.effect.value
+  if class and class.kind == "String" and not effect.CLASSES[class.value] then
+    local near = suggest.near(class.value, effect.CLASSES)
+    subject:report("error", class, ("there is no class of effects '%s'"):format(class.value), near and ("Write %q."):format(near) or "It is pure, idempotent, keyed, probed or manual.")
+  elseif class and class.kind == "String" and class.value == "probed" and not fields.probe then
+    subject:report("error", class, "this step is to be probed after a crash, and has no probe", "Add probe = function() return \"done\" end, which answers done, absent, partial or unknown.")
+  elseif not class and not fields.probe and undo and undo ~= "Nil" and undo ~= "False" then
+    subject:report("error", place, "this step can be taken back, so it changes something, and does not say what may be done when the engine died in its middle",
+      "Say effect = \"probed\" (with probe), \"idempotent\", \"keyed\" or \"manual\".")
+  end
+  if fields.probe and class and class.value ~= "probed" and (not undo or undo == "Nil" or undo == "False") then
+    subject:report("error", fields.probe.key, ("this probe is never asked: the step is %s, and has no undo"):format(class.value or "of another class"), "Say effect = \"probed\", or remove the probe.")
   elseif undo and undo ~= "Nil" and undo ~= "False" and not fields.probe then
     subject:report("warning", place, "this step can be taken back, but nobody can ask whether it happened: it has no probe",
       "Add probe = function() return \"done\" end, which answers done, absent, partial or unknown.")
-  elseif not undo and fields.approve and fields.approve.value.kind == "True" then
+  elseif not undo and (fields.probe or (fields.approve and fields.approve.value.kind == "True")) then
     subject:report("warning", place, "this step waits for a yes because it changes something, and does not say how that is taken back: it has no undo",
       "Add undo = function() ... end (and probe), or undo = false when nothing can take it back.")
   end

@@ -114,10 +114,10 @@ function Watch:past_memory()
   return nil
 end
 
-local function session_of(self, colour, baseline, stages)
+local function session_of(self, colour, baseline, stages, recorded)
   local config = self.venture.canary
   return canary.open {
-    feed = self.feed, colour = colour, baseline = baseline, stages = stages, limits = config, false_alarm = config.false_alarm, rules = config.rules,
+    recorded = recorded, feed = self.feed, colour = colour, baseline = baseline, stages = stages, limits = config, false_alarm = config.false_alarm, rules = config.rules,
     advance = config.advance, watch = config.watch, minimum = config.minimum, bake = config.bake, max_watch = config.max_watch, max_bake = config.max_bake,
     hold_limit = config.hold_limit,
     shift = function(share) return self:shift(share) end,
@@ -138,11 +138,23 @@ local function session_of(self, colour, baseline, stages)
   }
 end
 
---- Measures the serving colour before anything moves, and foretells how long each gate takes.
-function Watch:warm()
+--- Begins to judge the release. What the run has counted before its engine died counts on.
+function Watch:open_canary()
   if not self.feed then return end
-  self.canary = session_of(self, self.new, self.old, self.venture.canary.stages)
+  self.canary = session_of(self, self.new, self.old, self.venture.canary.stages, self.run.recorded and self.run.recorded.events)
+end
+
+--- Measures the serving colour before anything moves, and foretells how long each gate takes.
+---@return table? baseline for take_baseline
+function Watch:warm()
+  if not self.feed then return nil end
   return self.canary:warm(self.venture.canary.warm)
+end
+
+--- From here on the canary goes by this baseline, which may have been measured before the engine died.
+---@param baseline? table of warm
+function Watch:take_baseline(baseline)
+  if baseline then self.canary:take_baseline(baseline) end
 end
 
 -- Writes a verdict to the journal and says it. Raises "breach", or "no_data" when no limit was crossed but there was too little to go by.

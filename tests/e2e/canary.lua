@@ -151,7 +151,7 @@ return playbook {
       say = function(text) print(text) end,
     }
     local load = start_load(world)
-    session:warm(1)
+    session:take_baseline(session:warm(1))
     expect(world.lb:set { blue = 90, green = 10 })
     local fault = background(function()
       sleep(HEALTHY_S)

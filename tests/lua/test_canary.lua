@@ -271,7 +271,9 @@ t.case("before anything moves the baseline is measured", function()
       sleep(0.05)
     end
   end)
-  local forecast = session:warm(0.8)
+  local baseline = session:warm(0.8)
+  session:take_baseline(baseline)
+  local forecast = baseline.stages
   writer:cancel()
   feed:close()
   t.eq(#forecast, 3)

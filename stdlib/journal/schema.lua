@@ -1,0 +1,66 @@
+--- journal.schema: the journal's tables, as SQLite and as PostgreSQL write them.
+
+local M = {}
+
+--- The version of these tables. A journal of another version is refused, never changed.
+M.VERSION = 2
+
+-- %INT%: a 64-bit integer, %REAL%: a double, %ID%: a number that the database gives.
+local TABLES = [[
+CREATE TABLE leases (
+  venture TEXT PRIMARY KEY, run TEXT, operation TEXT, host TEXT, pid %INT%, started %INT%,
+  acquired_at TEXT, renewed_at %REAL%, epoch %INT% NOT NULL
+);
+CREATE TABLE runs (
+  id TEXT PRIMARY KEY, venture TEXT, playbook TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL, args TEXT NOT NULL, release TEXT,
+  mode TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, engine TEXT, state_folder TEXT, settings TEXT NOT NULL,
+  started_at TEXT NOT NULL, ended_at TEXT, outcome TEXT, exit_code %INT%, summary TEXT
+);
+CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE sources (
+  run TEXT NOT NULL REFERENCES runs (id), n %INT% NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL REFERENCES texts (hash), PRIMARY KEY (run, n)
+);
+CREATE TABLE steps (
+  run TEXT NOT NULL REFERENCES runs (id), seq %INT% NOT NULL, place TEXT NOT NULL, parent %INT%, name TEXT NOT NULL, effect TEXT NOT NULL,
+  key TEXT NOT NULL, args TEXT NOT NULL, args_hash TEXT NOT NULL, undo TEXT, state TEXT NOT NULL, attempts %INT% NOT NULL,
+  started_at TEXT NOT NULL, ended_at TEXT, seconds %REAL%, result TEXT, error TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
+);
+CREATE TABLE events (
+  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
+  prev TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, epoch, n)
+);
+CREATE INDEX events_of_run ON events (run, seq);
+CREATE TABLE approvals (
+  run TEXT NOT NULL REFERENCES runs (id), seq %INT% NOT NULL, place TEXT NOT NULL, asked_at TEXT NOT NULL, question TEXT NOT NULL, evidence TEXT NOT NULL,
+  evidence_hash TEXT NOT NULL, answered_at TEXT, answer TEXT, by TEXT, reason TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
+);
+CREATE TABLE signals (
+  id %ID%, run TEXT NOT NULL REFERENCES runs (id), kind TEXT NOT NULL, data TEXT NOT NULL, by TEXT NOT NULL, reason TEXT, at TEXT NOT NULL
+);
+]]
+
+local SQLITE = [[
+CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'events are never changed'); END;
+CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'events are never removed'); END;
+]]
+
+local POSTGRES = [[
+CREATE FUNCTION events_stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'events are never changed or removed'; END $$;
+CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION events_stay();
+CREATE TRIGGER events_remain BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_stay();
+CREATE TABLE journal_version (version bigint PRIMARY KEY);
+]]
+
+--- The statements that make a journal.
+---@param dialect "sqlite"|"postgres"
+---@return string
+---@usage assert(require("journal.schema").script("sqlite"):find "CREATE TABLE leases")
+function M.script(dialect)
+  local types = dialect == "sqlite" and { INT = "INTEGER", REAL = "REAL", ID = "INTEGER PRIMARY KEY AUTOINCREMENT" }
+    or { INT = "bigint", REAL = "double precision", ID = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" }
+  local tables = TABLES:gsub("%%(%u+)%%", types)
+  if dialect == "sqlite" then return ("%s%sPRAGMA user_version = %d;"):format(tables, SQLITE, M.VERSION) end
+  return ("%s%sINSERT INTO journal_version VALUES (%d);"):format(tables, POSTGRES, M.VERSION)
+end
+
+return M

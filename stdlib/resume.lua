@@ -1,0 +1,196 @@
+--- resume: goes on with a run whose engine is gone, and takes back one that is under way, dead or promoted. Both are the same: the run is taken
+-- up with a higher epoch, gone through again from what it stored, and goes on where nothing is recorded.
+
+local core_err = require "core.err"
+local core_search = require "core.search"
+local display = require "display"
+local execute = require "execute"
+local files = require "files"
+local recorded = require "run.recorded"
+local task = require "task"
+
+local M = {}
+
+local POLL_S = 0.2
+
+local function usage(message, next_step) return nil, core_err.new { code = "usage", message = message, next = next_step } end
+
+-- The run that is meant: the named one, or the latest.
+local function row_of(journal, options)
+  local row, err = journal:run(options.words[1])
+  if not row then return nil, err end
+  local _, lives = journal:holder(journal:lease_of(row))
+  return row, nil, lives
+end
+
+-- The files of now in place of the recorded ones, with what differs shown.
+local function sources_of_now(sources)
+  local now, differ = {}, 0
+  local folder = assert(files.mkdtemp "/tmp/engine-rebase-")
+  for i, source in ipairs(sources) do
+    local text = files.read(source.path) or core_search.baked(source.path)
+    if not text then
+      files.remove_tree(folder)
+      return nil, core_err.new { code = "not_found", message = ("%s, which the run is made of, is not there any more"):format(source.path), next = "Resume without --rebase: the run goes on with what it stored." }
+    end
+    if text ~= source.text then
+      differ = differ + 1
+      assert(files.write(folder .. "/recorded", source.text))
+      assert(files.write(folder .. "/now", text))
+      local shown = assert(require("process").run { argv = { "diff", "-u", "--label", source.path .. " (as the run has it)", "--label", source.path .. " (now)", folder .. "/recorded", folder .. "/now" } })
+      print((shown.stdout:gsub("\n$", "")))
+    end
+    now[i] = { name = source.name, path = source.path, text = text }
+  end
+  files.remove_tree(folder)
+  display.line("note", 0, differ == 0 and "the files of now are those that the run has" or ("%d files are not as the run has them; it goes on with those of now"):format(differ))
+  return now
+end
+
+local function source_named(sources, name)
+  for _, source in ipairs(sources) do if source.name == name then return source end end
+end
+
+-- Everything that can be wrong with the run's parts is found here, before its lease is taken.
+local function load(row, sources)
+  core_search.use_recorded(sources)
+  local venture, err
+  if row.settings.venture then
+    venture, err = require("configuration").load(row.settings.venture, { source = source_named(sources, "venture").text, environment = row.settings.environment or {} })
+    if not venture then return nil, err end
+    core_search.add_folder(row.settings.venture)
+  end
+  core_search.add_folder(row.path:match "^(.*)/[^/]*$" or ".")
+  local chunk
+  chunk, err = core_search.load_recorded()
+  if not chunk then return nil, err end
+  local playbook
+  playbook, err = execute.load_playbook(row.path, chunk)
+  if not playbook then return nil, err end
+  return { playbook = playbook, venture = venture }
+end
+
+-- Takes the run up and runs it to its end.
+local function go_on(journal, row, options, operation)
+  local sources, err = journal:sources(row.id)
+  if not sources then return nil, err end
+  if options.rebase then
+    sources, err = sources_of_now(sources)
+    if not sources then return nil, err end
+  end
+  local parts
+  parts, err = load(row, sources)
+  if not parts then return nil, err end
+  local option = { state = options.state or row.state_folder, journal = options.journal }
+  local guardian = parts.venture and require("guardian").prepare(parts.venture, option)
+  execute.restrict(parts.venture, option.state, row.path)
+  local actor = options.actor or execute.actor()
+  local epoch
+  epoch, err = journal:take_up(row, { operation = operation, actor = actor, reason = options.reason, sources = options.rebase and sources or nil })
+  if not epoch then
+    if err.code ~= "lock_held" then return nil, err end
+    display.failure(err)
+    print("  next   " .. (err.next or "engine status"))
+    return 6
+  end
+  local run = execute.new_run {
+    id = row.id, journal = journal, recorded = recorded.read(journal, row.id), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
+    reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings,
+  }
+  display.header(run)
+  return execute.go(run)
+end
+
+--- `engine resume`: goes on with a run whose engine is gone.
+---@param journal table
+---@param options { words: string[], rebase?: boolean, reason?: string, actor?: string }
+---@return integer? exit, table? err
+function M.resume(journal, options)
+  local row, err, lives = row_of(journal, options)
+  if not row then return nil, err end
+  if row.ended_at then return usage(("run %s has ended: %s"):format(row.id, row.outcome), ("engine rollback %s takes it back; engine log %s says what it did"):format(row.id, row.id)) end
+  if lives then
+    display.failure(journal:held_by(journal:lease_of(row)))
+    print("  next   engine status " .. row.id)
+    return 6
+  end
+  return go_on(journal, row, options, "resume")
+end
+
+-- What the journal says about taking the run back: whether its schema changed, how safe that is, and how long it took in staging.
+local function known_of(journal, row)
+  local known = { migrated = false }
+  for _, step in ipairs(assert(journal:steps(row.id))) do
+    if step.name:find("run migrations", 1, true) and step.state ~= "failed" then known.migrated = true end
+  end
+  for _, event in ipairs(assert(journal:events(row.id))) do
+    if event.kind == "note" and event.data.label then known.label = event.data.label end
+    if event.kind == "backup" then known.drill_seconds, known.backup = event.data.drill_seconds, event.data.id end
+    if event.kind == "traffic" then known.blue, known.green = event.data.blue, event.data.green end
+  end
+  return known
+end
+
+local function preview(row, known, kind)
+  display.line("note", 0, ("run %s of %s, release %s: traffic stood at blue %s %%, green %s %%; %s"):format(row.id, row.venture or "no venture", row.release or "none", tostring(known.blue or "?"), tostring(known.green or "?"),
+    known.migrated and ("the schema was migrated (%s)"):format(known.label or "not rehearsed") or "no schema change"))
+  display.line("note", 0, ("first all traffic goes back, then %s"):format(kind and ("a %s rollback"):format(kind) or "the evidence decides between a traffic, a database and a full rollback"))
+  if known.drill_seconds and known.migrated then display.line("note", 0, ("backup %s took %s to restore in staging"):format(known.backup, display.duration(known.drill_seconds))) end
+end
+
+-- A run that is under way takes itself back; this waits for its end.
+local function ask(journal, row, options)
+  local asked, err = journal:signal(row.id, { kind = "rollback", data = { type = options.type }, by = options.actor or execute.actor(), reason = options.reason })
+  if not asked then return nil, err end
+  return true
+end
+
+local function wait_for_end(journal, row)
+  display.line("note", 0, ("run %s is under way and was asked to roll back"):format(row.id))
+  while true do
+    local now = assert(journal:run(row.id))
+    if now.ended_at then
+      print("  state  " .. (now.summary or now.outcome))
+      print(("  next   engine log %s   exit %d"):format(now.id, now.exit_code))
+      return now.exit_code
+    end
+    local _, lives = journal:holder(journal:lease_of(now))
+    if not lives then return nil end -- it died over it
+    task.sleep(POLL_S)
+  end
+end
+
+-- Only the venture's latest run can be taken back: what came after stands on it.
+local function refusal(journal, row, known, kind)
+  if row.outcome and row.outcome ~= "promoted" then return ("run %s has ended: %s; there is nothing to take back"):format(row.id, row.outcome) end
+  local latest = row.venture and assert(journal:runs { venture = row.venture, limit = 1 })[1]
+  if latest and latest.id ~= row.id then return ("run %s is not %s's latest: %s came after it"):format(row.id, row.venture, latest.id) end
+  if kind == "traffic" and known.migrated and known.label and known.label ~= "traffic-safe" then
+    return ("a traffic rollback would leave the old release with a schema that it does not work with (%s)"):format(known.label)
+  end
+  if kind == "database" and not known.backup then return ("run %s has no proven backup to go back to"):format(row.id) end
+end
+
+--- `engine rollback`: takes a run back, by the decision tree or by the type that is named.
+---@param journal table
+---@param options { words: string[], type?: string, dry_run?: boolean, reason?: string, actor?: string }
+---@return integer? exit, table? err
+function M.rollback(journal, options)
+  local row, err, lives = row_of(journal, options)
+  if not row then return nil, err end
+  local known = known_of(journal, row)
+  local problem = refusal(journal, row, known, options.type)
+  if problem then return usage(problem, "engine status " .. row.id) end
+  preview(row, known, options.type)
+  if options.dry_run then return 0 end
+  local asked
+  asked, err = ask(journal, row, options)
+  if not asked then return nil, err end
+  if lives then
+    local code = wait_for_end(journal, row)
+    if code then return code end
+  end
+  return go_on(journal, row, options, "rollback")
+end
+
+return M

@@ -1,0 +1,76 @@
+--- run.recorded: what a run that is gone through again has recorded, by place, and whether the playbook still does the same.
+
+local core_err = require "core.err"
+
+local M = {}
+
+local Recorded = {}
+Recorded.__index = Recorded
+
+-- "7.2" is the second place within "7"; "4[2].1" the first within the second branch of "4".
+local function parts_of(place)
+  local within, number = place:match "^(.*)%.(%d+)$"
+  if within then return within, math.tointeger(tonumber(number)) end
+  return "", math.tointeger(tonumber(place))
+end
+
+local function remember(self, place, entry)
+  self.by_place[place] = entry
+  local within, number = parts_of(place)
+  self.last[within] = math.max(self.last[within] or 0, number or 0)
+end
+
+--- Reads what a run has recorded.
+---@param journal table
+---@param run string
+---@return table recorded
+function M.read(journal, run)
+  local self = setmetatable({ by_place = {}, last = {}, answers = {}, outputs = {}, events = {}, steps = {}, next_seq = 1 }, Recorded)
+  self.steps = assert(journal:steps(run, true))
+  for _, row in ipairs(self.steps) do
+    remember(self, row.place, { what = row.effect == "value" and "value" or "step", name = row.name, args_hash = row.args_hash, row = row })
+    self.next_seq = math.max(self.next_seq, row.seq + 1)
+  end
+  self.events = assert(journal:events(run))
+  for _, event in ipairs(self.events) do
+    if event.place then remember(self, event.place, { what = event.kind == "interrupt" and "interrupt" or "event", name = event.kind, row = event }) end
+    if event.kind == "output" then self.outputs[event.data.name] = event.data.value end
+  end
+  for _, row in ipairs(assert(journal:approvals(run))) do self.answers[row.place] = row end
+  return self
+end
+
+local function stop(place, recorded, actual)
+  error(core_err.new { code = "replay", op = "resume", message = ("at place %s the journal has %s, but the playbook now does %s; nothing was done"):format(place, recorded, actual) }, 0)
+end
+
+local function described(entry) return ("%s '%s'"):format(entry.what, entry.name) end
+
+--- What stands at a place: nil when the run did not come so far. Raises "replay" when the playbook does something else there.
+---@param place string
+---@param what "step"|"value"|"event"
+---@param name string
+---@param args_hash? string of a step
+---@return table? row of the step, value or event; or an entry with interrupt
+function Recorded:at(place, what, name, args_hash)
+  local entry = self.by_place[place]
+  if not entry then
+    local within, number = parts_of(place)
+    if number and number <= (self.last[within] or 0) then stop(place, "nothing, and something after it", ("%s '%s'"):format(what, name)) end
+    return nil
+  end
+  if entry.what == "interrupt" then return { interrupt = entry.row.data.error } end
+  if entry.what ~= what or entry.name ~= name then stop(place, described(entry), ("%s '%s'"):format(what, name)) end
+  if args_hash and entry.args_hash ~= args_hash then stop(place, described(entry) .. " with other arguments: " .. require("json").encode(entry.row.args), ("the same with arguments of the hash %s"):format(args_hash:sub(1, 12))) end
+  return entry.row
+end
+
+--- How many steps are done.
+---@return integer
+function Recorded:done()
+  local n = 0
+  for _, row in ipairs(self.steps) do if row.state == "done" and row.effect ~= "value" then n = n + 1 end end
+  return n
+end
+
+return M
