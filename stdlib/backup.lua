@@ -8,6 +8,7 @@ local clock = require "clock"
 local core = require "core.backup"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
+local effect = require "effect"
 local files = require "files"
 local host = require "host"
 local json = require "json"
@@ -310,11 +311,24 @@ local function copy_for(options)
   return options.copy, nil, driver
 end
 
+-- A swap whose end nobody saw: it is not made again, which would lose what was written since, but its loss is counted, between the database
+-- of before and the backup.
+local function count_again(options, old, began)
+  local copy, err, driver = restore_beside(options, false)
+  if not copy then return nil, err end
+  local diff = require "backup.diff"
+  local loss
+  loss, err = diff.compare(old.url, driver.url_of(copy, options.database), options.to, copy.snapshot)
+  shield(function() driver.drop(copy, options.database) end)
+  if not loss then return nil, err end
+  return { seconds = clock.now() - began, downtime_s = 0, loss = loss, old = old.name, warm = false, had_happened = true }
+end
+
 --- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it. A copy that a drill
 -- kept is swapped in as it is. in_place: into the live database, in one transaction, after a safety backup beside the one that is
 -- restored (safety: another folder; false: none); the loss is then counted by rows written since, not told apart.
----@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, passphrase?: any, progress?: fun(at: table) } to: folder for the lost rows
----@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean }?, table? err
+---@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, passphrase?: any, progress?: fun(at: table), key?: string } to: folder for the lost rows; key: of the effect, so that a swap that had happened before the engine died is not made again
+---@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean, had_happened?: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()
   if options.to then
@@ -322,10 +336,20 @@ function M.restore(options)
     if not free then return nil, problem end
   end
   if options.in_place then return restore_in_place(options, began) end
-  local copy, err, driver = copy_for(options)
+  local swapped, err
+  if options.key then
+    local driver
+    driver, err = driver_of(options.database)
+    if not driver then return nil, err end
+    local old
+    old, err = driver.swapped(options.database, options.backup:match "([^/]+)/?$", options.key)
+    if old then return count_again(options, old, began) end
+    if err then return nil, err end
+  end
+  local copy, driver
+  copy, err, driver = copy_for(options)
   if not copy then return nil, err end
-  local swapped
-  swapped, err = driver.swap(copy, options.database, copy.id, options.to)
+  swapped, err = effect.change("database swap", function() return driver.swap(copy, options.database, options.backup:match "([^/]+)/?$", { to = options.to, key = options.key }) end)
   -- The copy's place is either the live database now (PostgreSQL) or no longer needed (SQLite).
   if not swapped or copy.path then shield(function() driver.drop(copy, options.database) end) end
   if not swapped then return nil, err end

@@ -48,7 +48,14 @@ local function drop_leftovers(admin, live)
   end
 end
 
---- Restores into a new database beside the live one and compares every table. Returns a reference to the copy.
+--- The address of a copy.
+---@param copy table
+---@param url any the live database's
+---@return any
+function M.url_of(copy, url) return core_postgres.with_database(url, copy.name) end
+
+--- Restores into a new database beside the live one and compares every table. Returns a reference to the copy: plain data, without an
+-- address, which may be a secret.
 function M.restore_beside(manifest, folder, url, id, options)
   local db, err = sql.open(url, { timeout = 30 })
   if not db then return nil, err end
@@ -64,9 +71,9 @@ function M.restore_beside(manifest, folder, url, id, options)
     return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(COPY_MARK)))
   end)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
-  local copy = { name = name, url = core_postgres.with_database(url, name), live = live }
+  local copy = { name = name, live = live }
   if info.system == take.system_of(url) then copy.snapshot = info.current_snapshot end -- elsewhere its numbers mean nothing
-  local loaded, problem = pcall(load.load, manifest, folder, copy.url, options or {})
+  local loaded, problem = pcall(load.load, manifest, folder, M.url_of(copy, url), options or {})
   if loaded then return copy end
   shield(function() M.drop(copy, url) end)
   if core_err.is(problem) then return nil, problem end
@@ -97,5 +104,8 @@ end
 
 --- Makes the copy the live database.
 M.swap = require("backup.postgres_swap").swap
+
+--- The database of before, when a swap with this key happened.
+M.swapped = require("backup.postgres_swap").swapped
 
 return M

@@ -134,7 +134,7 @@ end
 -- Without the right to pass a connection limit the loss is counted while others may still write, and only then are they kept out.
 local function count_then_swap(admin, copy, url, old, lost_to)
   assert(admin:query(("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true"):format(quoted(copy.name)))) -- it may have been kept closed
-  local loss = assert(diff.compare(url, copy.url, lost_to, copy.snapshot))
+  local loss = assert(diff.compare(url, core_postgres.with_database(url, copy.name), lost_to, copy.snapshot))
   local began = clock.now()
   assert(admin:query(swap_statement { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = "''", counted = "false" }))
   loss.approximate = "what was written while it was counted is missing from the count"
@@ -162,14 +162,40 @@ function M.repair(url, names)
   end
 end
 
+-- What the live database is called after the swap. With a key the name is known beforehand, so that a swap whose end nobody saw can be found.
+local function old_name(live, id, key) return ("%s_before_%s_%s"):format(live:sub(1, 21), id:gsub("%W", "_"):lower():sub(-24), key and key:sub(1, 8) or random.hex(2)) end
+
+-- A swap goes on at the server when the engine that sent it is gone.
+local function wait_for_swaps(admin)
+  while assert(admin:value "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE 'DO $swap$%'") > 0 do sleep(0.01) end
+end
+
+--- The database of before, when the swap with this key happened, whoever saw its end; nil when it did not.
+---@param url any the live database's address
+---@param id string of the backup
+---@param key string
+---@return { name: string, url: any }? old, table? err
+function M.swapped(url, id, key)
+  local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })
+  if not admin then return nil, err end
+  local closer <close> = admin
+  local settings = core_postgres.environment(url) -- the live one may be closed: it cannot be asked for its name
+  local live = settings.PGDATABASE or settings.PGUSER
+  local old = old_name(live, id, key)
+  wait_for_swaps(admin)
+  M.repair(url, { live, old })
+  if assert(admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", old)) == 0 then return nil, nil, closer and nil end
+  return { name = old, url = core_postgres.with_database(url, old) }
+end
+
 --- Makes the copy the live database, and counts from the database of before, which stays until it is dropped by hand, what is lost.
 ---@param copy table of restore_beside
 ---@param url any the live database's address
 ---@param id string of the backup
----@param lost_to? string folder for the lost rows
+---@param options { to?: string, key?: string } to: folder for the lost rows; key: by which swapped() finds it
 ---@return { downtime_s: number, loss: table, old: string }? swapped, table? err
-function M.swap(copy, url, id, lost_to)
-  local old = ("%s_before_%s_%s"):format(copy.live:sub(1, 25), id:gsub("%W", "_"):lower():sub(-24), random.hex(2))
+function M.swap(copy, url, id, options)
+  local old, lost_to = old_name(copy.live, id, options.key), options.to
   local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })
   if not admin then return nil, err end
   local closer <close> = admin
