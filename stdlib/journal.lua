@@ -96,6 +96,13 @@ local function append_value(append, value)
   return append { kind = "value", step = value.seq, data = { name = value.name, state = value.state, result = value.result, error = value.error } }
 end
 
+-- A run whose engine is gone has not ended: what it did is to be gone on with or taken back before anything else begins.
+local function unfinished(db, venture)
+  local row = db:one("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1", venture)
+  return row and core_err.new { code = "lock_held", message = ("run %s of %s, which began at %s, has not ended, and its engine is gone"):format(row.id, venture, row.started_at),
+    next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id) }
+end
+
 --- Begins a run: takes the venture's lease, stores the run, every source that it loaded, and the values that it has recorded so far.
 ---@param fields { venture?: string, playbook: string, path: string, args: table, release?: string, mode: string, actor: string, reason?: string, engine?: string, state_folder?: string, settings?: table, sources: table[], values?: table[] }
 ---@return string? id, table? err code lock_held or journal
@@ -103,8 +110,10 @@ function Journal:run_begin(fields)
   local id = random.hex(3)
   local hash, lines = hash_of(fields.sources)
   local held, err = self.store:write(function(tx, now)
+    local left = fields.venture and unfinished(tx, fields.venture)
     local lease = lease_name { id = id, venture = fields.venture }
     local epoch, taken_from = leases.acquire(tx, now, lease, id, fields.playbook)
+    if left then error(left, 0) end
     assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)]], id, opt(fields.venture), fields.playbook, fields.path, hash, json.encode(fields.args),
       opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), opt(fields.state_folder), encode(fields.settings or {}), now.utc))
@@ -152,12 +161,12 @@ end
 ---@return table? row of the lease, boolean lives
 function Journal:holder(lease) return leases.look(self.db, lease, self.store:now(self.db)) end
 
---- The error that says who holds a venture, or nil when nobody alive does.
+--- The error that says why no run of a venture may begin: somebody alive holds it, or a run of it has not ended. Nil when one may.
 ---@param venture string
 ---@return table? err code lock_held
 function Journal:held_by(venture)
   local row, lives = self:holder(venture)
-  return lives and leases.held(row) or nil
+  return lives and leases.held(row) or unfinished(self.db, venture) or nil
 end
 
 --- The lease of a run's row.

@@ -73,7 +73,7 @@ end
 local function steps(out, data)
   local depth, rows = depths(data.steps), {}
   for _, step in ipairs(data.steps) do
-    rows[#rows + 1] = { step.started_at, ("&nbsp;"):rep(2 * depth[step.seq]) .. step.name, step.state, seconds(step.seconds), step.error and step.error.message or "" }
+    if step.ended_at then rows[#rows + 1] = { step.started_at, ("&nbsp;"):rep(2 * depth[step.seq]) .. step.name, step.state, seconds(step.seconds), step.error and step.error.message or "" } end -- not the step that writes this
   end
   markdown_table(out, { "UTC", "step", "state", "took", "error" }, rows)
 end

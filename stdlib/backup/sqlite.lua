@@ -101,7 +101,8 @@ function M.keep() return true end
 --- A second file with the same content, in which anything may be tried; removed like a copy.
 function M.scratch(copy)
   local path = copy.path .. ".try"
-  local ok, err = files.copy(copy.path, path)
+  local ok, err = M.drop { path = path } -- of a run that died: its log would be taken for the new one's
+  if ok then ok, err = files.copy(copy.path, path) end
   if not ok then return nil, err end
   return { path = path, url = "sqlite:" .. path, address = function() return "sqlite:" .. path end }
 end

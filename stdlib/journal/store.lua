@@ -30,7 +30,7 @@ end
 
 local function version_of(tx, dialect)
   if dialect == "sqlite" then return assert(tx:value "PRAGMA user_version") end
-  if not assert(tx:value "SELECT to_regclass('journal_version') IS NOT NULL") then return 0 end
+  if assert(tx:value "SELECT count(*) FROM information_schema.tables WHERE table_schema = current_schema AND table_name = 'journal_version'") == 0 then return 0 end
   return assert(tx:value "SELECT version FROM journal_version")
 end
 

@@ -1,9 +1,8 @@
 -- The deployment of the demo, killed at every boundary that the engine itself counts (core/boundary.h), then resumed: the world must end as it
 -- does without the kill. One world for all kills of a scenario; it is put back to its beginning between them.
 --
---   engine tests/faults/kill_matrix.lua --folder DIR --scenario NAME [--postgres] [--every N] [--first N] [--journal postgres|sqlite]
+--   engine tests/faults/kill_matrix.lua --folder DIR --scenario NAME [--postgres] [--journal postgres://...] [--kills N | --only N] [--twice]
 
-local core_boundary = "ENGINE_BOUNDARIES"
 local files = require "files"
 local http = require "http"
 local journal = require "journal"
@@ -11,6 +10,8 @@ local process = require "process"
 local sql = require "sql"
 local traffic = require "traffic"
 local worlds = require "demo.world"
+
+local AGAIN_STEP, AGAIN_SPAN = 17, 60 -- a resume has at least so many boundaries, nearly always; these go through all of them
 
 local SCENARIOS = { "none", "errors", "slow", "crash", "smoke", "backup", "migration", "incompatible", "dependency" }
 
@@ -127,7 +128,6 @@ function Matrix:look(code)
   for _, name in ipairs(files.list(world.folder .. "/backups") or {}) do if name:match "%.partial$" then partial = partial + 1 end end
   for _, name in ipairs(files.list(world.folder) or {}) do if name:match "%.restore%-" or name:match "%.try$" then partial = partial + 1 end end
   seen.leftovers = partial
-  local log <close> = setmetatable({}, { __close = function() end })
   local j = self:open_journal()
   local row = j:runs { limit = 1 }[1]
   seen.outcome = row and row.outcome
@@ -138,7 +138,7 @@ function Matrix:look(code)
   seen.chain = proof and "whole" or err.message
   seen.held = row and select(2, j:holder(j:lease_of(row))) or false
   j:close()
-  return seen, log and row
+  return seen
 end
 
 local function differences(wanted, seen)
@@ -151,11 +151,16 @@ local function differences(wanted, seen)
 end
 
 -- One kill, and what a person does then: resume; or the same command again when nothing had begun; or nothing when all had ended.
-function Matrix:kill_at(number)
+-- again: the boundary at which the resume is killed too.
+function Matrix:kill_at(number, again_at)
   self:reset()
   local killed = self:deploy { ENGINE_KILL_AT = tostring(number) }
   local code, output, said = killed.code, killed.stdout, ""
   if killed.signal == 9 then
+    if again_at then
+      local second = self:engine({ "resume", "--state", self.world.state }, { ENGINE_KILL_AT = tostring(again_at) })
+      output = ("%s--- resume, killed at %d: %s\n%s"):format(output, again_at, tostring(second.signal or second.code), second.stdout)
+    end
     local again = self:engine { "resume", "--state", self.world.state }
     said = again.stdout .. again.stderr
     code, output = again.code, output .. "--- resume\n" .. said
@@ -191,12 +196,20 @@ function Matrix:reference()
   self:reset()
   local list = self.world.folder .. "/boundaries"
   files.remove(list)
-  local result = self:deploy { [core_boundary] = list }
+  local result = self:deploy { ENGINE_BOUNDARIES = list }
   self.world:stop_clients()
   local names = read_names(list)
   local seen = self:look(result.code)
   assert(self:failures_of_clients() == 0, "requests fail even without a kill")
   return seen, names, result
+end
+
+-- Which boundaries are tried.
+local function numbers_of(args, count)
+  if args.only then return { args.only } end
+  local kills, numbers = math.min(args.kills or count, count), {}
+  for i = 1, kills do numbers[i] = math.ceil((i - 0.5) * count / kills) end
+  return numbers
 end
 
 return playbook {
@@ -207,9 +220,9 @@ return playbook {
     scenario = { type = "string", one_of = SCENARIOS, default = "none" },
     postgres = { type = "boolean", default = false, about = "the venture's database is PostgreSQL" },
     journal = { type = "string", about = "postgres://...: the journal is there; it is emptied" },
-    every = { type = "integer", default = 1, about = "only every so many boundaries" },
-    first = { type = "integer", default = 1, about = "the first boundary" },
+    kills = { type = "integer", about = "so many boundaries, evenly; all of them without it" },
     only = { type = "integer", about = "only this boundary, with everything that was said" },
+    twice = { type = "boolean", default = false, about = "the resume is killed too, each time at another boundary of its own" },
   },
   run = function(run)
     local source = expect(files.realpath "playbooks/demo")
@@ -227,8 +240,9 @@ return playbook {
       fail("check", "the deployment does not even work without a kill")
     end
     local wrong, kills = 0, 0
-    for number = run.args.only or run.args.first, run.args.only or #names, run.args.every do
-      local code, output, was_killed = self:kill_at(number)
+    for _, number in ipairs(numbers_of(run.args, #names)) do
+      local again_at = run.args.twice and kills * AGAIN_STEP % AGAIN_SPAN + 1 or nil
+      local code, output, was_killed = self:kill_at(number, again_at)
       if was_killed then kills = kills + 1 end
       local seen = self:look(code)
       local problems = differences(wanted, seen)
@@ -238,7 +252,7 @@ return playbook {
       end
       if problems[1] then
         wrong = wrong + 1
-        print(("WRONG after a kill at %d (%s): %s"):format(number, names[number] or "?", table.concat(problems, "; ")))
+        print(("WRONG after a kill at %d (%s)%s: %s"):format(number, names[number] or "?", again_at and (" and of the resume at %d"):format(again_at) or "", table.concat(problems, "; ")))
         expect(files.write(("%s/wrong-%d.out"):format(folder, number), output))
       end
       if run.args.only then print(output) end
