@@ -65,8 +65,8 @@ local STOPS = { journal = true, lock_held = true, replay = true, in_doubt = true
 function M.stops(err) return core_err.is(err) and STOPS[err.code] == true end
 
 --- A run that has not begun. It takes its lock and is recorded at its first step or event.
--- recorded: what it has recorded when it is gone through again (run.recorded), with its id.
----@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, settings?: table, open_journal: fun(): table, folder_of: fun(id: string): string, id?: string, journal?: table, recorded?: table }
+-- recorded: what it has recorded when it is gone through again (run.recorded), with its id; rebased: sources that are to take the place of its own.
+---@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, settings?: table, open_journal: fun(): table, folder_of: fun(id: string): string, id?: string, journal?: table, recorded?: table, rebased?: table[] }
 ---@return table run
 function M.new(fields)
   local run = setmetatable(fields, Run)
@@ -275,6 +275,8 @@ end
 
 local function go_live(run)
   run.is_live = true
+  -- Other sources have gone through the same until here: now they are the run's.
+  if run.rebased then write(run, function() return run.journal:rebase(run.id, run.rebased) end) end
   display.line("note", 0, ("gone through again: %d steps are done; it goes on from here"):format(run.recorded:done()))
   if run.on_live and not run.is_rolling_back then run.on_live(run) end
 end
