@@ -90,8 +90,10 @@ function M.load(folder, recorded)
   local missing, read = {}, {}
   local chunk
   chunk, err = core_search.load_text(source, path, M.sandbox(missing, function(name)
-    read[name] = recorded and recorded.environment[name] or core_secret.environment(name)
-    return read[name]
+    local value = recorded and recorded.environment[name]
+    if value == nil then value = core_secret.environment(name) or false end
+    read[name] = value -- false: it was not set, which is a setting too
+    return value or nil
   end))
   if not chunk then return nil, err end
   local ok, config = pcall(chunk)

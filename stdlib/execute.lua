@@ -242,11 +242,11 @@ local function keep_lease(run)
   end
 end
 
--- What somebody asks of a run that is under way cancels what it waits for, and its playbook decides.
+-- What somebody asks of a run that is under way cancels what it waits for, and its playbook decides; so it must have begun.
 local function heed_signals(run)
   while true do
     task.sleep(SIGNALS_S)
-    local asked = run.id and not run.result and run:asked()
+    local asked = run.id and not run.is_preparing and not run.result and run:asked()
     if asked then error(asked, 0) end
   end
 end
@@ -276,7 +276,10 @@ function M.go(run)
       if not ready then error(problem, 0) end
       run.is_preparing = false
     end
-    return run.playbook.run(run)
+    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+    if ended or not task.canceled() then run:came_to_its_end() end
+    if not ended then error(value, 0) end
+    return value
   end)
   return finish(run, ok, value)
 end

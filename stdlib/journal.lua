@@ -135,25 +135,33 @@ end
 
 --- Takes up a run whose engine has ended, or one that has ended and is to be taken back: its lease is acquired anew, with a higher epoch.
 ---@param row table of run()
----@param fields { operation: string, actor: string, reason?: string, sources?: table[] } sources: others than were recorded (rebase)
+---@param fields { operation: string, actor: string, reason?: string }
 ---@return integer? epoch, table? err code lock_held or journal
 function Journal:take_up(row, fields)
   local lease = lease_name(row)
   local held, err = self.store:write(function(tx, now)
     local epoch = leases.acquire(tx, now, lease, row.id, fields.operation)
-    if fields.sources then
-      local hash, lines = hash_of(fields.sources)
-      assert(tx:query("DELETE FROM sources WHERE run = $1", row.id))
-      insert_sources(tx, row.id, fields.sources, lines)
-      assert(tx:query("UPDATE runs SET hash = $1 WHERE id = $2", hash, row.id))
-    end
     assert(tx:query("UPDATE runs SET ended_at = NULL, outcome = NULL, exit_code = NULL, summary = NULL WHERE id = $1", row.id))
-    chain.append(tx, now, { run = row.id, epoch = epoch, n = 0, kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = epoch, rebased = fields.sources and true or nil } })
+    chain.append(tx, now, { run = row.id, epoch = epoch, n = 0, kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = epoch } })
     return { run = row.id, lease = lease, epoch = epoch }
   end)
   if not held then return nil, err end
   self.held = held
   return held.epoch
+end
+
+--- From here on the run is made of other sources than before.
+---@param run string
+---@param sources table[]
+---@return true?, table? err
+function Journal:rebase(run, sources)
+  local hash, lines = hash_of(sources)
+  return change(self, run, true, function(tx, _, append)
+    append { kind = "rebase", data = { hash = hash } }
+    assert(tx:query("DELETE FROM sources WHERE run = $1", run))
+    insert_sources(tx, run, sources, lines)
+    assert(tx:query("UPDATE runs SET hash = $1 WHERE id = $2", hash, run))
+  end)
 end
 
 --- Who holds a venture (or, by "run ID", a run without one).

@@ -43,7 +43,7 @@ local function sources_of_now(sources)
     now[i] = { name = source.name, path = source.path, text = text }
   end
   files.remove_tree(folder)
-  display.line("note", 0, differ == 0 and "the files of now are those that the run has" or ("%d files are not as the run has them; it goes on with those of now"):format(differ))
+  display.line("note", 0, differ == 0 and "the files of now are those that the run has" or ("%d of the run's files %s not as the run has %s; it goes on with what is there now"):format(differ, differ == 1 and "is" or "are", differ == 1 and "it" or "them"))
   return now
 end
 
@@ -86,7 +86,7 @@ local function go_on(journal, row, options, operation)
   execute.restrict(parts.venture, option.state, row.path)
   local actor = options.actor or execute.actor()
   local epoch
-  epoch, err = journal:take_up(row, { operation = operation, actor = actor, reason = options.reason, sources = options.rebase and sources or nil })
+  epoch, err = journal:take_up(row, { operation = operation, actor = actor, reason = options.reason })
   if not epoch then
     if err.code ~= "lock_held" then return nil, err end
     display.failure(err)
@@ -95,7 +95,7 @@ local function go_on(journal, row, options, operation)
   end
   local run = execute.new_run {
     id = row.id, journal = journal, recorded = recorded.read(journal, row.id), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
-    reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings,
+    reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings, rebased = options.rebase and sources or nil,
   }
   display.header(run)
   return execute.go(run)
@@ -108,7 +108,10 @@ end
 function M.resume(journal, options)
   local row, err, lives = row_of(journal, options)
   if not row then return nil, err end
-  if row.ended_at then return usage(("run %s has ended: %s"):format(row.id, row.outcome), ("engine rollback %s takes it back; engine log %s says what it did"):format(row.id, row.id)) end
+  if row.ended_at then
+    local log = ("engine log %s says what it did"):format(row.id)
+    return usage(("run %s has ended: %s"):format(row.id, row.outcome), row.outcome == "promoted" and ("engine rollback %s takes it back; %s"):format(row.id, log) or log)
+  end
   if lives then
     display.failure(journal:held_by(journal:lease_of(row)))
     print("  next   engine status " .. row.id)
