@@ -108,9 +108,10 @@ unit: $(UNIT)
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
 
-test-kill: deps  ## what make test samples, whole: the engine killed at 50 points of each kind of work, the server 10 times
+test-kill: deps  ## what make test samples, whole: a deployment killed at every boundary, a backup at 50 points of each kind of work (hours)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
+	$(Q)SAMPLE=all tests/faults/kill.sh
 
 demo: SCOPE = run,build,demo
 demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|incompatible|dependency, POSTGRES=1)

@@ -67,12 +67,20 @@ local function compare(tables, path)
   return true
 end
 
+-- Copies that a run left behind when it died. A run holds the venture's lease, so nobody uses them any more.
+local function drop_leftovers(live)
+  local folder, name = live:match "^(.*)/([^/]+)$"
+  for _, found in ipairs(assert(files.list(folder))) do
+    if found:sub(1, #name + 9) == name .. ".restore-" then assert(files.remove(folder .. "/" .. found)) end
+  end
+end
+
 --- Restores beside the live database and compares every table. Returns a reference to the copy.
 function M.restore_beside(manifest, folder, url, id, options)
   local live, err = path_of(url)
   if not live then return nil, err end
   local path = ("%s.restore-%s"):format(live, id)
-  for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(path .. suffix)) end
+  drop_leftovers(live)
   local name = "database.sqlite.zst" .. (manifest.encryption and ".enc" or "")
   local packed, ok = manifest.files[name], nil
   ok, err = core.unpack(folder .. "/" .. name, path, packed.sha256, packed.raw_bytes, options.passphrase)
