@@ -171,6 +171,8 @@ function M.swap(copy, url, id, options)
   local lost_to = options.to
   local live, err = path_of(url)
   if not live then return nil, err end
+  -- SQLite makes a file that is not there, and an empty database must never become the live one.
+  if not files.stat(copy.path) then return nil, core_err.new { code = "backup", op = "restore", message = ("the copy %s is gone"):format(copy.path) } end
   local old = old_path(live, id, options.key)
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(old .. suffix)) end
   local ok

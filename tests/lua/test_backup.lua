@@ -62,6 +62,22 @@ t.case("a restore takes back and says what is lost", function()
   end)
 end)
 
+t.case("a kept copy is swapped in; one that is gone is refused and the live database stays", function()
+  world(function(folder, url, db)
+    local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    local kept = t.ok(backup.drill { backup = taken.path, database = url, keep = true }).copy
+    t.ok(db:query "DELETE FROM people WHERE id > 100")
+    local options = { backup = taken.path, database = url, copy = kept, key = ("ab"):rep(16) }
+    local restored = t.ok(backup.restore(options))
+    t.eq({ restored.warm, db:value "SELECT count(*) FROM people" }, { true, 5000 })
+    options.key = ("cd"):rep(16)
+    local none, err = backup.restore(options)
+    t.has(t.err(none, err, "backup").message, "is gone")
+    t.eq(db:value "SELECT count(*) FROM people", 5000)
+    t.eq(db:value "SELECT count(*) FROM sqlite_master WHERE name = 'engine_restore_mark'", 0)
+  end)
+end)
+
 t.case("one changed bit, a missing, a truncated and an extra file are found and named, for every file", function()
   world(function(folder, url)
     local taken = t.ok(backup.take { database = url, files = { folder .. "/tree" }, to = folder .. "/backups" })
