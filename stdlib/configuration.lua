@@ -127,7 +127,7 @@ function M.load(folder, recorded)
   config.folder = folder
   config.source = source
   -- What holds a secret is not kept anywhere: it is read again.
-  for name, value in pairs(read) do if core_secret.redact(value) ~= value then read[name] = nil end end
+  for name, value in pairs(read) do if value and core_secret.redact(value) ~= value then read[name] = nil end end
   config.environment_read = read
   return config
 end

@@ -59,7 +59,8 @@ local function run_of(journal, engine)
   local who = { pid = math.tointeger(tonumber(pid)), started = math.tointeger(tonumber(started)) }
   while true do
     local was_alive = process.alive(who)
-    local lease = journal.db:one("SELECT run FROM leases WHERE pid = $1 AND started = $2 AND host = $3 AND run IS NOT NULL", who.pid, who.started, require("host").name())
+    local lease, err = journal.db:one("SELECT run FROM leases WHERE pid = $1 AND started = $2 AND host = $3 AND run IS NOT NULL", who.pid, who.started, require("host").name())
+    if err then error(err, 0) end
     if lease then return lease.run end
     if not was_alive then return nil end
     task.sleep(POLL_S)
@@ -123,17 +124,21 @@ function M.watch(journal, options)
   if not id and not (options.engine and options.engine:match "^%d+:%d+$") then
     return nil, core_err.new { code = "usage", message = "guard needs a run", next = "engine status" }
   end
+  local row, err
   if id then
-    local row, err = journal:run(id)
+    row, err = journal:run(id)
     if not row then return nil, err end
     id = row.id
-  else
-    id = run_of(journal, options.engine)
-    if not id then return 0 end
   end
-  local lease = wait_for_death(journal, id)
-  if not lease then return 0 end
-  local code, err = act(journal, id, lease, options)
+  -- Whoever it watches over ends it when the run is over; that is no interruption.
+  local ok, lease = task.interruptible(function()
+    id = id or run_of(journal, options.engine)
+    return id and wait_for_death(journal, id)
+  end)
+  if not ok and lease.code ~= "interrupted" then error(lease, 0) end
+  if not ok or not lease then return 0 end
+  local code
+  code, err = act(journal, id, lease, options)
   if not code and err.code == "lock_held" then return 0 end -- somebody else was quicker
   return code, err
 end
