@@ -59,6 +59,15 @@ end
 return playbook { name = "p", args = { n = { type = "integer", default = 1 } }, run = function(run)
 ]]
 
+-- A venture that nothing is deployed to.
+local VENTURE = [[
+return {
+  name = "acme", id = env "VENTURE_ID", owner = env("OWNER", "nobody"), mode = "auto", guardian = { action = "off" },
+  database = { url = "sqlite:db" }, backup = { to = "backups" }, traffic = { driver = "command", set = { "true" }, get = { "true" } },
+  environment = { driver = "command", provision = { "true" }, destroy = { "true" }, alive = { "true" }, addresses = { blue = "127.0.0.1:1", green = "127.0.0.1:2" } },
+}
+]]
+
 t.case("an engine that is killed at any boundary: resume ends the run, and what happened happened once", function()
   with_place(function(p)
     -- Two effects and what takes them back; the file of an effect is the world that its probe looks at.
@@ -165,8 +174,7 @@ end)
 t.case("a venture's settings and modules are those that the run began with", function()
   with_place(function(p)
     t.ok(files.mkdir(p.folder .. "/venture"))
-    p:write("venture/venture.lua", [[return { name = "acme", id = env "VENTURE_ID", owner = env("OWNER", "nobody"), mode = "auto", database = { url = "sqlite:db" }, guardian = { action = "off" },
-      backup = { to = "backups" }, traffic = { driver = "command", set = { "true" }, get = { "true" } }, environment = { driver = "command", provision = { "true" }, destroy = { "true" }, alive = { "true" }, addresses = { blue = "127.0.0.1:1", green = "127.0.0.1:2" } } }]])
+    p:write("venture/venture.lua", VENTURE)
     p:write("venture/part.lua", "return 'part of acme'")
     p:write("p.lua", HEAD .. [[
       local part = require "part"
@@ -182,6 +190,31 @@ t.case("a venture's settings and modules are those that the run began with", fun
     local resumed = p:engine({ "resume" }, { VENTURE_ID = "v2", OWNER = "somebody" })
     t.eq(resumed.code, 0, resumed.text)
     t.eq(p:did(), { "v1 nobody part of acme", "v1 nobody part of acme" })
+  end)
+end)
+
+t.case("what cannot be taken back is refused, with the reason", function()
+  with_place(function(p)
+    t.ok(files.mkdir(p.folder .. "/venture"))
+    p:write("venture/venture.lua", VENTURE)
+    p:write("p.lua", HEAD .. [[
+      step { "30.2.1 run migrations", effect = "idempotent", run = function() run:event("note", { label = "database-safe" }) end }
+      return { outcome = "promoted", exit = 0 }
+    end }]])
+    local function run() t.eq(p:engine({ "p.lua", "--venture", "venture" }, { VENTURE_ID = "1" }).code, 0) return p:row().id end
+    local first = run()
+    local function refused(part, ...)
+      local back = p:engine { "rollback", ... }
+      t.eq(back.code, 2)
+      t.has(back.text, part)
+    end
+    refused("the old release with a schema that it does not work with (database-safe)", "--type", "traffic")
+    refused("has no proven backup to go back to", "--type", "database")
+    t.has(p:engine({ "rollback", "--dry-run" }).text, "the schema was migrated (database-safe)")
+    local second = run()
+    refused(("run %s is not acme's latest: %s came after it"):format(first, second), first)
+    refused("there is no run zz", "zz")
+    t.eq(#p:journal(function(j) return j:signals(second) end), 0, "nothing was asked of it")
   end)
 end)
 
