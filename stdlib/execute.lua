@@ -24,10 +24,17 @@ M.options = {
   journal = { about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
   reason = { about = "why, for the journal" },
+  plan = { about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 
 local USAGE_CODES = { usage = true, config = true, playbook = true, sandbox = true, secret = true, not_found = true, connect = true, permission = true, resolve = true, capability = true }
+
+--- Is this an error of the command line, the playbook, the configuration, or of what must be there before anything begins?
+---@param err table
+---@return boolean
+---@usage assert(require("execute").is_usage { code = "usage" })
+function M.is_usage(err) return USAGE_CODES[err.code] == true end
 
 local function merged(a, b)
   local out = {}
@@ -110,9 +117,14 @@ function M.granted(venture, state_folder, playbook_folder)
   }
 end
 
-local function prepare(path, argv)
+--- A run of a command line, looked at and not begun. Nil without an error when the help was asked for.
+---@param path string
+---@param argv string[]
+---@param is_stock? boolean the venture's own files are left aside
+---@return table? run, table? err
+function M.prepare(path, argv, is_stock)
   local venture_folder = venture_option(argv)
-  if venture_folder then core_search.add_folder(venture_folder) end
+  if venture_folder and not is_stock then core_search.add_folder(venture_folder) end
   core_search.add_folder(path:match "^(.*)/[^/]*$" or ".")
   local playbook, err = load_playbook(path)
   if not playbook then return nil, err end
@@ -143,6 +155,7 @@ local function prepare(path, argv)
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
   return M.new_run {
+    plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
     settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
@@ -289,12 +302,24 @@ end
 ---@param argv string[]
 ---@return integer
 function M.playbook(path, argv)
-  local run, err = prepare(path, argv)
+  local run, err = M.prepare(path, argv)
   if not run then
     if not err then return 0 end
     display.failure(err)
     print("  next   " .. (err.next or "engine help"))
     return USAGE_CODES[err.code] and 2 or 1
+  end
+  if run.plan_wanted then
+    local planned = {}
+    for key, value in pairs(run) do planned[key] = value end
+    local plan = require "plan"
+    local as_planned, problem = pcall(function() plan.expect(plan.of(run_module.new(planned)), run.plan_wanted, run.state_folder) end)
+    if not as_planned then
+      if not core_err.is(problem) then error(problem, 0) end
+      display.failure(problem)
+      print("  next   " .. (problem.next or "engine help"))
+      return USAGE_CODES[problem.code] and 2 or 1
+    end
   end
   return M.go(run)
 end

@@ -93,7 +93,7 @@ function Run:open()
   self.journal = self.open_journal()
   local id, err = self.journal:run_begin {
     venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
-    mode = self.mode, actor = self.actor, reason = self.reason, sources = self:sources(), state_folder = self.state_folder, settings = self.settings, values = self.early,
+    mode = self.mode, actor = self.actor, reason = self.reason, sources = M.sources_of(self), state_folder = self.state_folder, settings = self.settings, values = self.early,
     engine = require("core.search").version(),
   }
   if not id then error(err, 0) end
@@ -103,11 +103,13 @@ function Run:open()
   return self
 end
 
--- Everything that this run is made of: the playbook, every module, the configuration.
-function Run:sources()
+--- Everything that a run is made of: the playbook, every module that is loaded, the configuration.
+---@param run table
+---@return { name: string, path: string, text: string }[]
+function M.sources_of(run)
   local all = {}
   for _, source in ipairs(require("core.search").sources()) do all[#all + 1] = source end
-  if self.venture then all[#all + 1] = { name = "venture", path = self.venture.folder .. "/venture.lua", text = self.venture.source } end
+  if run.venture then all[#all + 1] = { name = "venture", path = run.venture.folder .. "/venture.lua", text = run.venture.source } end
   return all
 end
 
@@ -403,7 +405,9 @@ function M.step(name_or_options, fn)
   if type(options) == "string" then options = { options, run = fn } end
   local class = check_options(options)
   local context = core_task.context() or {}
-  local run = M.current():open()
+  local run = M.current()
+  if run.plan_step then return run:plan_step(options, class, places.next(context)) end
+  run:open()
   local parent, name = context.step, options[1]
   local place = places.next(context)
   local _, args_hash = journal.args(options.args)
@@ -478,7 +482,8 @@ function M.attempt(fn)
   if not ok and not core_err.is(result) then
     result = core_err.new { code = "script", message = tostring(result) }
   end
-  if not ok and M.stops(result) then error(result, 0) end
+  -- What a plan cannot find out is no reason to plan a rollback.
+  if not ok and (M.stops(result) or (context and context.run and context.run.is_planning)) then error(result, 0) end
   return ok, result
 end
 
