@@ -165,6 +165,7 @@ end
 
 -- Only the venture's latest run can be taken back: what came after stands on it.
 local function refusal(journal, row, known, kind)
+  if row.exit_code == 5 then return ("the rollback of run %s failed (%s); it is not tried again by itself"):format(row.id, row.summary or row.outcome) end
   if row.outcome and row.outcome ~= "promoted" then return ("run %s has ended: %s; there is nothing to take back"):format(row.id, row.outcome) end
   local latest = row.venture and assert(journal:runs { venture = row.venture, limit = 1 })[1]
   if latest and latest.id ~= row.id then return ("run %s is not %s's latest: %s came after it"):format(row.id, row.venture, latest.id) end

@@ -111,6 +111,13 @@ die $engine_pid
 ask rollback --type full > "$scratch/full" 2>&1
 [ $? = 4 ] && grep -q 'full rollback' "$scratch/full" && is_at "$BEFORE"; check 'a full rollback of a dead run' $? "$scratch/full"
 
+# --- somebody moves traffic while the engine is dead
+begin moved
+die $engine_pid
+"$engine" -e "return traffic.open { driver = 'haproxy', socket = '$DEMO_HAPROXY', backend = 'app', servers = { blue = { 'blue1' }, green = { 'green1' } } }:set { blue = 80, green = 20 }" > "$scratch/moved.by"
+ask resume > "$scratch/moved.resume" 2>&1
+[ $? = 4 ] && grep -q 'E0504 drift: green was left with 50 % of the traffic and has 20 %: somebody moved it' "$scratch/moved.resume" && is_at "$BEFORE"; check 'traffic that was moved meanwhile: resume rolls back' $? "$scratch/moved.resume"
+
 # --- a lock that is taken away
 begin unlocked
 ask unlock > "$scratch/unlock" 2>&1
