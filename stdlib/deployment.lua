@@ -195,7 +195,7 @@ function Deployment:shift(share)
   local before = assert(self.traffic:get())
   local wanted = { [self.new] = share, [self.old] = 100 - share }
   local weights = assert(self.traffic:set(wanted))
-  self.run:event("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
+  self.run:event_later("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
   self.run:say(("traffic: blue %d %%, green %d %% (read back)"):format(weights.blue, weights.green), "done")
   return { blue = weights.blue, green = weights.green }
 end
