@@ -24,6 +24,8 @@ Journal.__index = Journal
 --- Seconds after which a holder on another machine that has not renewed its lease is taken for dead.
 M.LEASE_S = leases.EXPIRES_S
 
+local LATE_S = 1
+
 local function opt(value) return value == nil and sql.null or value end
 
 local function encode(value) return core_secret.redact(json.encode(value)) end
@@ -338,11 +340,15 @@ end
 
 --- Records an event that has its number already, so that it can be tried several times.
 ---@param run string
----@param event { kind: string, data: table, step?: integer, n: integer }
+---@param event { kind: string, data: table, step?: integer, n: integer, since: number } since: when it happened (core.clock); one that is written late says so by late_s
 ---@param once? boolean a database that is away is not waited for: err.away says that another try is worth it
 ---@return true?, table? err
 function Journal:numbered_event(run, event, once)
-  return change(self, run, function(_, _, append) append { kind = event.kind, step = event.step, data = event.data } end, event.n, once)
+  return change(self, run, function(_, _, append)
+    local late = clock.now() - event.since
+    if late >= LATE_S then event.data.late_s = late end
+    append { kind = event.kind, step = event.step, data = event.data }
+  end, event.n, once)
 end
 
 --- Records something about a run from outside: a process that does not hold its lease.

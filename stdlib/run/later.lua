@@ -11,7 +11,6 @@ local task = require "task"
 local M = {}
 
 local RETRY_S = 0.5
-local LATE_S = 1 -- an event that is written later than this says so
 
 local Later = {}
 Later.__index = Later
@@ -24,8 +23,6 @@ function M.new(run, seq) return setmetatable({ run = run, step = seq, waiting = 
 -- Writes the first of those that wait. Also when the step is being canceled; a try that is under way is brought to its end.
 local function write_first(self, once)
   local event = self.waiting[1]
-  local late = core_clock.now() - event.since
-  if late >= LATE_S then event.data.late_s = late end
   local done, err
   pcall(task.shield, function() done, err = self.run.journal:numbered_event(self.run.id, event, once) end)
   if done and self.waiting[1] == event then table.remove(self.waiting, 1) end
