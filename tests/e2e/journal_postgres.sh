@@ -180,7 +180,7 @@ wait_for 'traffic at blue' grep -q 'traffic: blue 100 %, green 0 % (read back)' 
 [ "$(cat "$scratch/weight")" = 0 ] && ! grep -q 'the journal is back' "$scratch/deploy.out"; check 'traffic goes back while the journal is away' $? "$scratch/deploy.out"
 pg_start "$scratch/pg"
 wait $deploy
-[ $? = 4 ] && grep -q 'blue serves 1.0 at 100 %, verified' "$scratch/deploy.out"; check 'and the rollback reaches its end when it is back' $? "$scratch/deploy.out"
+[ $? = 4 ] && grep -q 's from the first bad response to blue at 100 %' "$scratch/deploy.out" && grep -q 'blue serves 1.0 at 100 %, verified' "$scratch/deploy.out"; check 'and the rollback reaches its end when it is back' $? "$scratch/deploy.out"
 id=$(id_of "$scratch/deploy.out")
 pg_sql "SELECT kind || ' ' || coalesce(data::json ->> 'state', data::json ->> 'verdict', data::json ->> 'green')
   FROM events WHERE run = '$id' AND step = (SELECT seq FROM steps WHERE run = '$id' AND name LIKE '%watch green at 10%%') AND kind IN ('canary', 'traffic', 'metrics') ORDER BY seq" >"$scratch/order"
