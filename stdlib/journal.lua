@@ -126,7 +126,7 @@ end
 
 -- A run whose engine is gone has not ended: what it did is to be gone on with or taken back before anything else begins.
 local function unfinished(db, venture)
-  local row = db:one("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1", venture)
+  local row = assert(db:query("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1", venture))[1]
   return row and core_err.new { code = "lock_held", message = ("run %s of %s, which began at %s, has not ended, and its engine is gone"):format(row.id, venture, row.started_at),
     next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id) }
 end
