@@ -55,6 +55,7 @@ M.venture = record {
   id = { type = "any", required = true, about = "the id of its row in the table ventures" },
   mode = { type = "string", one_of = { "manual", "assisted", "auto" }, default = "assisted" },
   journal = text "postgres://...: a journal that several machines share, instead of a file in the state folder",
+  journal_wait = number("seconds that a run waits for a shared journal that is away, before this engine ends its part; the run can be resumed", 600, 1, 86400),
   guardian = record({
     action = { type = "string", one_of = { "rollback", "resume", "off" }, default = "rollback", about = "when the engine died while traffic had moved: take traffic back, go on with the run, or start no guardian" },
     grace = number("seconds that somebody has to resume the run by hand first", 30, 0, 86400),

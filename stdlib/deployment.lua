@@ -5,6 +5,7 @@
 
 local backup = require "backup"
 local clock = require "clock"
+local core_clock = require "core.clock"
 local core_err = require "core.err"
 local display = require "display"
 local environment = require "environment"
@@ -195,7 +196,9 @@ function Deployment:shift(share)
   local before = assert(self.traffic:get())
   local wanted = { [self.new] = share, [self.old] = 100 - share }
   local weights = assert(self.traffic:set(wanted))
-  self.run:event("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
+  -- When clients were safe again: whoever reports it may have had to wait for the journal first.
+  self.back_at = share == 0 and (self.back_at or core_clock.wall()) or nil
+  self.run:event_later("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
   self.run:say(("traffic: blue %d %%, green %d %% (read back)"):format(weights.blue, weights.green), "done")
   return { blue = weights.blue, green = weights.green }
 end

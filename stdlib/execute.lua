@@ -4,6 +4,7 @@
 -- arguments or the configuration ends here with exit code 2.
 
 local arguments = require "arguments"
+local clock = require "core.clock"
 local core_err = require "core.err"
 local core_search = require "core.search"
 local core_task = require "core.task"
@@ -16,6 +17,7 @@ local task = require "task"
 local M = {}
 
 local RENEW_S = 5
+local RENEW_TIMEOUT_S = 4 -- shorter, so that a slow answer does not break the rhythm
 local SIGNALS_S = 0.25
 
 M.options = {
@@ -151,6 +153,10 @@ function M.prepare(path, argv, is_stock)
   local option = { state = parsed.state, venture = parsed.venture, journal = parsed.journal or venture and venture.journal }
   local state_folder = journal_option.state_folder(option)
   local guardian = venture and require("guardian").prepare(venture, option)
+  local where, journal
+  where, err = journal_option.where(option)
+  if where then journal, err = require("journal").prepare(where) end
+  if not journal then return nil, err end
   M.restrict(venture, state_folder, path)
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
@@ -161,7 +167,7 @@ function M.prepare(path, argv, is_stock)
     settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
     open_journal = function()
       assert(files.mkdir(state_folder))
-      return assert(require("journal").open(assert(journal_option.where(option))))
+      return assert(journal:open())
     end,
   }
 end
@@ -225,6 +231,7 @@ local function finish(run, ok, value)
     if not ended then return leave(run, err) end
     if run.guardian then shield(function() run.guardian:stop() end) end
   end
+  if not run.id and run.journal then run.journal:close() end
   if not ok and not (run.result and run.result.outcome) then display.failure(value) end
   if run.reason_of_failure then display.failure(run.reason_of_failure) end
   if result.summary then print("  state  " .. result.summary) end
@@ -236,22 +243,21 @@ end
 
 -- A venture that another run holds is not even looked at. The lease itself is taken when the run begins.
 local function refuse_if_held(run)
-  local option = run.journal_option
-  if run.id or not run.venture or not journal_option.exists(option) then return end
-  local journal = assert(journal_option.existing(option))
-  local holder = journal:held_by(run.venture.name)
-  journal:close()
+  if run.id or not run.venture or not journal_option.exists(run.journal_option) then return end
+  local holder = run:use_journal():held_by(run.venture.name)
   if holder then error(holder, 0) end
 end
 
--- Says that this run lives, for engines on other machines. A run whose lease was taken over ends here.
+-- Says that this run lives, for engines on other machines. A run whose lease was taken over ends here; a journal that is away is
+-- told to whoever writes.
 local function keep_lease(run)
   while true do
-    task.sleep(RENEW_S)
+    local began = clock.now()
     if run.id and not run.result then
-      local ok, err = run.journal:renew()
-      if not ok then error(err, 0) end
+      local ok, err = run.journal:renew(RENEW_TIMEOUT_S)
+      if not ok and err.code == "lock_held" then error(err, 0) end
     end
+    task.sleep(math.max(0, RENEW_S - (clock.now() - began)))
   end
 end
 

@@ -56,12 +56,11 @@ end
 -- The run that an engine holds, as soon as it holds one; nil when it ended without.
 local function run_of(journal, engine)
   local pid, started = engine:match "^(%d+):(%d+)$"
-  local who = { pid = math.tointeger(tonumber(pid)), started = math.tointeger(tonumber(started)) }
+  local who = { host = require("host").name(), pid = math.tointeger(tonumber(pid)), started = math.tointeger(tonumber(started)) }
   while true do
     local was_alive = process.alive(who)
-    local lease, err = journal.db:one("SELECT run FROM leases WHERE pid = $1 AND started = $2 AND host = $3 AND run IS NOT NULL", who.pid, who.started, require("host").name())
-    if err then error(err, 0) end
-    if lease then return lease.run end
+    local run = journal:run_held_by(who)
+    if run then return run end
     if not was_alive then return nil end
     task.sleep(POLL_S)
   end
@@ -120,6 +119,9 @@ end
 ---@param options { words: string[], engine?: string }
 ---@return integer? exit, table? err
 function M.watch(journal, options)
+  -- A journal that is away says nothing about the engine.
+  journal:hold(math.huge, function(err) display.line("warn", 0, "the journal is away: " .. err.message) end,
+    function(seconds) display.line("note", 0, ("the journal is back after %s"):format(display.duration(seconds))) end)
   local id = options.words[1]
   if not id and not (options.engine and options.engine:match "^%d+:%d+$") then
     return nil, core_err.new { code = "usage", message = "guard needs a run", next = "engine status" }

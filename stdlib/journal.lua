@@ -6,6 +6,7 @@
 -- taken over is refused. The tables are in SQLite, or in a PostgreSQL that several machines share (journal.store).
 
 local chain = require "journal.chain"
+local clock = require "core.clock"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
@@ -23,52 +24,79 @@ Journal.__index = Journal
 --- Seconds after which a holder on another machine that has not renewed its lease is taken for dead.
 M.LEASE_S = leases.EXPIRES_S
 
+local LATE_S = 1
+
 local function opt(value) return value == nil and sql.null or value end
 
 local function encode(value) return core_secret.redact(json.encode(value)) end
 
---- Opens the journal, and makes it if it is not there.
+--- Looks at where the journal is and opens nothing: what a run's grants allow is checked here.
 ---@param where any the path of a SQLite file, or postgres://..., which may be a secret
+---@return table? journal to open, table? err code journal
+---@usage local j = assert(journal.prepare("/tmp/engine-usage-" .. random.hex(4)))  assert(j:open())  j:close()
+function M.prepare(where)
+  local is_url = core_secret.is(where) or where:match "^postgres%w*://"
+  local store, err = stores.prepare(is_url and where or "sqlite:" .. where)
+  if not store then return nil, err end
+  return setmetatable({ store = store, path = not is_url and where or nil }, Journal)
+end
+
+--- Opens the journal, and makes it if it is not there.
+---@param where any as for prepare
 ---@return table? journal, table? err code journal
 ---@usage local j = assert(journal.open("/tmp/engine-usage-" .. random.hex(4)))  j:close()
 function M.open(where)
-  local is_url = core_secret.is(where) or where:match "^postgres%w*://"
-  local store, err = stores.open(is_url and where or "sqlite:" .. where, is_url and tostring(where):gsub("//[^@/]*@", "//") or where)
-  if not store then return nil, err end
-  return setmetatable({ store = store, db = store.db, path = not is_url and where or nil, writes = 0 }, Journal)
+  local self, err = M.prepare(where)
+  if not self then return nil, err end
+  return self:open()
+end
+
+function Journal:open()
+  local ok, err = self.store:open()
+  if not ok then return nil, err end
+  return self
 end
 
 function Journal:close() self.store:close() end
 
---- Calls fn(err) each time that a write waits for a database that is away.
-function Journal:on_wait(fn) self.store.on_wait = fn end
+--- From here on a database that is away is waited for.
+---@param patience number seconds that one question or change waits before it fails
+---@param away fun(err: table) called when the database is found to be away
+---@param back fun(seconds: number) called when it answers again
+function Journal:hold(patience, away, back) self.store:hold(patience, away, back) end
 
 -- What a run's lease is called: its venture, or itself.
 local function lease_name(run) return run.venture or "run " .. run.id end
 
--- One durable change of the run whose lease this journal holds. fn(tx, now, append) writes; result is what the change gives.
-local function change(self, run, result, fn)
+--- A new change's number. Whoever tries the same change twice gives the same number, and it is done once.
+---@return integer
+function M.number() return random.integer(1, math.maxinteger) end
+
+-- One durable change. fn(tx, at, append) writes it, unless it is there already; its result is that of the try that did it.
+local function write(self, change, fn)
+  local result
+  change.n = change.n or M.number()
+  return self.store:write(change, function(tx, at)
+    local held = change.held
+    if held then
+      -- A change that is there already may have given the lease back.
+      if not (at.happened and at.lease.epoch == held.epoch) then leases.check(at.lease, held) end
+      at.epoch = held.epoch
+    end
+    if not at.happened then result = fn(tx, at, function(event) return chain.append(tx, at, event) end) end
+    return result == nil and true or result
+  end)
+end
+
+-- One change of the run whose lease this journal holds.
+local function change(self, run, fn, n, once)
   local held = self.held
   if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
-  self.writes = self.writes + 1
-  local n = self.writes
-  local done, err = self.store:write(function(tx, now)
-    local at = assert(tx:one([[SELECT (SELECT epoch FROM leases WHERE venture = $1) AS epoch, (SELECT run FROM leases WHERE venture = $1) AS run, seq, hash
-      FROM events ORDER BY seq DESC LIMIT 1]], held.lease))
-    if at.epoch ~= held.epoch or at.run ~= run then
-      error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %d%s); nothing more is done by this engine"):format(
-        held.epoch, at.epoch, at.run and ", by run " .. at.run or ""), next = "engine status " .. run }, 0)
-    end
-    fn(tx, now, function(event)
-      event.run, event.epoch, event.n = run, held.epoch, n
-      return chain.append(tx, now, event, at)
-    end)
-    return true
-  end, function(tx)
-    return tx:value("SELECT count(*) FROM events WHERE run = $1 AND epoch = $2 AND n = $3", run, held.epoch, n) == 1
-  end)
-  if not done then return nil, err end
-  return result
+  local began = clock.now()
+  local done, err = write(self, { run = run, lease = held.lease, held = held, n = n, once = once }, fn)
+  if done == nil then return nil, err end
+  held.confirmed = math.max(held.confirmed, began)
+  return done
 end
 
 -- The hash of everything that a run is made of.
@@ -98,7 +126,7 @@ end
 
 -- A run whose engine is gone has not ended: what it did is to be gone on with or taken back before anything else begins.
 local function unfinished(db, venture)
-  local row = db:one("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1", venture)
+  local row = assert(db:query("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1", venture))[1]
   return row and core_err.new { code = "lock_held", message = ("run %s of %s, which began at %s, has not ended, and its engine is gone"):format(row.id, venture, row.started_at),
     next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id) }
 end
@@ -109,24 +137,20 @@ end
 function Journal:run_begin(fields)
   local id = random.hex(3)
   local hash, lines = hash_of(fields.sources)
-  local held, err = self.store:write(function(tx, now)
+  local began, lease = clock.now(), lease_name { id = id, venture = fields.venture }
+  local held, err = write(self, { run = id, lease = lease }, function(tx, at, append)
     local left = fields.venture and unfinished(tx, fields.venture)
-    local lease = lease_name { id = id, venture = fields.venture }
-    local epoch, taken_from = leases.acquire(tx, now, lease, id, fields.playbook)
+    local epoch, taken_from = leases.acquire(tx, at, lease, id, fields.playbook)
     if left then error(left, 0) end
+    at.epoch = epoch
     assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)]], id, opt(fields.venture), fields.playbook, fields.path, hash, json.encode(fields.args),
-      opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), opt(fields.state_folder), encode(fields.settings or {}), now.utc))
+      opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), opt(fields.state_folder), encode(fields.settings or {}), at.utc))
     insert_sources(tx, id, fields.sources, lines)
-    local head = tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1" or { seq = 0, hash = ("0"):rep(64) }
-    local function append(event)
-      event.run, event.epoch = id, epoch
-      return chain.append(tx, now, event, head)
-    end
-    append { kind = "run_begin", n = 0, data = { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
+    append { kind = "run_begin", data = { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
       actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from } }
     for _, value in ipairs(fields.values or {}) do insert_value(tx, id, value, append_value(append, value)) end
-    return { run = id, lease = lease, epoch = epoch }
+    return { run = id, lease = lease, epoch = epoch, confirmed = began }
   end)
   if not held then return nil, err end
   self.held = held
@@ -138,12 +162,12 @@ end
 ---@param fields { operation: string, actor: string, reason?: string }
 ---@return integer? epoch, table? err code lock_held or journal
 function Journal:take_up(row, fields)
-  local lease = lease_name(row)
-  local held, err = self.store:write(function(tx, now)
-    local epoch = leases.acquire(tx, now, lease, row.id, fields.operation)
+  local began, lease = clock.now(), lease_name(row)
+  local held, err = write(self, { run = row.id, lease = lease }, function(tx, at, append)
+    at.epoch = leases.acquire(tx, at, lease, row.id, fields.operation)
     assert(tx:query("UPDATE runs SET ended_at = NULL, outcome = NULL, exit_code = NULL, summary = NULL WHERE id = $1", row.id))
-    chain.append(tx, now, { run = row.id, epoch = epoch, n = 0, kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = epoch } })
-    return { run = row.id, lease = lease, epoch = epoch }
+    append { kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = at.epoch } }
+    return { run = row.id, lease = lease, epoch = at.epoch, confirmed = began }
   end)
   if not held then return nil, err end
   self.held = held
@@ -156,7 +180,7 @@ end
 ---@return true?, table? err
 function Journal:rebase(run, sources)
   local hash, lines = hash_of(sources)
-  return change(self, run, true, function(tx, _, append)
+  return change(self, run, function(tx, _, append)
     append { kind = "rebase", data = { hash = hash } }
     assert(tx:query("DELETE FROM sources WHERE run = $1", run))
     insert_sources(tx, run, sources, lines)
@@ -167,14 +191,14 @@ end
 --- Who holds a venture (or, by "run ID", a run without one).
 ---@param lease string
 ---@return table? row of the lease, boolean lives
-function Journal:holder(lease) return leases.look(self.db, lease, self.store:now(self.db)) end
+function Journal:holder(lease) return leases.look(self.store, lease, self.store:now()) end
 
 --- The error that says why no run of a venture may begin: somebody alive holds it, or a run of it has not ended. Nil when one may.
 ---@param venture string
 ---@return table? err code lock_held
 function Journal:held_by(venture)
   local row, lives = self:holder(venture)
-  return lives and leases.held(row) or unfinished(self.db, venture) or nil
+  return lives and leases.held(row) or unfinished(self.store, venture) or nil
 end
 
 --- The lease of a run's row.
@@ -182,48 +206,71 @@ end
 ---@return string
 function Journal:lease_of(row) return lease_name(row) end
 
+--- The run that a process holds.
+---@param who { host: string, pid: integer, started: integer }
+---@return string? run
+function Journal:run_held_by(who)
+  local row = assert(self.store:query("SELECT run FROM leases WHERE pid = $1 AND started = $2 AND host = $3 AND run IS NOT NULL", who.pid, who.started, who.host))[1]
+  return row and row.run
+end
+
 --- Takes a lease away from whoever holds it, with who and why in the journal.
 ---@return true?, table? err
 function Journal:unlock(row, by, reason)
-  return self.store:write(function(tx, now)
-    local lease = lease_name(row)
+  local lease = lease_name(row)
+  return write(self, { run = row.id, lease = lease }, function(tx, at, append)
     local held = tx:one("SELECT * FROM leases WHERE venture = $1", lease)
     leases.revoke(tx, lease)
-    chain.append(tx, now, { run = row.id, kind = "unlock", data = { by = by, reason = reason, epoch = held and held.epoch, host = held and held.host, pid = held and held.pid } })
-    return true
+    append { kind = "unlock", data = { by = by, reason = reason, epoch = held and held.epoch, host = held and held.host, pid = held and held.pid } }
   end)
 end
 
 --- Ends a run and gives its lease back.
 ---@return true?, table? err
 function Journal:run_end(run, outcome, exit_code, summary)
-  return change(self, run, true, function(tx, _, append)
+  return change(self, run, function(tx, _, append)
     local at = append { kind = "run_end", data = { outcome = outcome, exit_code = exit_code, summary = summary } }
     assert(tx:query("UPDATE runs SET ended_at = $1, outcome = $2, exit_code = $3, summary = $4 WHERE id = $5", at, outcome, exit_code, opt(summary), run))
     leases.release(tx, self.held.lease)
   end)
 end
 
---- Says that the holder is alive, for engines on other machines.
----@return true?, table? err
-function Journal:renew()
-  local held = self.held
-  return self.store:write(function(tx, now)
-    local renewed = assert(tx:query("UPDATE leases SET renewed_at = $1 WHERE venture = $2 AND epoch = $3 AND run = $4", now.wall, held.lease, held.epoch, held.run))
-    if renewed.affected ~= 1 then error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over"):format(held.epoch), next = "engine status " .. held.run }, 0) end
-    return true
-  end)
+--- Says that the holder is alive, for engines on other machines. Not waited for: whoever calls it does so again soon.
+---@param timeout number seconds
+---@return true?, table? err code lock_held, or as of sql
+function Journal:renew(timeout)
+  local held, began = self.held, clock.now()
+  local renewed, err = self.store:renew(held, timeout)
+  if not renewed then return nil, err end
+  if renewed.affected ~= 1 then
+    return nil, core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over; nothing more is done by this engine"):format(held.epoch), next = "engine status " .. held.run }
+  end
+  held.confirmed = math.max(held.confirmed, began)
+  return true
 end
 
---- Gives the lease back without ending the run: it can be taken up at once.
+--- Makes sure that the lease is this engine's before an effect begins. Asks the database only when the last answer is so old that
+-- another machine may have taken the run over since.
+---@return true?, table? err code lock_held or journal
+function Journal:confirm()
+  local held, began = self.held, clock.now()
+  if began - held.confirmed < leases.EXPIRES_S then return true end
+  local row, err = self.store:query("SELECT epoch, run, host, pid FROM leases WHERE venture = $1", held.lease)
+  if not row then return nil, err end
+  local ok, problem = pcall(leases.check, row[1] or {}, held)
+  if not ok then return nil, problem end
+  held.confirmed = began
+  return true
+end
+
+--- Gives the lease back without ending the run: it can be taken up at once. A database that is away is not waited for.
+---@return true?, table? err as of sql
 function Journal:let_go()
   local held = self.held
   if not held then return true end
   self.held = nil
-  return self.store:write(function(tx)
-    assert(tx:query("UPDATE leases SET run = NULL WHERE venture = $1 AND epoch = $2", held.lease, held.epoch))
-    return true
-  end)
+  local done, err = self.store.db:query("UPDATE leases SET run = NULL WHERE venture = $1 AND epoch = $2", held.lease, held.epoch)
+  return done and true, err
 end
 
 --- The key of an effect: the same whenever this run does this, so that whoever is asked twice can see that it is the same.
@@ -242,7 +289,7 @@ end
 ---@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, undo?: string, key?: string }
 ---@return true?, table? err
 function Journal:step_begin(run, step)
-  return change(self, run, true, function(tx, _, append)
+  return change(self, run, function(tx, _, append)
     local args, args_hash = M.args(step.args)
     local state = step.effect == "pure" and "running" or "intent"
     local key = step.key or M.key(run, step.place, step.name, args_hash)
@@ -256,7 +303,7 @@ end
 ---@return true?, table? err
 function Journal:step_again(run, row, why)
   local state = row.effect == "pure" and "running" or "intent"
-  return change(self, run, true, function(tx, _, append)
+  return change(self, run, function(tx, _, append)
     append { kind = "step_again", step = row.seq, data = { name = row.name, state = state, attempt = row.attempts + 1, why = why } }
     assert(tx:query("UPDATE steps SET state = $1, attempts = $2 WHERE run = $3 AND seq = $4", state, row.attempts + 1, run, row.seq))
   end)
@@ -268,7 +315,7 @@ end
 ---@param problem? table
 ---@return true?, table? err
 function Journal:step_end(run, seq, state, result, problem, seconds)
-  return change(self, run, true, function(tx, _, append)
+  return change(self, run, function(tx, _, append)
     local at = append { kind = "step_end", step = seq, data = { state = state, result = result, error = problem, seconds = seconds } }
     assert(tx:query("UPDATE steps SET state = $1, ended_at = $2, seconds = $3, result = $4, error = $5 WHERE run = $6 AND seq = $7",
       state, at, opt(seconds), opt(result ~= nil and encode(result) or nil), opt(problem and encode(problem) or nil), run, seq))
@@ -279,7 +326,7 @@ end
 ---@param value { seq: integer, place: string, parent?: integer, name: string, state: "done"|"failed", result?: any, error?: table }
 ---@return true?, table? err
 function Journal:value(run, value)
-  return change(self, run, true, function(tx, _, append) insert_value(tx, run, value, append_value(append, value)) end)
+  return change(self, run, function(tx, _, append) insert_value(tx, run, value, append_value(append, value)) end)
 end
 
 --- Records an event.
@@ -288,26 +335,35 @@ end
 ---@param place? string of an event that stands outside of steps
 ---@return true?, table? err
 function Journal:event(run, kind, data, step, place)
-  return change(self, run, true, function(_, _, append) append { kind = kind, step = step, place = place, data = data } end)
+  return change(self, run, function(_, _, append) append { kind = kind, step = step, place = place, data = data } end)
+end
+
+--- Records an event that has its number already, so that it can be tried several times.
+---@param run string
+---@param event { kind: string, data: table, step?: integer, n: integer, since: number } since: when it happened (core.clock); one that is written late says so by late_s
+---@param once? boolean a database that is away is not waited for: err.away says that another try is worth it
+---@return true?, table? err
+function Journal:numbered_event(run, event, once)
+  return change(self, run, function(_, _, append)
+    local late = clock.now() - event.since
+    if late >= LATE_S then event.data.late_s = late end
+    append { kind = event.kind, step = event.step, data = event.data }
+  end, event.n, once)
 end
 
 --- Records something about a run from outside: a process that does not hold its lease.
 ---@return true?, table? err
 function Journal:note(run, kind, data)
-  return self.store:write(function(tx, now)
-    chain.append(tx, now, { run = run, kind = kind, data = data })
-    return true
-  end)
+  return write(self, { run = run }, function(_, _, append) append { kind = kind, data = data } end)
 end
 
 --- Asks something of a run, from another process: "rollback".
 ---@param signal { kind: string, data?: table, by: string, reason?: string }
 ---@return true?, table? err
 function Journal:signal(run, signal)
-  return self.store:write(function(tx, now)
-    assert(tx:query("INSERT INTO signals (run, kind, data, by, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", run, signal.kind, encode(signal.data or {}), signal.by, opt(signal.reason), now.utc))
-    chain.append(tx, now, { run = run, kind = "signal", data = { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason } })
-    return true
+  return write(self, { run = run }, function(tx, at, append)
+    assert(tx:query("INSERT INTO signals (run, kind, data, by, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", run, signal.kind, encode(signal.data or {}), signal.by, opt(signal.reason), at.utc))
+    append { kind = "signal", data = { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason } }
   end)
 end
 
@@ -315,13 +371,14 @@ end
 ---@param question { place: string, question: string, evidence?: table }
 ---@return integer? seq, table? err
 function Journal:ask(run, question)
-  local seq = assert(self.db:value("SELECT coalesce(max(seq), 0) + 1 FROM approvals WHERE run = $1", run))
-  return change(self, run, seq, function(tx, _, append)
+  return change(self, run, function(tx, _, append)
+    local seq = assert(tx:value("SELECT coalesce(max(seq), 0) + 1 FROM approvals WHERE run = $1", run))
     local evidence = encode(question.evidence or {})
     local hash = files.sha256_text(evidence)
     local at = append { kind = "ask", data = { seq = seq, question = question.question, evidence_hash = hash } }
     assert(tx:query("INSERT INTO approvals (run, seq, place, asked_at, question, evidence, evidence_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
       run, seq, question.place, at, question.question, evidence, hash))
+    return seq
   end)
 end
 
@@ -329,23 +386,23 @@ end
 ---@param answer { answer: "yes"|"no", by: string, reason?: string }
 ---@return table? the question's row, table? err
 function Journal:answer(run, seq, answer)
-  return self.store:write(function(tx, now)
+  return write(self, { run = run }, function(tx, _, append)
     local open = assert(tx:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq))
     if open.answer then error(core_err.new { code = "approval", message = ("answered already: %s by %s"):format(open.answer, open.by) }, 0) end
-    local at = chain.append(tx, now, { run = run, kind = "answer", data = { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason } })
+    local at = append { kind = "answer", data = { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason } }
     assert(tx:query("UPDATE approvals SET answered_at = $1, answer = $2, by = $3, reason = $4 WHERE run = $5 AND seq = $6", at, answer.answer, answer.by, opt(answer.reason), run, seq))
     return tx:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq)
   end)
 end
 
 --- One question with its answer, if there is one yet.
-function Journal:approval(run, seq) return self.db:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq) end
+function Journal:approval(run, seq) return self.store:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq) end
 
 --- All questions of a run.
-function Journal:approvals(run) return self.db:query("SELECT * FROM approvals WHERE run = $1 ORDER BY seq", run) end
+function Journal:approvals(run) return self.store:query("SELECT * FROM approvals WHERE run = $1 ORDER BY seq", run) end
 
 --- The question that a run waits for.
-function Journal:open_question(run) return self.db:one("SELECT * FROM approvals WHERE run = $1 AND answer IS NULL ORDER BY seq DESC LIMIT 1", run) end
+function Journal:open_question(run) return self.store:one("SELECT * FROM approvals WHERE run = $1 AND answer IS NULL ORDER BY seq DESC LIMIT 1", run) end
 
 local function decoded(rows, names)
   if not rows then return rows end
@@ -356,7 +413,7 @@ local function decoded(rows, names)
 end
 
 --- What was asked of a run, in order.
-function Journal:signals(run) return decoded(self.db:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run), { "data" }) end
+function Journal:signals(run) return decoded(self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run), { "data" }) end
 
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }
@@ -364,16 +421,16 @@ function Journal:signals(run) return decoded(self.db:query("SELECT * FROM signal
 function Journal:runs(filter)
   filter = filter or {}
   if filter.venture then
-    return decoded(self.db:query("SELECT * FROM runs WHERE venture = $1 ORDER BY started_at DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
+    return decoded(self.store:query("SELECT * FROM runs WHERE venture = $1 ORDER BY started_at DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
   end
-  return decoded(self.db:query("SELECT * FROM runs ORDER BY started_at DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
+  return decoded(self.store:query("SELECT * FROM runs ORDER BY started_at DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
 end
 
 --- One run by its id or the beginning of it; the latest when none is given.
 ---@param id? string
 ---@return table? row, table? err code not_found
 function Journal:run(id)
-  local rows, err = self.db:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY started_at DESC LIMIT 2", #(id or ""), id or "")
+  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY started_at DESC LIMIT 2", #(id or ""), id or "")
   if not rows then return nil, err end
   if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
@@ -386,19 +443,19 @@ end
 ---@param run string
 ---@param with_values? boolean
 function Journal:steps(run, with_values)
-  return decoded(self.db:query(("SELECT * FROM steps WHERE run = $1%s ORDER BY seq"):format(with_values and "" or " AND effect <> 'value'"), run), { "args", "result", "error" })
+  return decoded(self.store:query(("SELECT * FROM steps WHERE run = $1%s ORDER BY seq"):format(with_values and "" or " AND effect <> 'value'"), run), { "args", "result", "error" })
 end
 
 --- A run's events in their order.
-function Journal:events(run) return decoded(self.db:query("SELECT * FROM events WHERE run = $1 ORDER BY seq", run), { "data" }) end
+function Journal:events(run) return decoded(self.store:query("SELECT * FROM events WHERE run = $1 ORDER BY seq", run), { "data" }) end
 
 --- The sources that a run is made of.
 function Journal:sources(run)
-  return self.db:query("SELECT s.name, s.path, s.hash, t.text FROM sources s JOIN texts t ON t.hash = s.hash WHERE s.run = $1 ORDER BY s.n", run)
+  return self.store:query("SELECT s.name, s.path, s.hash, t.text FROM sources s JOIN texts t ON t.hash = s.hash WHERE s.run = $1 ORDER BY s.n", run)
 end
 
 --- Proves the chain of events whole, and that the rows of steps say what the events say.
 ---@return { events: integer }?, table? err names the first link that is broken
-function Journal:verify() return chain.verify(self.db) end
+function Journal:verify() return chain.verify(self.store) end
 
 return M

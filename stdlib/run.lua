@@ -15,6 +15,7 @@ local doubt = require "run.doubt"
 local effect = require "effect"
 local journal = require "journal"
 local json = require "json"
+local later = require "run.later"
 local places = require "run.places"
 local task = require "task"
 
@@ -22,6 +23,7 @@ local M = {}
 
 local DEFAULT_STEP_DEADLINE_S = 3600
 local OWNER_S = 60 -- how long a step that its owner will end sleeps at a time
+local JOURNAL_WAIT_S = 600 -- for a journal that is away; a venture may say something else
 
 local journal_key = journal.key
 
@@ -64,6 +66,18 @@ local STOPS = { journal = true, lock_held = true, replay = true, in_doubt = true
 ---@usage assert(not require("run").stops(nil))
 function M.stops(err) return core_err.is(err) and STOPS[err.code] == true end
 
+-- A run holds while its journal's database is away: that is said once, and what happened meanwhile is recorded when it is back.
+local function hold(run)
+  run.journal:hold(run.venture and run.venture.journal_wait or JOURNAL_WAIT_S, function(err)
+    display.line("warn", 0, "the journal is away and the run holds until it is back: " .. err.message)
+  end, function(seconds)
+    display.line("note", 0, ("the journal is back after %s; the run goes on"):format(display.duration(seconds)))
+    if not run.journal.held then return end
+    -- If this fails, whatever is written next fails for the same reason, and says so.
+    run.journal:event(run.id, "journal_away", { seconds = seconds })
+  end)
+end
+
 --- A run that has not begun. It takes its lock and is recorded at its first step or event.
 -- recorded: what it has recorded when it is gone through again (run.recorded), with its id; rebased: sources that are to take the place of its own.
 ---@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, settings?: table, open_journal: fun(): table, folder_of: fun(id: string): string, id?: string, journal?: table, recorded?: table, rebased?: table[] }
@@ -76,6 +90,7 @@ function M.new(fields)
   run.early = {} -- values that were found before the run had begun
   run.is_live = not run.recorded
   if run.id then run.folder = run.folder_of(run.id) end
+  if run.journal then hold(run) end
   return run
 end
 
@@ -87,11 +102,20 @@ function Run:context()
   return context
 end
 
+--- The run's journal, opened when it is first needed.
+---@return table
+function Run:use_journal()
+  if not self.journal then
+    self.journal = self.open_journal()
+    hold(self)
+  end
+  return self.journal
+end
+
 --- Begins the run in the journal: takes the venture's lock, stores the sources that were loaded and the values that were found so far.
 function Run:open()
   if self.id then return self end
-  self.journal = self.open_journal()
-  local id, err = self.journal:run_begin {
+  local id, err = self:use_journal():run_begin {
     venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
     mode = self.mode, actor = self.actor, reason = self.reason, sources = M.sources_of(self), state_folder = self.state_folder, settings = self.settings, values = self.early,
     engine = require("core.search").version(),
@@ -167,6 +191,11 @@ function Run:came_to_its_end()
   if not ok then leave(self, err) end
 end
 
+-- What a step has to be written yet comes before whatever else is written of it.
+local function drain(run, step)
+  if step and step.later then write(run, function() return step.later:drain() end) end
+end
+
 --- Records an event. Outside of steps it has a place, and is not recorded again when the run is gone through again.
 ---@param kind string see stdlib/papers.lua for the kinds that appear in papers
 ---@param data table plain data
@@ -176,7 +205,20 @@ function Run:event(kind, data)
   local step = context and context.step
   local place = not step and places.next(context) or nil
   if place and recorded_at(self, place, "event", kind) then return end
+  drain(self, step)
   write(self, function() return self.journal:event(self.id, kind, data, step and step.seq, place) end)
+end
+
+--- Records an event of a step without waiting for the journal: for what watches, and must act at once even while the journal is away.
+-- It is written soon, in its order, and before the step ends. Outside of steps it is an event like all others.
+---@param kind string
+---@param data table plain data
+function Run:event_later(kind, data)
+  local context = core_task.context()
+  local step = context and context.step
+  if not step then return self:event(kind, data) end
+  step.later = step.later or later.new(self, step.seq)
+  step.later:add(kind, data)
 end
 
 --- Says something to the operator.
@@ -264,11 +306,13 @@ function Run:interrupt(place, err)
   error(err, 0)
 end
 
---- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way.
+--- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way. While the journal is away nobody can ask.
 ---@return table? err code rollback_asked
 function Run:asked()
   if self.is_rolling_back then return nil end
-  for _, signal in ipairs(assert(self.journal:signals(self.id))) do
+  local signals, err = self.journal:signals(self.id)
+  if not signals and err.away then return nil end
+  for _, signal in ipairs(assert(signals, err)) do
     if signal.kind == "rollback" then
       return core_err.new { code = "rollback_asked", message = ("%s asked for a rollback%s"):format(signal.by, signal.reason and ": " .. signal.reason or ""), rollback = signal.data.type }
     end
@@ -324,6 +368,7 @@ end
 
 local function finish_step(run, step, ok, result, seconds)
   if run.is_left then error(result, 0) end
+  drain(run, step)
   local state = ok and "done" or ((result.code == "canceled" or result.code == "interrupted" or result.code == "deadline" or result.code == "rollback_asked") and "canceled" or "failed")
   -- The outcome is recorded even when the step is being canceled.
   write(run, function() return run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and plain_error(result) or nil, seconds) end)
@@ -348,6 +393,8 @@ end
 
 -- Runs the step's function as a scope of its own and records what came of it.
 local function run_step(run, step, options)
+  -- An engine that stood still since it wrote its intent may have been taken for dead, and the run taken over.
+  if step.effect ~= "pure" then write(run, function() return run.journal:confirm() end) end
   local began = clock.now()
   local context = core_task.context()
   local called, ok, result = pcall(task.scope, step.name, options.deadline or DEFAULT_STEP_DEADLINE_S, function()
@@ -381,6 +428,7 @@ local function take_up(run, step, row, options)
     finish_step(run, step, false, outcome, 0)
     error(outcome, 0)
   end
+  drain(run, step)
   if outcome.done then
     write(run, function() return run.journal:step_end(run.id, step.seq, "done", outcome.result, nil, nil) end)
     display.line("done", step.depth, ("%s: %s"):format(step.name, outcome.why))
@@ -414,7 +462,10 @@ function M.step(name_or_options, fn)
   local row = recorded_at(run, place, "step", name, args_hash)
   if row and row.interrupt then raise_recorded(row.interrupt) end
   local function interrupt(err) run:interrupt(place, err) end
-  if not row then heed(run, interrupt) end
+  if not row then
+    drain(run, parent)
+    heed(run, interrupt)
+  end
   if not row and needs_yes(run, options) then
     local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
     if not ok then interrupt(err) end

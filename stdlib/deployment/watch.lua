@@ -129,7 +129,7 @@ local function session_of(self, colour, baseline, stages, recorded)
     cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
-    record = function(kind, data) self.run:event(kind, data) end,
+    record = function(kind, data) self.run:event_later(kind, data) end,
     say = function(text, kind) self.run:say(text, kind) end,
     on_tick = function(view)
       self.run:say(("%.0f of %g s: %s; %s%s"):format(view.seconds, view.minimum, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline]),

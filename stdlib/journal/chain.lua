@@ -17,21 +17,19 @@ end
 
 local function or_null(value) return value == nil and sql.null or value end
 
---- Appends an event inside tx. What it quotes of an answer or an error is redacted.
+--- Appends an event inside tx. What it quotes of an answer or an error is redacted. The first one of a change carries its number.
 ---@param tx table
----@param now { utc: string }
----@param event { run: string, epoch?: integer, n?: integer, kind: string, step?: integer, place?: string, data: table }
----@param head? { seq: integer, hash: string } the last event, if it was read already in tx
----@return string at
-function M.append(tx, now, event, head)
-  head = head or tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
-  local row = { seq = (head and head.seq or 0) + 1, prev = head and head.hash or GENESIS, at = now.utc, run = event.run, epoch = event.epoch, n = event.n, kind = event.kind,
+---@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer } where the chain ends, and whose change this is; goes on with it
+---@param event { kind: string, step?: integer, place?: string, data: table }
+---@return string utc
+function M.append(tx, at, event)
+  local row = { seq = at.seq + 1, prev = at.hash or GENESIS, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind,
     step = event.step, place = event.place, data = core_secret.redact(json.encode(event.data)) }
   row.hash = hash_of(row)
   assert(tx:query("INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash))
-  if head then head.seq, head.hash = row.seq, row.hash end
-  return row.at
+  at.seq, at.hash, at.n = row.seq, row.hash, nil
+  return at.utc
 end
 
 local function broken(seq, why)

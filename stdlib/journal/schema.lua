@@ -3,7 +3,7 @@
 local M = {}
 
 --- The version of these tables. A journal of another version is refused, never changed.
-M.VERSION = 2
+M.VERSION = 3
 
 -- %INT%: a 64-bit integer, %REAL%: a double, %ID%: a number that the database gives.
 local TABLES = [[
@@ -27,7 +27,7 @@ CREATE TABLE steps (
 );
 CREATE TABLE events (
   seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
-  prev TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, epoch, n)
+  prev TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, n)
 );
 CREATE INDEX events_of_run ON events (run, seq);
 CREATE TABLE approvals (
