@@ -282,7 +282,7 @@ end
 function Store:fetch(id, folder)
   local partial, path = ("%s/%s.partial"):format(folder, id), ("%s/%s"):format(folder, id)
   local fetched, err = guarded(function()
-    if not id:match "^[%w][%w._-]*$" then failed(("'%s' is no id of a backup"):format(id)) end
+    if not manifests.is_id(id) then failed(("'%s' is no id of a backup"):format(id)) end
     local prefix = self.prefix .. id .. "/"
     local objects, complete = self:keys(prefix), false
     for _, one in ipairs(objects) do
