@@ -283,11 +283,11 @@ function Deployment:restore_database()
   local url = self.venture.database.url
   local copy = self.warm_copy
   self.warm_copy = nil
-  local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", copy = copy, passphrase = self.venture.backup.passphrase }
+  local restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = self.run.folder .. "/lost", copy = copy, passphrase = self.venture.backup.passphrase }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
     assert(files.remove_tree(self.run.folder .. "/lost"))
-    restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", passphrase = self.venture.backup.passphrase }
+    restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = self.run.folder .. "/lost", passphrase = self.venture.backup.passphrase }
   end
   if not restored then error(err, 0) end
   local loss = restored.loss

@@ -27,14 +27,14 @@ return function(run, d)
   end)
 
   step("30.1.3 backup integrity", function()
-    local verified = expect(backup.verify(d.backup.path))
+    local verified = expect(backup.verify(d.backup.path, d.backup.checksum))
     run:say(("%d files read and compared with their SHA-256"):format(verified.files), "done")
     return verified
   end)
 
   step("30.1.3 restoration tested in staging", function()
     if not venture.backup.drill then fail("gate", "backup.drill is false: a backup that was never restored does not pass") end
-    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url, keep = venture.backup.warm, passphrase = venture.backup.passphrase })
+    local drill = expect(backup.drill { backup = d.backup.path, checksum = d.backup.checksum, database = venture.database.url, keep = venture.backup.warm, passphrase = venture.backup.passphrase })
     d.backup.drill_seconds, d.warm_copy = drill.seconds, drill.copy
     run:event("backup", d.backup)
     run:say(("restored beside the live database and compared: %d tables, %d rows, %s; a database rollback takes %s"):format(drill.tables, drill.rows, display.duration(drill.seconds), drill.copy and "the time of a swap, as the copy is kept" or "as long"), "done")

@@ -65,6 +65,18 @@ function M.is_columns(text)
   end
 end
 
+--- The content of a file that is a plain one. A link could lead anywhere, and a pipe would be read for ever.
+---@param path string
+---@param limit? integer bytes
+---@return string? text, table? err
+---@usage local text, err = require("backup.manifest").read_plain "/dev/null"  assert(not text and err.message:find "no plain file")
+function M.read_plain(path, limit)
+  local stat, err = files.stat(path)
+  if not stat then return nil, err end
+  if stat.type ~= "file" then return nil, core_err.new { code = "io", op = "backup", message = path .. " is no plain file" } end
+  return files.read(path, limit)
+end
+
 local function check_files(where, manifest, hashes)
   if type(manifest.files) ~= "table" then refuse(where, "it names no files") end
   for name, one in pairs(manifest.files) do
@@ -133,7 +145,7 @@ end
 ---@return table? manifest, table? err code backup_corrupt
 function M.read(path, hashes)
   local where = path .. "/manifest.json"
-  local text, err = files.read(where, LIMIT_BYTES)
+  local text, err = M.read_plain(where, LIMIT_BYTES)
   if not text then return nil, core_err.new { code = "backup_corrupt", op = "backup", message = where .. " cannot be read", cause = err.message } end
   local manifest
   manifest, err = json.decode(text)

@@ -9,6 +9,7 @@ local core_postgres = require "core.backup_postgres"
 local files = require "files"
 local json = require "json"
 local load = require "backup.postgres_load"
+local restore_script = require "backup.restore_script"
 local tables_of = require "backup.postgres_tables"
 local take = require "backup.postgres_take"
 
@@ -162,7 +163,7 @@ local function loss_of(manifest, saved, results, first, to)
     if rows > 0 then
       loss.tables[#loss.tables + 1] = { name = step.name, inserted = rows, updated = 0, deleted = 0, path = step.to, only_in = not wanted[step.name] and "live" or nil }
       loss.inserted = loss.inserted + rows
-      if to then lines[#lines + 1] = ("zstd -dc %s | psql -c 'COPY %s (%s) FROM STDIN'"):format(step.to:match "[^/]+$", step.from_table, step.columns) end
+      if to then lines[#lines + 1] = ("zstd -dc %s | psql -c %s"):format(step.to:match "[^/]+$", restore_script.shell(("COPY %s (%s) FROM STDIN"):format(step.from_table, step.columns))) end
     elseif step.to then
       assert(files.remove(step.to))
     end

@@ -49,7 +49,13 @@ run() { psql -X -q -v ON_ERROR_STOP=1 -d "$1" ; }
 echo "restored into $1"
 ]]
 
-local function shell(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+--- A text as one word of a shell.
+---@param text string
+---@return string
+---@usage assert(require("backup.restore_script").shell "it's" == "'it'\\''s'")
+function M.shell(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+local shell = M.shell
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 
@@ -89,13 +95,21 @@ function M.script(manifest, file_count)
   return HEAD:format(is_sqlite and "sqlite3" or "psql", file_count, reader) .. (is_sqlite and sqlite(manifest) or postgres(manifest))
 end
 
+local PROVIDERS = { i = "icu", b = "builtin" }
+
+local function createdb_options(info)
+  local options = ("--template=template0 --encoding=%s --lc-collate=%s --lc-ctype=%s"):format(shell(info.encoding), shell(info.collate), shell(info.ctype))
+  local provider = PROVIDERS[info.provider]
+  return provider and ("%s --locale-provider=%s --%s-locale=%s"):format(options, provider, provider, shell(info.locale)) or options
+end
+
 --- The instructions.
 function M.readme(manifest)
   local lines = { "# Backup " .. manifest.id, "", "Taken " .. manifest.taken_at .. ". It can be restored without the engine:", "",
     "1. `./restore.sh --check` proves that every file is the one that was written." }
   if manifest.database then
     lines[#lines + 1] = manifest.database.info.format == "sqlite" and "2. `./restore.sh /path/new.db` makes the database file."
-      or "2. `createdb NAME && ./restore.sh NAME` fills an empty database; connection settings come from PGHOST, PGPORT, PGUSER."
+      or ("2. `createdb %s NAME && ./restore.sh NAME` fills an empty database; connection settings come from PGHOST, PGPORT, PGUSER."):format(createdb_options(manifest.database.info))
   end
   if manifest.encryption then
     lines[#lines + 1] = "- The data is encrypted. PASSPHRASE_FILE must name a file that holds the passphrase. By hand: `openssl enc -d -aes-256-ctr -pbkdf2 -pass file:FILE -in NAME.enc`."
