@@ -98,8 +98,8 @@ end
 local function sweep(to)
   for _, name in ipairs(files.list(to) or {}) do
     local id = name:match "^(.*)%.taking$"
-    local who = id and json.decode(files.read(to .. "/" .. name) or "")
-    if type(who) == "table" and who.host == host.name() and not process.alive { pid = who.pid, started = who.started } then
+    local who = id and json.decode(manifests.read_plain(to .. "/" .. name) or "")
+    if type(who) == "table" and who.host == host.name() and math.type(who.pid) == "integer" and who.started and not process.alive { pid = who.pid, started = who.started } then
       assert(files.remove_tree(("%s/%s.partial"):format(to, id)))
       assert(files.remove(to .. "/" .. name))
     end
@@ -110,7 +110,9 @@ end
 ---@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 -- lock_timeout: seconds (default 30) to wait for a schema change that is under way.
 ---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
+-- checksum: proves later that a backup is this one, also where others could have changed it.
 function M.take(options)
+  if options.id and not manifests.is_id(options.id) then error("an id of a backup has letters, digits, '.', '_' and '-'", 2) end
   if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
   local began, id = clock.now(), options.id or new_id()
   local partial, final = ("%s/%s.partial"):format(options.to, id), ("%s/%s"):format(options.to, id)
@@ -148,16 +150,20 @@ end
 
 --- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.
 ---@param path string
+---@param checksum? string of take: then it must be that backup. Without it somebody who can write to it may have written another
 ---@return { files: integer, bytes: integer, manifest: table }?, table? err code backup_corrupt names every bad file
-function M.verify(path)
-  local complete, err = files.read(path .. "/COMPLETE")
+function M.verify(path, checksum)
+  local complete, err = manifests.read_plain(path .. "/COMPLETE")
   if not complete then return failed("backup_corrupt", path .. " has no COMPLETE: it is no finished backup", err) end
   local sums
-  sums, err = files.read(path .. "/SHA256SUMS")
+  sums, err = manifests.read_plain(path .. "/SHA256SUMS")
   if not sums then return failed("backup_corrupt", path .. "/SHA256SUMS cannot be read", err) end
   local sums_hash, manifest_hash = complete:match "^(%x+)\n(%x+)\n$"
   if sums_hash ~= files.sha256_text(sums) then return failed("backup_corrupt", path .. "/SHA256SUMS or COMPLETE is not the one that was written") end
-  local found, bad, bytes, count, hashes = assert(tree(path, "", {})), {}, 0, 0, {}
+  if checksum and checksum:lower() ~= sums_hash then return failed("backup_corrupt", ("%s is another backup than the one that was taken: its checksum is %s, not %s"):format(path, sums_hash, checksum)) end
+  local bad, bytes, count, hashes, found = {}, 0, 0, {}, nil
+  found, err = tree(path, "", {})
+  if not found then return nil, err end
   found.COMPLETE, found.SHA256SUMS = nil, nil
   for expected, name in sums:gmatch "(%x+)  ([^\n]+)\n" do
     local stat = found[name]
@@ -212,7 +218,7 @@ end
 
 -- What every restore of a database begins with: the backup is whole, of this kind of database, and can be read.
 local function prepared(options)
-  local verified, err = M.verify(options.backup)
+  local verified, err = M.verify(options.backup, options.checksum)
   if not verified then return nil, err end
   local manifest = verified.manifest
   if not manifest.database then return failed("backup", options.backup .. " holds no database") end
@@ -248,7 +254,7 @@ end
 
 --- The staging drill: restores beside the live database, compares every table and measures. The copy is dropped again, or kept
 -- closed to everybody: a rollback to it is the swap alone, at any size.
----@param options { backup: string, database: any, keep?: boolean, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { backup: string, database: any, keep?: boolean, checksum?: string, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { seconds: number, tables: integer, rows: integer, copy?: table }?, table? err code backup_mismatch names the table
 function M.drill(options)
   local began = clock.now()
@@ -327,7 +333,7 @@ end
 --- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it. A copy that a drill
 -- kept is swapped in as it is. in_place: into the live database, in one transaction, after a safety backup beside the one that is
 -- restored (safety: another folder; false: none); the loss is then counted by rows written since, not told apart.
----@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, passphrase?: any, progress?: fun(at: table), key?: string } to: folder for the lost rows; key: of the effect, so that a swap that had happened before the engine died is not made again
+---@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, checksum?: string, passphrase?: any, progress?: fun(at: table), key?: string } to: folder for the lost rows; key: of the effect, so that a swap that had happened before the engine died is not made again
 ---@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean, had_happened?: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()
@@ -369,10 +375,10 @@ function M.need(path, by) return files.write(path .. ".needed", by .. "\n") end
 function M.release_need(path) return files.remove(path .. ".needed") end
 
 --- Restores file trees into a folder.
----@param options { backup: string, to: string, passphrase?: any }
+---@param options { backup: string, to: string, checksum?: string, passphrase?: any }
 ---@return integer? entries, table? err
 function M.restore_files(options)
-  local verified, err = M.verify(options.backup)
+  local verified, err = M.verify(options.backup, options.checksum)
   local entries, ok = 0, nil
   if verified then ok, err = check_passphrase(verified.manifest, options) end
   if not ok then return nil, err end

@@ -317,11 +317,11 @@ function Deployment:restore_database(key)
   local copy = self.warm_copy
   local lost = self.run.folder .. "/lost"
   assert(files.remove_tree(lost)) -- what an earlier attempt of this step had counted
-  local restored, err = backup.restore { backup = self.backup.path, database = url, to = lost, copy = copy, key = key, passphrase = self.venture.backup.passphrase }
+  local restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, copy = copy, key = key, passphrase = self.venture.backup.passphrase }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
     assert(files.remove_tree(lost))
-    restored, err = backup.restore { backup = self.backup.path, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase }
+    restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase }
   end
   if not restored then error(err, 0) end
   local loss = restored.loss

@@ -47,6 +47,16 @@ static void keep_quiet(void *arg, const char *message)
     (void)message; /* notices; what matters comes back as an error */
 }
 
+/* What a role or a database is set to must not cut short, hide or write differently: a row that row security
+ * hides is an error, and a value's text means the same to every session, also to psql in restore.sh. */
+static const char SETTINGS[] =
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '30s'; "
+    "SET row_security = off; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; "
+    "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; "
+    "SET xmloption = 'content'; SET standard_conforming_strings = on; "
+    "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding') "
+    "WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false)";
+
 static int connect_to(const char *url, const char *what, PGconn **out, struct err *e)
 {
     int rc = lazy_pq(e);
@@ -59,13 +69,7 @@ static int connect_to(const char *url, const char *what, PGconn **out, struct er
         return -ERR_CONNECT;
     }
     PQsetNoticeProcessor(*out, keep_quiet, NULL);
-    /* What a role's own settings might cut short or hide must not: a row that row security hides is an error.
-     */
-    rc = run(*out,
-             "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = "
-             "off; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET extra_float_digits = 3; SET "
-             "lock_timeout = '30s'",
-             what, e);
+    rc = run(*out, SETTINGS, what, e);
     if (rc != 0) PQfinish(*out);
     return rc;
 }

@@ -8,6 +8,7 @@ local core_err = require "core.err"
 local diff_postgres = require "backup.diff_postgres"
 local files = require "files"
 local json = require "json"
+local postgres_tables = require "backup.postgres_tables"
 local sql = require "sql"
 
 local M = {}
@@ -17,6 +18,7 @@ local LIMIT = (" LIMIT %d"):format(PAGE_ROWS)
 local LINES_A_WRITE = 1000
 local FILE_BYTES = 16 << 20 -- a file of lost rows; then the next begins
 local EXAMPLES = 5
+local TIMEOUT_S = 600
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 
@@ -28,9 +30,7 @@ local dialects = {
     collate = "",
   },
   postgres = {
-    tables = [[SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
-      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')]],
+    tables = postgres_tables.NAMES,
     columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key,
       CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with FROM pg_attribute a
       JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -45,7 +45,7 @@ local function describe(db)
   local dialect = dialects[db:dialect()]
   local tables = {}
   for _, row in ipairs(assert(db:query(dialect.tables))) do
-    local name = row.schema == "" and row.name or row.schema .. "." .. row.name
+    local name = row.schema == "" and row.name or postgres_tables.full_name(row.schema, row.name)
     local columns, keys, types, added_with = {}, {}, {}, {}
     for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do
       columns[#columns + 1] = column.name
@@ -235,7 +235,11 @@ end
 -- A database by its address, closed at the end, or a connection that somebody else opened and closes.
 local function opened(given)
   if type(given) == "table" and given.query then return given, setmetatable({}, { __close = function() end }) end
-  local db, err = sql.open(given, { timeout = 600 })
+  local db, err = sql.open(given, { timeout = TIMEOUT_S })
+  if db and db:dialect() == "postgres" then
+    db:close()
+    db, err = postgres_tables.open(given, TIMEOUT_S)
+  end
   if not db then return nil, err end
   return db, db
 end

@@ -4,7 +4,6 @@ local core_err = require "core.err"
 local core_postgres = require "core.backup_postgres"
 local load = require "backup.postgres_load"
 local random = require "random"
-local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 local take = require "backup.postgres_take"
 
@@ -15,7 +14,8 @@ M.FORMAT = "postgres"
 
 local TIMEOUT_S = 3600
 
-local COPY_MARK = "restored and compared by engine; dropped when its run ends"
+-- The comment of a copy says whose it is: names that begin alike have copies whose names do, too.
+local function copy_mark(live) return ("restored and compared by engine for %s; dropped when its run ends"):format(live) end
 
 local quoted, literal = tables_of.quoted, tables_of.literal
 
@@ -31,21 +31,30 @@ M.restore_in_place = require("backup.postgres_in_place").restore
 
 -- The server's own database, from which others are made, renamed and dropped.
 local function with_admin(url, fn)
-  local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })
+  local admin, err = tables_of.open(core_postgres.with_database(url, "postgres"), TIMEOUT_S)
   if not admin then return nil, err end
   local closer <close> = admin
   return fn(admin, closer and nil)
 end
 
-local function copy_prefix(live) return live:sub(1, 30) .. "_restore_" end
+local function copy_prefix(live) return tables_of.shortened(live, 30) .. "_restore_" end
 
 -- Copies that a run left behind when it died: marked ones, and those that it had no time to mark. A run holds the venture's lease,
 -- so nobody uses them any more.
 local function drop_leftovers(admin, live)
   for _, row in ipairs(assert(admin:query([[SELECT datname FROM pg_database WHERE starts_with(datname, $1) AND (shobj_description(oid, 'pg_database') = $2
-      OR (shobj_description(oid, 'pg_database') IS NULL AND substr(datname, length($1) + 1) ~ '^([0-9]{4}t[0-9]{6}z_[0-9a-f]{6}_[0-9a-f]{4}|try_[0-9a-f]{8})$'))]], copy_prefix(live), COPY_MARK))) do
+      OR (shobj_description(oid, 'pg_database') IS NULL AND substr(datname, length($1) + 1) ~ '^([0-9]{4}t[0-9]{6}z_[0-9a-f]{6}_[0-9a-f]{4}|try_[0-9a-f]{8})$'))]], copy_prefix(live), copy_mark(live)))) do
     assert(admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(row.datname))))
   end
+end
+
+local PROVIDERS = { i = "LOCALE_PROVIDER icu ICU_LOCALE ", b = "LOCALE_PROVIDER builtin BUILTIN_LOCALE " }
+
+-- How CREATE DATABASE says which characters a database has and how they are sorted.
+local function locale_of(info)
+  local words = ("ENCODING %s LC_COLLATE %s LC_CTYPE %s"):format(literal(info.encoding), literal(info.collate), literal(info.ctype))
+  if PROVIDERS[info.provider] then words = words .. " " .. PROVIDERS[info.provider] .. literal(info.locale) end
+  return info.icu_rules and words .. " ICU_RULES " .. literal(info.icu_rules) or words
 end
 
 --- The address of a copy.
@@ -57,7 +66,7 @@ function M.url_of(copy, url) return core_postgres.with_database(url, copy.name) 
 --- Restores into a new database beside the live one and compares every table. Returns a reference to the copy: plain data, without an
 -- address, which may be a secret.
 function M.restore_beside(manifest, folder, url, id, options)
-  local db, err = sql.open(url, { timeout = 30 })
+  local db, err = tables_of.open(url, 30)
   if not db then return nil, err end
   local live = assert(db:value "SELECT current_database()")
   db:close()
@@ -66,9 +75,10 @@ function M.restore_beside(manifest, folder, url, id, options)
   local ok
   ok, err = with_admin(url, function(admin)
     drop_leftovers(admin, live)
-    local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE template0 ENCODING %s LC_COLLATE %s LC_CTYPE %s"):format(quoted(name), literal(info.encoding), literal(info.collate), literal(info.ctype)))
+    local space = assert(admin:value("SELECT spcname FROM pg_tablespace t JOIN pg_database d ON d.dattablespace = t.oid WHERE datname = $1", live))
+    local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE template0 TABLESPACE %s %s"):format(quoted(name), quoted(space), locale_of(info)))
     if not made then return nil, problem end
-    return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(COPY_MARK)))
+    return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(copy_mark(live))))
   end)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
   local copy = { name = name, live = live }
@@ -91,7 +101,7 @@ function M.scratch(copy, url)
   local ok, err = with_admin(url, function(admin)
     local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE %s"):format(quoted(name), quoted(copy.name)))
     if not made then return nil, problem end
-    return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(COPY_MARK)))
+    return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(copy_mark(copy.live))))
   end)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
   return { name = name, live = copy.live, url = core_postgres.with_database(url, name), address = function(other) return core_postgres.with_database(other, name) end }

@@ -9,7 +9,6 @@ local core_postgres = require "core.backup_postgres"
 local diff = require "backup.diff"
 local json = require "json"
 local random = require "random"
-local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 
 local M = {}
@@ -26,6 +25,7 @@ DECLARE
   renamed boolean := false;
   reason text := 'connections did not end';
   stay int := (SELECT datconnlimit FROM pg_database WHERE datname = $live);
+  note text := (SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $live);
 BEGIN
   EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', $live);
   EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', $copy);
@@ -38,7 +38,7 @@ BEGIN
         EXECUTE format('ALTER DATABASE %I RENAME TO %I', $live, $old);
         EXECUTE format('ALTER DATABASE %I RENAME TO %I', $copy, $live);
         EXECUTE format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true CONNECTION LIMIT %s', $live, CASE WHEN $counted THEN 0 ELSE stay END);
-        EXECUTE format('COMMENT ON DATABASE %I IS NULL', $live);
+        EXECUTE format('COMMENT ON DATABASE %I IS %L', $live, note);
         renamed := true;
       EXCEPTION WHEN OTHERS THEN
         reason := SQLERRM;
@@ -97,7 +97,7 @@ end
 -- cannot: their limit is 0 until it has its snapshot.
 local function count_restored(admin, url, names, ready, fn)
   while assert(admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", names.old)) == 0 do sleep(0.001) end
-  local restored = assert(sql.open(url, { timeout = TIMEOUT_S }))
+  local restored = assert(tables_of.open(url, TIMEOUT_S))
   local closer <close> = restored
   return assert(restored:transaction(function(tx)
     assert(tx:execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL application_name = " .. literal(ready) .. "; SELECT 1"))
@@ -116,7 +116,7 @@ local function swap_and_count(admin, copy, url, old, lost_to)
       downtime = clock.now() - began
     end,
     function()
-      local watcher = assert(sql.open(core_postgres.with_database(url, "postgres"), { timeout = 60 }))
+      local watcher = assert(tables_of.open(core_postgres.with_database(url, "postgres"), 60))
       local closer <close> = watcher
       local ok, result = pcall(count_restored, watcher, url, { old = old }, ready, function(tx)
         while not downtime do sleep(0.001) end
@@ -147,7 +147,7 @@ end
 function M.repair(url, names)
   local give_up = clock.now() + REPAIR_S
   while true do
-    local admin = sql.open(core_postgres.with_database(url, "postgres"), { timeout = 30 })
+    local admin = tables_of.open(core_postgres.with_database(url, "postgres"), 30)
     if admin then
       local closer <close> = admin
       for _, name in ipairs(names) do
@@ -163,7 +163,7 @@ function M.repair(url, names)
 end
 
 -- What the live database is called after the swap. With a key the name is known beforehand, so that a swap whose end nobody saw can be found.
-local function old_name(live, id, key) return ("%s_before_%s_%s"):format(live:sub(1, 21), id:gsub("%W", "_"):lower():sub(-24), key and key:sub(1, 8) or random.hex(2)) end
+local function old_name(live, id, key) return ("%s_before_%s_%s"):format(tables_of.shortened(live, 21), id:gsub("%W", "_"):lower():sub(-24), key and key:sub(1, 8) or random.hex(2)) end
 
 -- A swap goes on at the server when the engine that sent it is gone.
 local function wait_for_swaps(admin)
@@ -176,7 +176,7 @@ end
 ---@param key string
 ---@return { name: string, url: any }? old, table? err
 function M.swapped(url, id, key)
-  local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })
+  local admin, err = tables_of.open(core_postgres.with_database(url, "postgres"), TIMEOUT_S)
   if not admin then return nil, err end
   local closer <close> = admin
   local settings = core_postgres.environment(url) -- the live one may be closed: it cannot be asked for its name
@@ -196,7 +196,7 @@ end
 ---@return { downtime_s: number, loss: table, old: string }? swapped, table? err
 function M.swap(copy, url, id, options)
   local old, lost_to = old_name(copy.live, id, options.key), options.to
-  local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })
+  local admin, err = tables_of.open(core_postgres.with_database(url, "postgres"), TIMEOUT_S)
   if not admin then return nil, err end
   local closer <close> = admin
   local ok, result = pcall(function()

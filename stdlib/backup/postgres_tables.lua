@@ -2,6 +2,7 @@
 
 local core = require "core.backup_postgres"
 local core_err = require "core.err"
+local sql = require "sql"
 local task = require "task"
 
 local M = {}
@@ -9,30 +10,106 @@ local M = {}
 local CHUNK_BLOCKS = 8192 -- 64 MB of pages a piece
 local BATCH_BLOCKS, BATCH_PIECES = 1024, 40 -- small tables share a connection: opening one takes longer than reading them
 
-function M.quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
-function M.literal(text) return "'" .. text:gsub("'", "''") .. "'" end
+-- What a role, a database or a server is set to must change neither the text of a value nor which function or table a name means: a
+-- schema that others may write to could hold another quote_ident.
+local SESSION = [[SET search_path = ''; SET standard_conforming_strings = on; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
+  SET bytea_output = 'hex'; SET extra_float_digits = 3; SET lc_monetary = 'C'; SET row_security = off]]
 
--- Ordinary tables and the leaves of partitioned ones; not those of extensions, not temporary or foreign ones.
+--- Connects, and sets the session to what every part of a backup relies on.
+---@param url any
+---@param timeout number seconds, for connecting and for each query
+---@return sql.db? db, table? err
+function M.open(url, timeout)
+  local db, err = sql.open(url, { timeout = timeout })
+  if not db then return nil, err end
+  local ok
+  ok, err = db:execute(SESSION)
+  if ok then return db end
+  db:close()
+  return nil, err
+end
+
+function M.quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
+
+--- A text as a literal that means the same whatever standard_conforming_strings is.
+---@param text string
+---@return string
+---@usage assert(require("backup.postgres_tables").literal "it's" == "'it''s'")
+function M.literal(text)
+  local doubled = text:gsub("'", "''")
+  if not text:find("\\", 1, true) then return "'" .. doubled .. "'" end
+  return " E'" .. doubled:gsub("\\", "\\\\") .. "'"
+end
+
+--- The name that a table has in manifests and reports: no two tables have the same.
+---@param schema string
+---@param name string
+---@return string
+---@usage assert(require("backup.postgres_tables").full_name("a.b", "c") == '"a.b".c')
+function M.full_name(schema, name)
+  local function word(text) return text:find '[."]' and M.quoted(text) or text end
+  return word(schema) .. "." .. word(name)
+end
+
+--- At most so many bytes of a name, which ends with a whole character.
+---@param name string
+---@param bytes integer
+---@return string
+---@usage assert(require("backup.postgres_tables").shortened("aé", 2) == "a")
+function M.shortened(name, bytes)
+  local length = math.min(#name, bytes)
+  while length > 0 and (name:byte(length + 1) or 0) & 0xC0 == 0x80 do length = length - 1 end
+  return name:sub(1, length)
+end
+
+-- Of an extension's own tables only those count that it has declared for this (pg_extension_config_dump), with its condition. The others
+-- come with CREATE EXTENSION.
+local CONFIGURATION = [[(SELECT e.extcondition[array_position(e.extconfig, c.oid)] FROM pg_extension e WHERE c.oid = ANY (e.extconfig))]]
+local OURS = "(NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') OR EXISTS (SELECT 1 FROM pg_extension e WHERE c.oid = ANY (e.extconfig)))"
+
+-- Ordinary tables and the leaves of partitioned ones; not temporary or foreign ones.
+local WHERE = [[FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
+  AND ]] .. OURS
+
 local TABLES = [[SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name, pg_relation_size(c.oid) / current_setting('block_size')::int8 AS blocks,
-  c.relam = (SELECT oid FROM pg_am WHERE amname = 'heap') AS heap,
+  c.relam = (SELECT oid FROM pg_am WHERE amname = 'heap') AS heap, ]] .. CONFIGURATION .. [[ AS condition,
   (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
-  AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-  ORDER BY pg_table_size(c.oid) DESC, 2, 3]]
+  ]] .. WHERE .. [[ ORDER BY pg_table_size(c.oid) DESC, 2, 3]]
 
---- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces.
+--- The statement for the names alone of those tables.
+M.NAMES = "SELECT n.nspname AS schema, c.relname AS name " .. WHERE
+
+local SEQUENCES = [[SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ]] .. OURS .. " ORDER BY 1"
+local SEQUENCES_A_QUERY = 200
+
+--- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces, and condition
+-- (of the rows that count; nil: of all).
 ---@param db table an open connection
 ---@return table[]
 function M.list(db)
   local by_range = assert(db:value "SELECT current_setting('server_version_num')::int") >= 140000 -- scans of a range of row addresses
   local tables = assert(db:query(TABLES))
   for _, one in ipairs(tables) do
-    one.full_name = one.schema .. "." .. one.name
-    one.pieces = by_range and one.heap and math.max(1, math.ceil(one.blocks / CHUNK_BLOCKS)) or 1
+    one.full_name = M.full_name(one.schema, one.name)
+    one.pieces = by_range and one.heap and not one.condition and math.max(1, math.ceil(one.blocks / CHUNK_BLOCKS)) or 1
   end
   return tables
+end
+
+--- Where every sequence of a database stands.
+---@param db table
+---@return { name: string, last_value: integer, is_called: boolean }[] sequences name: as it stands in a statement
+function M.sequences(db)
+  local all, names = {}, assert(db:query(SEQUENCES))
+  for first = 1, #names, SEQUENCES_A_QUERY do
+    local parts = {}
+    for i = first, math.min(first + SEQUENCES_A_QUERY - 1, #names) do parts[#parts + 1] = ("SELECT %d AS i, last_value, is_called FROM %s"):format(i, names[i].name) end
+    for _, one in ipairs(assert(db:query(table.concat(parts, " UNION ALL ")))) do all[one.i] = { name = names[one.i].name, last_value = one.last_value, is_called = one.is_called } end
+  end
+  return all
 end
 
 function M.from(one) return M.quoted(one.schema) .. "." .. M.quoted(one.name) end
@@ -42,6 +119,7 @@ function M.from(one) return M.quoted(one.schema) .. "." .. M.quoted(one.name) en
 ---@param index integer
 ---@return string
 function M.copy_out(one, index)
+  if one.condition then return ("COPY (SELECT %s FROM ONLY %s %s) TO STDOUT"):format(one.columns, M.from(one), one.condition) end
   if one.pieces == 1 then return ("COPY %s (%s) TO STDOUT"):format(M.from(one), one.columns) end
   local where = ("ctid >= '(%d,0)'::tid"):format((index - 1) * CHUNK_BLOCKS)
   if index < one.pieces then where = where .. (" AND ctid < '(%d,0)'::tid"):format(index * CHUNK_BLOCKS) end
@@ -133,10 +211,15 @@ end
 ---@param url any its address
 ---@param workers integer
 function M.compare(manifest, db, url, workers)
-  local sums = M.sums(url, M.list(db), workers)
+  local there, tables = {}, {}
+  for _, one in ipairs(M.list(db)) do there[one.full_name] = one end
+  for i, one in ipairs(manifest.database.tables) do
+    tables[i] = there[one.name] or mismatch(("table %s is not there"):format(one.name))
+    tables[i].columns = one.columns ~= "" and one.columns or nil -- in the order of then: pg_dump gives those of a parent another
+  end
+  local sums = M.sums(url, tables, workers)
   for _, one in ipairs(manifest.database.tables) do
     local found = sums[one.name]
-    if not found then mismatch(("table %s is not there"):format(one.name)) end
     if found.rows ~= one.rows or found.checksum ~= one.checksum then
       mismatch(("table %s: %d rows, checksum %s; the backup has %d rows, checksum %s"):format(one.name, found.rows, found.checksum, one.rows, one.checksum))
     end

@@ -6,7 +6,6 @@ local files = require "files"
 local host = require "host"
 local json = require "json"
 local process = require "process"
-local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 local task = require "task"
 
@@ -15,7 +14,7 @@ local M = {}
 local TIMEOUT_S, LOCK_TIMEOUT_S = 3600, 30
 local LEVEL = 1 -- of zstd: the server's COPY is the limit, compression must not make it wait
 
-local quoted, literal = tables_of.quoted, tables_of.literal
+local literal = tables_of.literal
 
 --- Connections that copy at the same time. The worker threads are four.
 ---@return integer
@@ -25,18 +24,17 @@ function M.workers() return math.max(2, math.min(4, assert(host.sample()).proces
 ---@param url any
 ---@return string?
 function M.system_of(url)
-  local db = assert(sql.open(url, { timeout = 30 }))
+  local db = assert(tables_of.open(url, 30))
   local closer <close> = db
   local id = db:value "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()"
   return id, closer and nil
 end
 
-local SEQUENCES = [[SELECT schemaname AS schema, sequencename AS name, last_value FROM pg_sequences ORDER BY 1, 2]]
-
 local FACTS = [[SELECT current_setting('server_version') AS server_version, pg_current_snapshot()::text AS current_snapshot,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn,
-  pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype
-  FROM pg_database WHERE datname = current_database()]]
+  pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
+  coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider, coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale, to_jsonb(d) ->> 'daticurules' AS icu_rules
+  FROM pg_database d WHERE datname = current_database()]]
 
 -- What the parts of a take need, and the files that it made.
 local Take = {}
@@ -55,7 +53,7 @@ end
 -- The schema once as pg_restore reads it, which restores indexes side by side, and as SQL, which needs psql alone.
 function Take:schema()
   local dump = self.folder .. "/schema.dump"
-  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, ("--lock-wait-timeout=%d"):format(self.lock_timeout_ms), "--file=" .. dump })
+  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, "--encoding=" .. self.encoding, ("--lock-wait-timeout=%d"):format(self.lock_timeout_ms), "--file=" .. dump })
   for _, section in ipairs { "pre", "post" } do
     local name = ("schema-%s.sql"):format(section)
     assert(self:tool { "pg_restore", ("--section=%s-data"):format(section), ("--file=%s/%s"):format(self.folder, name), dump })
@@ -67,17 +65,13 @@ end
 -- Large objects' contents; that they exist, and whose they are, is in the schema.
 function Take:large_objects()
   local name = "large-objects.sql"
-  assert(self:tool { "pg_dump", "--section=data", "--blobs", "--exclude-table-data=*.*", "--snapshot=" .. self.snapshot, ("--file=%s/%s"):format(self.folder, name) })
+  assert(self:tool { "pg_dump", "--section=data", "--blobs", "--exclude-table-data=*.*", "--snapshot=" .. self.snapshot, "--encoding=" .. self.encoding, ("--file=%s/%s"):format(self.folder, name) })
   self:pack(name)
 end
 
 function Take:sequences(tx)
   local lines = {}
-  for _, sequence in ipairs(assert(tx:query(SEQUENCES))) do
-    if sequence.last_value then
-      lines[#lines + 1] = ("SELECT pg_catalog.setval(%s, %d, true);"):format(literal(quoted(sequence.schema) .. "." .. quoted(sequence.name)), sequence.last_value)
-    end
-  end
+  for i, one in ipairs(tables_of.sequences(tx)) do lines[i] = ("SELECT pg_catalog.setval(%s, %d, %s);"):format(literal(one.name), one.last_value, one.is_called) end
   assert(files.write(self.folder .. "/sequences.sql", table.concat(lines, "\n") .. "\n"))
   self:pack "sequences.sql"
 end
@@ -93,7 +87,7 @@ function Take:rows(tables, progress)
   local numbers, entries, pieces = {}, {}, tables_of.pieces(tables)
   for number, one in ipairs(tables) do
     numbers[one] = number
-    entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {} }
+    entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {}, condition = one.condition }
   end
   local at = { done = 0, all = #pieces, bytes = 0 }
   local begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(self.snapshot)
@@ -129,7 +123,7 @@ end
 ---@param options { passphrase?: any, lock_timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { tables: table[], files: table<string, table>, info: table }?, table? err
 function M.take(url, folder, options)
-  local db, err = sql.open(url, { timeout = TIMEOUT_S })
+  local db, err = tables_of.open(url, TIMEOUT_S)
   if not db then return nil, err end
   local closer <close> = db
   local ok
@@ -141,6 +135,7 @@ function M.take(url, folder, options)
     assert(tx:execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off; SET LOCAL lock_timeout = " .. take.lock_timeout_ms))
     take.snapshot = assert(tx:value "SELECT pg_export_snapshot()")
     local info = assert(tx:one(FACTS))
+    take.encoding = info.encoding == "SQL_ASCII" and info.encoding or "UTF8" -- as the sessions that copy have it
     local tables = tables_of.list(tx)
     lock(tx, tables)
     local entries = parallel { function() return take:rows(tables, options.progress) end, function() take:schema() end }[1]
