@@ -6,6 +6,7 @@
 
 local core_err = require "core.err"
 local diff_postgres = require "backup.diff_postgres"
+local diff_report = require "backup.diff_report"
 local files = require "files"
 local json = require "json"
 local sql = require "sql"
@@ -14,9 +15,6 @@ local M = {}
 
 local PAGE_ROWS = 2000
 local LIMIT = (" LIMIT %d"):format(PAGE_ROWS)
-local LINES_A_WRITE = 1000
-local FILE_BYTES = 16 << 20 -- a file of lost rows; then the next begins
-local EXAMPLES = 5
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 
@@ -125,13 +123,6 @@ local function compare_keys(a, b, count)
   return 0
 end
 
-local function as_row(row, columns, new)
-  local out = {}
-  for i, column in ipairs(columns) do out[column] = row["c" .. i] == nil and json.null or row["c" .. i] end
-  for i, column in ipairs(new or {}) do out[column] = row["n" .. i] == nil and json.null or row["n" .. i] end
-  return out
-end
-
 -- Which columns both tables have, and which only one.
 local function split_columns(live, old)
   local in_old, both, new, gone = {}, {}, {}, {}
@@ -191,19 +182,9 @@ local function compare_table(live_db, old_db, live, old, write, snapshot)
   local columns, new, gone = split_columns(live, old)
   local grouped = #live.keys == 0 or table.concat(live.keys, "\0") ~= table.concat(old.keys, "\0")
   local keys = grouped and columns or live.keys
-  local result = { name = live.name, inserted = 0, updated = 0, deleted = 0, examples = json.array {}, columns_only_live = json.array(new), columns_only_restored = json.array(gone) }
+  local result, count = diff_report.tally(live.name, keys, columns, new, grouped, write)
+  result.columns_only_live, result.columns_only_restored = json.array(new), json.array(gone)
   if #columns == 0 then return result end
-  local function note(change, row, restored)
-    local key = {}
-    for i = 1, #keys do key[i] = row["k" .. i] end
-    if #result.examples < EXAMPLES then result.examples[#result.examples + 1] = change .. " " .. table.concat(key, ", "):sub(1, 100) end
-    write { change = change, key = not grouped and json.array(keys) or nil, row = as_row(row, columns, change ~= "deleted" and new or nil), restored = restored and as_row(restored, columns) or nil }
-  end
-  local function count(change, n, row, restored)
-    if n <= 0 then return end
-    result[change] = result[change] + n
-    for _ = 1, n do note(change, row, restored) end
-  end
   local function is_changed(row, before)
     for i = 1, #columns do if row["c" .. i] ~= before["c" .. i] then return true end end
     for i, column in ipairs(new) do if row["n" .. i] ~= nil and row["n" .. i] ~= live.added_with[column] then return true end end
@@ -225,7 +206,7 @@ local function lone_table(db, one, is_live, write)
   elseif #one.columns > 0 then
     local grouped = #one.keys == 0
     for row in reader(db, one.from, grouped and one.columns or one.keys, one.columns, grouped, {}) do
-      for _ = 1, row.n or 1 do write { change = "inserted", key = not grouped and json.array(one.keys) or nil, row = as_row(row, one.columns) } end
+      for _ = 1, row.n or 1 do write { change = "inserted", key = not grouped and json.array(one.keys) or nil, row = diff_report.as_row(row, one.columns) } end
       result.inserted = result.inserted + (row.n or 1)
     end
   end
@@ -249,33 +230,14 @@ local function compare_all(live_db, old_db, to, snapshot)
   if to then assert(files.mkdir(to)) end
   for _, name in ipairs(names) do
     local live_table, old_table = live_tables[name], old_tables[name]
-    local lines, written_bytes, part = {}, 0, 1
-    local function path() return ("%s/%s%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")), part > 1 and "." .. part or "") end
-    local function flush(least)
-      if #lines < least then return end
-      local text = table.concat(lines, "\n") .. "\n"
-      if written_bytes > 0 and written_bytes + #text > FILE_BYTES then part, written_bytes = part + 1, 0 end
-      assert(files.append(path(), text))
-      lines, written_bytes = {}, written_bytes + #text
-    end
-    local written = false
-    local function write(row)
-      if not to then return end
-      row.table_name = name
-      lines[#lines + 1], written = json.encode(row), true
-      flush(LINES_A_WRITE)
-    end
+    local write, close = diff_report.rows_file(to, name)
     local result
     if live_table and old_table then
       result = compare_table(live_db, old_db, live_table, old_table, write, snapshot)
     else
       result = lone_table(live_table and live_db or old_db, live_table or old_table, live_table ~= nil, write)
     end
-    flush(1)
-    if written then
-      part = 1
-      result.path = path()
-    end
+    result.path = close()
     if result.inserted + result.updated + result.deleted > 0 or result.only_in or (result.columns_only_live and #result.columns_only_live > 0) then
       loss.tables[#loss.tables + 1] = result
     end
