@@ -29,7 +29,7 @@ local dialects = {
     tables = [[SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
       AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')]],
-    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key,
+    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key,
       CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with FROM pg_attribute a
       JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
@@ -39,18 +39,22 @@ local dialects = {
   },
 }
 
-local function describe(db)
+--- The tables of a database by name: name, target, from (target as it stands in a FROM), columns, keys, and by column types, generated, added_with.
+---@param db table
+---@return table<string, table>
+function M.describe(db)
   local dialect = dialects[db:dialect()]
   local tables = {}
   for _, row in ipairs(assert(db:query(dialect.tables))) do
     local name = row.schema == "" and row.name or row.schema .. "." .. row.name
-    local columns, keys, types, added_with = {}, {}, {}, {}
+    local columns, keys, types, generated, added_with = {}, {}, {}, {}, {}
     for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do
       columns[#columns + 1] = column.name
-      types[column.name], added_with[column.name] = column.type, column.added_with
+      types[column.name], generated[column.name], added_with[column.name] = column.type, column.generated, column.added_with
       if column.key > 0 then keys[column.key] = column.name end
     end
-    tables[name] = { name = name, from = row.schema == "" and quoted(row.name) or "ONLY " .. quoted(row.schema) .. "." .. quoted(row.name), columns = columns, keys = keys, types = types, added_with = added_with }
+    local target = row.schema == "" and quoted(row.name) or quoted(row.schema) .. "." .. quoted(row.name)
+    tables[name] = { name = name, target = target, from = row.schema == "" and target or "ONLY " .. target, columns = columns, keys = keys, types = types, generated = generated, added_with = added_with }
   end
   return tables
 end
@@ -223,7 +227,7 @@ end
 
 local function compare_all(live_db, old_db, to, snapshot)
   local loss = { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, path = to }
-  local live_tables, old_tables, names = describe(live_db), describe(old_db), {}
+  local live_tables, old_tables, names = M.describe(live_db), M.describe(old_db), {}
   for name in pairs(live_tables) do names[#names + 1] = name end
   for name in pairs(old_tables) do if not live_tables[name] then names[#names + 1] = name end end
   table.sort(names)

@@ -37,6 +37,17 @@ end
 
 function M.from(one) return M.quoted(one.schema) .. "." .. M.quoted(one.name) end
 
+--- The statement that locks tables; nil without any.
+---@param tables table[] of list
+---@param mode string
+---@return string?
+---@usage assert(require("backup.postgres_tables").lock({ { schema = "a", name = "b" } }, "SHARE") == 'LOCK TABLE ONLY "a"."b" IN SHARE MODE')
+function M.lock(tables, mode)
+  local names = {}
+  for i, one in ipairs(tables) do names[i] = "ONLY " .. M.from(one) end
+  return names[1] and ("LOCK TABLE %s IN %s MODE"):format(table.concat(names, ", "), mode)
+end
+
 --- The statement that copies piece `index` of a table out. Rows that came after the blocks were counted are in the last.
 ---@param one table
 ---@param index integer
@@ -99,18 +110,35 @@ function M.add(a, b)
   return ("%016x%016x"):format(high_a + high_b + (math.ult(low, low_a) and 1 or 0), low)
 end
 
+--- The difference of two row checksums: what is left of a sum without one of its parts.
+---@param a string 32 hexadecimal digits
+---@param b string
+---@return string
+---@usage local t = require "backup.postgres_tables"  assert(t.add(t.subtract(("0"):rep(32), ("1"):rep(32)), ("1"):rep(32)) == ("0"):rep(32))
+function M.subtract(a, b)
+  local negative = b:gsub("%x", function(digit) return ("%x"):format(15 - tonumber(digit, 16)) end)
+  return M.add(M.add(a, negative), ("0"):rep(31) .. "1")
+end
+
+--- The statements that begin a worker's transaction within another one's snapshot.
+---@param snapshot string as pg_export_snapshot() gives it
+---@return string
+function M.begin_within(snapshot) return ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(snapshot) end
+
 --- Reads all tables of a database: rows and checksum of each by its full name.
 ---@param url any
 ---@param tables table[]
 ---@param workers integer
+---@param snapshot? string of pg_export_snapshot(); nil: what each of the workers sees
 ---@return table<string, { rows: integer, checksum: string }>
-function M.sums(url, tables, workers)
+function M.sums(url, tables, workers, snapshot)
+  local begin = snapshot and M.begin_within(snapshot) or "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
   local sums = {}
   for _, one in ipairs(tables) do sums[one.full_name] = { rows = 0, checksum = ("0"):rep(32) } end
   task.map(M.batches(M.pieces(tables)), function(batch)
     local steps = {}
     for i, piece in ipairs(batch) do steps[i] = { out = M.copy_out(piece.table, piece.index), name = piece.table.full_name } end
-    for i, found in ipairs(assert(core.run(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", steps))) do
+    for i, found in ipairs(assert(core.run(url, begin, steps))) do
       local sum = sums[batch[i].table.full_name]
       sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
     end
