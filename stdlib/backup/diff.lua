@@ -20,20 +20,18 @@ local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 
 local dialects = {
   sqlite = {
-    tables = [[SELECT '' AS schema, name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND sql NOT LIKE 'CREATE VIRTUAL%']],
-    columns = "SELECT name, pk AS key, dflt_value AS added_with FROM pragma_table_info($2) WHERE $1 = '' ORDER BY cid",
+    columns = [[SELECT '' AS schema, m.name AS table_name, c.name, c.pk AS key, c.dflt_value AS added_with FROM sqlite_master m JOIN pragma_table_info(m.name) c
+      WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND m.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY m.name, c.cid]],
     text = function(column) return ("nullif(quote(%s), 'NULL')"):format(column) end, -- SQL literals: a column's values may be of several types
     collate = "",
   },
   postgres = {
-    tables = [[SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
-      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')]],
-    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key,
-      CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with FROM pg_attribute a
-      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    columns = [[SELECT n.nspname AS schema, c.relname AS table_name, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated,
+      coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key, CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
       LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-      WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum]],
+      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
+      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1, 2, a.attnum]],
     text = function(column) return column .. "::text" end,
     collate = ' COLLATE "C"',
   },
@@ -43,18 +41,20 @@ local dialects = {
 ---@param db table
 ---@return table<string, table>
 function M.describe(db)
-  local dialect = dialects[db:dialect()]
   local tables = {}
-  for _, row in ipairs(assert(db:query(dialect.tables))) do
-    local name = row.schema == "" and row.name or row.schema .. "." .. row.name
-    local columns, keys, types, generated, added_with = {}, {}, {}, {}, {}
-    for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do
-      columns[#columns + 1] = column.name
-      types[column.name], generated[column.name], added_with[column.name] = column.type, column.generated, column.added_with
-      if column.key > 0 then keys[column.key] = column.name end
+  for _, column in ipairs(assert(db:query(dialects[db:dialect()].columns))) do
+    local name = column.schema == "" and column.table_name or column.schema .. "." .. column.table_name
+    local one = tables[name]
+    if not one then
+      local target = column.schema == "" and quoted(name) or quoted(column.schema) .. "." .. quoted(column.table_name)
+      one = { name = name, target = target, from = column.schema == "" and target or "ONLY " .. target, columns = {}, keys = {}, types = {}, generated = {}, added_with = {} }
+      tables[name] = one
     end
-    local target = row.schema == "" and quoted(row.name) or quoted(row.schema) .. "." .. quoted(row.name)
-    tables[name] = { name = name, target = target, from = row.schema == "" and target or "ONLY " .. target, columns = columns, keys = keys, types = types, generated = generated, added_with = added_with }
+    if column.name then -- a table may have none
+      one.columns[#one.columns + 1] = column.name
+      one.types[column.name], one.generated[column.name], one.added_with[column.name] = column.type, column.generated, column.added_with
+      if column.key > 0 then one.keys[column.key] = column.name end
+    end
   end
   return tables
 end
@@ -182,7 +182,7 @@ local function merge(live_rows, old_rows, key_count, grouped, is_changed, count)
   end
 end
 
-local function compare_table(live_db, old_db, live, old, write, snapshot)
+local function compare_table(live_db, old_db, live, old, write, snapshot, rows)
   local columns, new, gone = split_columns(live, old)
   local grouped = #live.keys == 0 or table.concat(live.keys, "\0") ~= table.concat(old.keys, "\0")
   local keys = grouped and columns or live.keys
@@ -194,8 +194,8 @@ local function compare_table(live_db, old_db, live, old, write, snapshot)
     for i, column in ipairs(new) do if row["n" .. i] ~= nil and row["n" .. i] ~= live.added_with[column] then return true end end
     return false
   end
-  if snapshot and diff_postgres.can(live, old) then
-    diff_postgres.compare(live_db, old_db, live, columns, new, snapshot, is_changed, count)
+  if rows then
+    diff_postgres.compare(live_db, old_db, live, columns, new, snapshot, rows, is_changed, count)
   else
     merge(reader(live_db, live.from, keys, columns, grouped, new), reader(old_db, old.from, keys, columns, grouped, {}), #keys, grouped, is_changed, count)
   end
@@ -232,12 +232,17 @@ local function compare_all(live_db, old_db, to, snapshot)
   for name in pairs(old_tables) do if not live_tables[name] then names[#names + 1] = name end end
   table.sort(names)
   if to then assert(files.mkdir(to)) end
+  local by_snapshot = {}
+  for _, name in ipairs(snapshot and names or {}) do
+    if live_tables[name] and old_tables[name] and diff_postgres.can(live_tables[name], old_tables[name]) then by_snapshot[#by_snapshot + 1] = live_tables[name] end
+  end
+  local counts = diff_postgres.counts(live_db, old_db, by_snapshot)
   for _, name in ipairs(names) do
     local live_table, old_table = live_tables[name], old_tables[name]
     local write, close = diff_report.rows_file(to, name)
     local result
     if live_table and old_table then
-      result = compare_table(live_db, old_db, live_table, old_table, write, snapshot)
+      result = compare_table(live_db, old_db, live_table, old_table, write, snapshot, counts[name])
     else
       result = lone_table(live_table and live_db or old_db, live_table or old_table, live_table ~= nil, write)
     end

@@ -12,6 +12,7 @@ local M = {}
 local PAGE_ROWS = 2000
 local BUCKETS = 4096
 local BUCKETS_A_QUERY = 64
+local COUNTS_A_QUERY = 100
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 
@@ -102,13 +103,29 @@ function M.find(db, one, words, page)
   return found
 end
 
+-- Pages of a statement's rows: those of a small table at once, without a cursor.
+local function pages(db, statement, most_rows)
+  if most_rows <= PAGE_ROWS then
+    local page = assert(db:query(statement))
+    return function()
+      local rows = page
+      page = {}
+      return rows[1] and rows or nil
+    end
+  end
+  assert(db:execute("DECLARE changed NO SCROLL CURSOR FOR " .. statement))
+  return function()
+    local page = assert(db:query(("FETCH %d FROM changed"):format(PAGE_ROWS)))
+    if not page[1] then assert(db:execute "CLOSE changed") end
+    return page[1] and page or nil
+  end
+end
+
 -- Compares rows that may be new with the restored ones, a page at a time. Gives the inserted ones by bucket.
-local function changed(live_db, old_db, live, words, snapshot, is_changed, count)
+local function changed(live_db, old_db, live, words, snapshot, live_rows, is_changed, count)
   local inserted = {}
-  assert(live_db:execute(("DECLARE changed NO SCROLL CURSOR FOR SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.live_row, words.bucket, live.from, tables_of.newer_than(snapshot, "t"))))
-  while true do
-    local page = assert(live_db:query(("FETCH %d FROM changed"):format(PAGE_ROWS)))
-    if not page[1] then break end
+  local statement = ("SELECT %s, %s AS bucket FROM %s t WHERE %s"):format(words.live_row, words.bucket, live.from, tables_of.newer_than(snapshot, "t"))
+  for page in pages(live_db, statement, live_rows) do
     local restored = M.find(old_db, live, words, page)
     for _, row in ipairs(page) do
       local before = restored[M.key_of(row, #live.keys)]
@@ -120,7 +137,6 @@ local function changed(live_db, old_db, live, words, snapshot, is_changed, count
       end
     end
   end
-  assert(live_db:execute "CLOSE changed")
   return inserted
 end
 
@@ -153,6 +169,24 @@ local function deleted(live_db, old_db, live, words, inserted, count)
   end
 end
 
+--- How many rows the tables have, in both databases at the same time.
+---@param live_db table
+---@param old_db table
+---@param tables table[] that both have
+---@return table<string, { live: integer, restored: integer }>
+function M.counts(live_db, old_db, tables)
+  local out = {}
+  for first = 1, #tables, COUNTS_A_QUERY do
+    local parts = {}
+    for i = first, math.min(first + COUNTS_A_QUERY - 1, #tables) do parts[#parts + 1] = ("SELECT %d AS i, count(*) AS n FROM %s"):format(i, tables[i].from) end
+    local statement = table.concat(parts, " UNION ALL ")
+    local counted = parallel { function() return assert(live_db:query(statement)) end, function() return assert(old_db:query(statement)) end }
+    for _, row in ipairs(counted[1]) do out[tables[row.i].name] = { live = row.n } end
+    for _, row in ipairs(counted[2]) do out[tables[row.i].name].restored = row.n end
+  end
+  return out
+end
+
 --- Counts what the live table has that the restored one has not, or differently.
 ---@param live_db table in a transaction
 ---@param old_db table the restored one, in a transaction
@@ -161,15 +195,13 @@ end
 ---@param new string[] those that only the live table has
 ---@param snapshot string of the backup, as pg_current_snapshot() gave it
 ---@param is_changed fun(row: table, restored: table): boolean
+---@param rows { live: integer, restored: integer } how many both tables have
 ---@param count fun(change: string, n: integer, row: table, restored?: table)
-function M.compare(live_db, old_db, live, columns, new, snapshot, is_changed, count)
+function M.compare(live_db, old_db, live, columns, new, snapshot, rows, is_changed, count)
   local words = M.words_of(live, columns, new)
-  local inserted = changed(live_db, old_db, live, words, snapshot, is_changed, count)
-  local new = 0
-  for _, n in pairs(inserted) do new = new + n end
-  local rows = "SELECT count(*) FROM " .. live.from
-  local mine, theirs = assert(live_db:value(rows)), assert(old_db:value(rows))
-  if theirs ~= mine - new then deleted(live_db, old_db, live, words, inserted, count) end
+  local inserted, came = changed(live_db, old_db, live, words, snapshot, rows.live, is_changed, count), 0
+  for _, n in pairs(inserted) do came = came + n end
+  if rows.restored ~= rows.live - came then deleted(live_db, old_db, live, words, inserted, count) end
 end
 
 return M

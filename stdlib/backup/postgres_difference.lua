@@ -91,7 +91,7 @@ local function compare(live_tx, copy_tx, tables, manifest, sums, snapshot)
         for i = 1, #columns do if row["c" .. i] ~= before["c" .. i] then return true end end
         return false
       end
-      diff_postgres.compare(live_tx, copy_tx, one, columns, {}, snapshot, is_changed, function(change, _, row, before)
+      diff_postgres.compare(live_tx, copy_tx, one, columns, {}, snapshot, { live = sum.rows, restored = want.rows }, is_changed, function(change, _, row, before)
         found:add(name, row, change == "deleted" and row or before)
       end)
     else

@@ -86,15 +86,14 @@ function M.batches(pieces)
   return out
 end
 
---- The condition for rows that may be newer than a snapshot. Transaction numbers are 32 bits wide and go round; those of
--- subtransactions are not in a snapshot's list, so everything from its oldest on counts as newer.
+--- The condition for rows that may be newer than a snapshot. Transaction numbers are 32 bits wide and go round, which age() knows;
+-- those of subtransactions are not in a snapshot's list, so everything from its oldest on counts as newer.
 ---@param snapshot string as pg_current_snapshot() gives it
 ---@param alias string of the table in the statement
 ---@return string condition
 ---@usage assert(require("backup.postgres_tables").newer_than("700:700:", "t"):find "700")
 function M.newer_than(snapshot, alias)
-  local oldest = math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32)
-  return ("((%s.xmin::text::bigint - %d + 4294967296) %% 4294967296) < 2147483648"):format(alias, oldest)
+  return ("age(%s.xmin) <= age('%d'::xid)"):format(alias, math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32))
 end
 
 --- The sum of two row checksums, modulo 2^128: that of both parts together.

@@ -3,8 +3,7 @@
 --
 -- A trigger on every table notes the key in a table of the schema engine_restore. It fires whatever the writer's
 -- session_replication_role is, but not for the session that restores. It notes only while the session that asked for it lives, which
--- holds an advisory lock: what a killed engine left behind grows no more, and the next restore
--- in place drops it.
+-- holds an advisory lock: what a killed engine left behind grows no more, and the next restore in place drops it.
 
 local tables_of = require "backup.postgres_tables"
 
