@@ -50,7 +50,7 @@ help:  ## this list
 	@echo "usage: make TARGET [V=1] [CC=clang] [MODE=release|debug|coverage] [SANITIZE=address,undefined]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
-deps:  ## install what is missing of vendor/packages.tsv (Debian 12, as root); SCOPE=run,build,demo,test
+deps:  ## install what is missing of vendor/packages.tsv (Debian 12, as root); SCOPE=run,build,demo,test,bench
 	$(Q)vendor/install.sh $(if $(SCOPE),--scope $(SCOPE))
 
 $(BUILD)/engine: $(call obj,engine/main.c) $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(BUILD)/baked.o $(BUILD)/modules.o
@@ -131,9 +131,10 @@ bench-verdict: deps  ## the verdict by simulation: how soon, how rarely wrong, a
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/bench/verdict
 	$(Q)$(BUILD)/bench/verdict $(SECTION)
 
-bench-backup: deps  ## backups and restores of PostgreSQL against pg_dump, pg_restore and the limit (SCALE=73 TABLES=300 RUNS=3)
+bench-backup: SCOPE = run,build,demo,test,bench
+bench-backup: deps  ## backups, restores and rollbacks against every peer and the limit (SCALE=73 TABLES=300 FILES=90000 RUNS=3)
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tests/bench/run.sh backup
+	$(Q)tests/bench/run.sh backup in_place rollback files
 
 asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
 	$(Q)tests/run.sh asan

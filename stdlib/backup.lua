@@ -264,6 +264,7 @@ function M.drill(options)
   local ok
   if options.keep then ok, err = driver.keep(copy, options.database) else ok, err = driver.drop(copy, options.database) end
   if not ok then return nil, err end
+  copy.seconds = seconds
   local tables, rows = totals(manifest)
   return { seconds = seconds, tables = tables, rows = rows, copy = options.keep and copy or nil }
 end
@@ -305,7 +306,7 @@ local function restore_in_place(options, began)
   local restored
   restored, err = driver.restore_in_place(manifest, options.backup, options.database, options)
   if not restored then return nil, err end
-  restored.seconds, restored.warm, restored.safety = clock.now() - began, false, safety and safety.path
+  restored.seconds, restored.warm, restored.safety = clock.now() - began, options.copy ~= nil and not restored.whole, safety and safety.path
   return restored
 end
 
@@ -332,8 +333,9 @@ end
 
 --- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it. A copy that a drill
 -- kept is swapped in as it is. in_place: into the live database, in one transaction, after a safety backup beside the one that is
--- restored (safety: another folder; false: none); the loss is then counted by rows written since, not told apart.
----@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, checksum?: string, passphrase?: any, progress?: fun(at: table), key?: string } to: folder for the lost rows; key: of the effect, so that a swap that had happened before the engine died is not made again
+-- restored (safety: another folder; false: none). With a copy only the rows that differ are exchanged, where they are few; else
+-- everything is loaded, which announce is told before the tables are locked, and the loss is counted by rows written since, not told apart.
+---@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, announce?: fun(text: string), checksum?: string, passphrase?: any, progress?: fun(at: table), key?: string } to: folder for the lost rows; key: of the effect, so that a swap that had happened before the engine died is not made again
 ---@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean, had_happened?: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()

@@ -2,6 +2,7 @@
 
 local core_err = require "core.err"
 local core_postgres = require "core.backup_postgres"
+local in_place = require "backup.postgres_in_place"
 local load = require "backup.postgres_load"
 local random = require "random"
 local tables_of = require "backup.postgres_tables"
@@ -25,9 +26,6 @@ end
 
 --- Takes a backup of one snapshot into the folder.
 M.take = take.take
-
---- Restores into the live database itself, in one transaction.
-M.restore_in_place = require("backup.postgres_in_place").restore
 
 -- The server's own database, from which others are made, renamed and dropped.
 local function with_admin(url, fn)
@@ -58,10 +56,7 @@ local function locale_of(info)
 end
 
 --- The address of a copy.
----@param copy table
----@param url any the live database's
----@return any
-function M.url_of(copy, url) return core_postgres.with_database(url, copy.name) end
+M.url_of = tables_of.url_of
 
 --- Restores into a new database beside the live one and compares every table. Returns a reference to the copy: plain data, without an
 -- address, which may be a secret.
@@ -93,6 +88,18 @@ end
 --- Closes a copy to everybody until it is needed: nobody changes what was compared.
 function M.keep(copy, url)
   return with_admin(url, function(admin) return admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS false"):format(quoted(copy.name))) end)
+end
+
+--- Restores into the live database itself, in one transaction. A copy is opened to be compared with, and closed again.
+function M.restore_in_place(manifest, folder, url, options)
+  local copy = options.copy
+  if copy then
+    local ok, err = with_admin(url, function(admin) return admin:query(("ALTER DATABASE %s ALLOW_CONNECTIONS true"):format(quoted(copy.name))) end)
+    if not ok then return nil, err end
+  end
+  local restored, err = in_place.restore(manifest, folder, url, options)
+  if copy then shield(function() M.keep(copy, url) end) end
+  return restored, err
 end
 
 --- A second database with the same content, in which anything may be tried; dropped like a copy.

@@ -1,11 +1,14 @@
 --- backup.postgres_in_place: a backup restored into the live PostgreSQL database itself, in one transaction: for servers on which no
 -- database may be made or renamed.
 --
--- Everything of before is dropped, made again from the backup, filled, compared table by table, and only then committed: a failure at any
--- moment leaves the database as it was. Others wait for the whole of it; the drill's time says for how long.
+-- Where a drill kept a copy beside it, only the rows that differ are exchanged (backup.postgres_difference), and others wait for
+-- milliseconds. Otherwise everything of before is dropped, made again from the backup, filled, compared table by table, and only then
+-- committed; others wait for the whole of it, and the drill's time says for how long. A failure at any moment leaves the database as it was.
 
 local clock = require "clock"
 local core_postgres = require "core.backup_postgres"
+local difference = require "backup.postgres_difference"
+local display = require "display"
 local files = require "files"
 local json = require "json"
 local load = require "backup.postgres_load"
@@ -72,6 +75,11 @@ BEGIN
       FROM pg_init_privs, aclexplode(initprivs) WHERE classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace
     LOOP EXECUTE format('GRANT %s ON SCHEMA public TO %s', one.kind, one.name); END LOOP;
   END IF;
+  IF NOT EXISTS (SELECT 1 FROM pg_init_privs WHERE classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace) THEN
+    -- It was made again since initdb, which is what a dump goes by.
+    EXECUTE format('GRANT ALL ON SCHEMA public TO %I', (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public'));
+    EXECUTE format('GRANT %s ON SCHEMA public TO PUBLIC', CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'USAGE' ELSE 'ALL' END);
+  END IF;
   IF obj_description('public'::regnamespace, 'pg_namespace') IS DISTINCT FROM 'standard public schema' THEN COMMENT ON SCHEMA public IS 'standard public schema'; END IF;
   PERFORM lo_unlink(oid) FROM pg_largeobject_metadata;
 END $drop$]]
@@ -98,12 +106,6 @@ local function save_steps(db, manifest, to, same_server)
   return steps
 end
 
-local function lock_all(db)
-  local names = {}
-  for i, one in ipairs(tables_of.list(db)) do names[i] = "ONLY " .. tables_of.from(one) end
-  return names[1] and { sql = ("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE"):format(table.concat(names, ", ")) }
-end
-
 -- The backup's schema without what stays of the live database.
 local function pre_data(db, manifest, folder, passphrase, kept)
   local there = {}
@@ -127,7 +129,8 @@ end
 local function plan(db, manifest, folder, options, same_server)
   local kept, kept_oids, conditions = assert(db:query(KEPT)), {}, conditions_of(db)
   for i, one in ipairs(kept) do kept_oids[i] = one.oid end
-  local steps = { lock_all(db) }
+  local lock = tables_of.lock(tables_of.list(db), "ACCESS EXCLUSIVE")
+  local steps = { lock and { sql = lock } }
   local saved = save_steps(db, manifest, options.to, same_server)
   local first = #steps + 1
   for _, step in ipairs(saved) do steps[#steps + 1] = step end
@@ -172,13 +175,7 @@ local function loss_of(manifest, saved, results, first, to)
   return loss
 end
 
---- Restores into the live database in one transaction.
----@param manifest table
----@param folder string the backup
----@param url any
----@param options { to?: string, passphrase?: any } to: folder for the rows that were written since the backup
----@return { downtime_s: number, loss: table }?, table? err and then the database is as it was
-function M.restore(manifest, folder, url, options)
+local function load_whole(manifest, folder, url, options)
   local db, err = tables_of.open(url, 60)
   if not db then return nil, err end
   local closer <close> = db
@@ -195,6 +192,27 @@ function M.restore(manifest, folder, url, options)
   results, err = core_postgres.run(url, "BEGIN; SET LOCAL lock_timeout = '30s'", steps, { passphrase = options.passphrase })
   if not results then return nil, err end
   return { downtime_s = clock.now() - began, loss = loss_of(manifest, saved, results, first, options.to) }
+end
+
+--- Restores into the live database in one transaction: the rows that differ from a warm copy where there is one and they are few, and
+-- everything otherwise.
+---@param manifest table
+---@param folder string the backup
+---@param url any
+---@param options { to?: string, passphrase?: any, copy?: table, announce?: fun(text: string) } to: folder for the rows that were written since the backup; copy: of the drill, open to connections; announce: says before everything is locked for long why, and how long
+---@return { downtime_s: number, loss: table, whole?: string }? restored, table? err and then the database is as it was. whole: why everything was loaded in spite of the copy
+function M.restore(manifest, folder, url, options)
+  local restored, err, why
+  if options.copy then
+    restored, err, why = difference.restore(manifest, options.copy, url, options.to)
+    if not why then return restored, err end
+    if options.announce then
+      options.announce(("%s: every table is locked while everything is loaded%s"):format(why, options.copy.seconds and ", which took " .. display.duration(options.copy.seconds) .. " in the drill" or ""))
+    end
+  end
+  restored, err = load_whole(manifest, folder, url, options)
+  if restored then restored.whole = why end
+  return restored, err
 end
 
 return M

@@ -134,7 +134,7 @@ end
 -- Without the right to pass a connection limit the loss is counted while others may still write, and only then are they kept out.
 local function count_then_swap(admin, copy, url, old, lost_to)
   assert(admin:query(("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true"):format(quoted(copy.name)))) -- it may have been kept closed
-  local loss = assert(diff.compare(url, core_postgres.with_database(url, copy.name), lost_to, copy.snapshot))
+  local loss = assert(diff.compare(url, tables_of.url_of(copy, url), lost_to, copy.snapshot))
   local began = clock.now()
   assert(admin:query(swap_statement { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = "''", counted = "false" }))
   loss.approximate = "what was written while it was counted is missing from the count"

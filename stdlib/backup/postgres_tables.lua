@@ -79,11 +79,17 @@ local TABLES = [[SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS na
   ]] .. WHERE .. [[ ORDER BY pg_table_size(c.oid) DESC, 2, 3]]
 
 --- The statement for the names alone of those tables.
-M.NAMES = "SELECT n.nspname AS schema, c.relname AS name " .. WHERE
+M.NAMES = "SELECT c.oid AS oid, n.nspname AS schema, c.relname AS name " .. WHERE
 
 local SEQUENCES = [[SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ]] .. OURS .. " ORDER BY 1"
 local SEQUENCES_A_QUERY = 200
+
+--- The address of a copy of a database: a copy is plain data, without an address, which may be a secret.
+---@param copy { name: string }
+---@param url any the live database's
+---@return any
+function M.url_of(copy, url) return core.with_database(url, copy.name) end
 
 --- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces, and condition
 -- (of the rows that count; nil: of all).
@@ -113,6 +119,17 @@ function M.sequences(db)
 end
 
 function M.from(one) return M.quoted(one.schema) .. "." .. M.quoted(one.name) end
+
+--- The statement that locks tables; nil without any.
+---@param tables table[] of list
+---@param mode string
+---@return string?
+---@usage assert(require("backup.postgres_tables").lock({ { schema = "a", name = "b" } }, "SHARE") == 'LOCK TABLE ONLY "a"."b" IN SHARE MODE')
+function M.lock(tables, mode)
+  local names = {}
+  for i, one in ipairs(tables) do names[i] = "ONLY " .. M.from(one) end
+  return names[1] and ("LOCK TABLE %s IN %s MODE"):format(table.concat(names, ", "), mode)
+end
 
 --- The statement that copies piece `index` of a table out. Rows that came after the blocks were counted are in the last.
 ---@param one table
@@ -153,15 +170,14 @@ function M.batches(pieces)
   return out
 end
 
---- The condition for rows that may be newer than a snapshot. Transaction numbers are 32 bits wide and go round; those of
--- subtransactions are not in a snapshot's list, so everything from its oldest on counts as newer.
+--- The condition for rows that may be newer than a snapshot. Transaction numbers are 32 bits wide and go round, which age() knows;
+-- those of subtransactions are not in a snapshot's list, so everything from its oldest on counts as newer.
 ---@param snapshot string as pg_current_snapshot() gives it
 ---@param alias string of the table in the statement
 ---@return string condition
 ---@usage assert(require("backup.postgres_tables").newer_than("700:700:", "t"):find "700")
 function M.newer_than(snapshot, alias)
-  local oldest = math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32)
-  return ("((%s.xmin::text::bigint - %d + 4294967296) %% 4294967296) < 2147483648"):format(alias, oldest)
+  return ("age(%s.xmin) <= age('%d'::xid)"):format(alias, math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32))
 end
 
 --- The sum of two row checksums, modulo 2^128: that of both parts together.
@@ -177,18 +193,35 @@ function M.add(a, b)
   return ("%016x%016x"):format(high_a + high_b + (math.ult(low, low_a) and 1 or 0), low)
 end
 
+--- The difference of two row checksums: what is left of a sum without one of its parts.
+---@param a string 32 hexadecimal digits
+---@param b string
+---@return string
+---@usage local t = require "backup.postgres_tables"  assert(t.add(t.subtract(("0"):rep(32), ("1"):rep(32)), ("1"):rep(32)) == ("0"):rep(32))
+function M.subtract(a, b)
+  local negative = b:gsub("%x", function(digit) return ("%x"):format(15 - tonumber(digit, 16)) end)
+  return M.add(M.add(a, negative), ("0"):rep(31) .. "1")
+end
+
+--- The statements that begin a worker's transaction within another one's snapshot.
+---@param snapshot string as pg_export_snapshot() gives it
+---@return string
+function M.begin_within(snapshot) return ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(snapshot) end
+
 --- Reads all tables of a database: rows and checksum of each by its full name.
 ---@param url any
 ---@param tables table[]
 ---@param workers integer
+---@param snapshot? string of pg_export_snapshot(); nil: what each of the workers sees
 ---@return table<string, { rows: integer, checksum: string }>
-function M.sums(url, tables, workers)
+function M.sums(url, tables, workers, snapshot)
+  local begin = snapshot and M.begin_within(snapshot) or "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
   local sums = {}
   for _, one in ipairs(tables) do sums[one.full_name] = { rows = 0, checksum = ("0"):rep(32) } end
   task.map(M.batches(M.pieces(tables)), function(batch)
     local steps = {}
     for i, piece in ipairs(batch) do steps[i] = { out = M.copy_out(piece.table, piece.index), name = piece.table.full_name } end
-    for i, found in ipairs(assert(core.run(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", steps))) do
+    for i, found in ipairs(assert(core.run(url, begin, steps))) do
       local sum = sums[batch[i].table.full_name]
       sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
     end

@@ -90,7 +90,7 @@ function Take:rows(tables, progress)
     entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {}, condition = one.condition }
   end
   local at = { done = 0, all = #pieces, bytes = 0 }
-  local begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(self.snapshot)
+  local begin = tables_of.begin_within(self.snapshot)
   task.map(tables_of.batches(pieces), function(batch)
     local steps, names = {}, {}
     for i, piece in ipairs(batch) do
@@ -108,13 +108,6 @@ function Take:rows(tables, progress)
   end, { limit = M.workers() })
   for _, entry in ipairs(entries) do table.sort(entry.files) end
   return entries
-end
-
--- So that nobody changes what is being read; ends after lock_timeout when somebody already does.
-local function lock(tx, tables)
-  local names = {}
-  for i, one in ipairs(tables) do names[i] = "ONLY " .. tables_of.from(one) end
-  if names[1] then assert(tx:execute(("LOCK TABLE %s IN ACCESS SHARE MODE"):format(table.concat(names, ", ")))) end
 end
 
 --- Takes a backup of one snapshot into the folder.
@@ -137,7 +130,8 @@ function M.take(url, folder, options)
     local info = assert(tx:one(FACTS))
     take.encoding = info.encoding == "SQL_ASCII" and info.encoding or "UTF8" -- as the sessions that copy have it
     local tables = tables_of.list(tx)
-    lock(tx, tables)
+    local lock = tables_of.lock(tables, "ACCESS SHARE") -- so that nobody changes what is being read; ends after lock_timeout when somebody already does
+    if lock then assert(tx:execute(lock)) end
     local entries = parallel { function() return take:rows(tables, options.progress) end, function() take:schema() end }[1]
     local large = tables_of.large_objects(tx)
     if large.count > 0 then take:large_objects() end
