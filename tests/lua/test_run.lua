@@ -391,11 +391,10 @@ t.case("approvals that were given or denied are not asked for again", function()
         if not ok then t.has(result.message, "denied by ana: looked") end
         return { ok, ok and result or "denied" }
       end
-      local asking = background(function()
+      local asking = background(function() -- the journal knows the run before live() returns
         while not w.id do w.id = w:look(function(j) local row = j:run() return row and row.id end) sleep(0.01) end
         return answer_when_asked(w, answer):join()
       end)
-      -- The run has no id yet when the question's answerer looks for it, so it is told by hand.
       local living = background(function() return w:live(book) end)
       asking:join()
       living:join()
