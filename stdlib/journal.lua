@@ -80,7 +80,7 @@ local function write(self, change, fn)
     local held = change.held
     if held then
       -- A change that is there already may have given the lease back.
-      if not (at.happened and at.lease.epoch == held.epoch) then leases.check(at.lease, held) end
+      if not (at.happened and at.lease.epoch == held.epoch) then leases.check(tx, at.lease, held) end
       at.epoch = held.epoch
     end
     if not at.happened then result = fn(tx, at, function(event) return chain.append(tx, at, event) end) end
@@ -255,9 +255,9 @@ end
 function Journal:confirm()
   local held, began = self.held, clock.now()
   if began - held.confirmed < leases.EXPIRES_S then return true end
-  local row, err = self.store:query("SELECT epoch, run, host, pid FROM leases WHERE venture = $1", held.lease)
+  local row, err = self.store:query("SELECT epoch, run FROM leases WHERE venture = $1", held.lease)
   if not row then return nil, err end
-  local ok, problem = pcall(leases.check, row[1] or {}, held)
+  local ok, problem = pcall(leases.check, self.store, row[1] or {}, held)
   if not ok then return nil, problem end
   held.confirmed = began
   return true

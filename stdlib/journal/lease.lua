@@ -37,13 +37,15 @@ function M.held(row)
 end
 
 --- Is the lease still the holder's? Raises lock_held when it was taken over or taken away. One that has expired and was not taken is.
----@param row { epoch?: integer, run?: string, host?: string, pid?: integer } as it is now
----@param held { run: string, epoch: integer }
-function M.check(row, held)
+---@param db table a connection or transaction
+---@param row { epoch?: integer, run?: string } the lease as it is now
+---@param held { lease: string, run: string, epoch: integer }
+function M.check(db, row, held)
   if row.epoch == held.epoch and row.run == held.run then return end
-  local by = row.run and (", by run %s (process %d on %s)"):format(row.run, row.pid, row.host) or ""
+  local now = assert(db:query("SELECT * FROM leases WHERE venture = $1", held.lease))[1] or {}
+  local by = now.run and (", by run %s (process %d on %s)"):format(now.run, now.pid, now.host) or ""
   error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %s%s); nothing more is done by this engine"):format(
-    held.epoch, tostring(row.epoch), by), next = "engine status " .. held.run }, 0)
+    held.epoch, tostring(now.epoch), by), next = "engine status " .. held.run }, 0)
 end
 
 --- Takes the lease inside tx. Raises lock_held when somebody alive has it.

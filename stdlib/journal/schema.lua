@@ -26,8 +26,8 @@ CREATE TABLE steps (
   started_at TEXT NOT NULL, ended_at TEXT, seconds %REAL%, result TEXT, error TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
 );
 CREATE TABLE events (
-  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
-  prev TEXT NOT NULL, hash TEXT NOT NULL, UNIQUE (run, n)
+  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT% UNIQUE, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
+  prev TEXT NOT NULL, hash TEXT NOT NULL
 );
 CREATE INDEX events_of_run ON events (run, seq);
 CREATE TABLE approvals (

@@ -21,9 +21,10 @@ local OPENING = [[SET LOCAL synchronous_commit = on; SET LOCAL idle_in_transacti
   SELECT pg_advisory_xact_lock(7310293, 'events'::regclass::oid::int4)]]
 
 -- What every write goes by, in one question: where the chain ends, who has the lease, and whether this change is there already.
-local STANDING = [[SELECT e.seq, e.hash, l.epoch, l.run, l.host, l.pid, (SELECT count(*) FROM events WHERE run = $2 AND n = $3) AS happened%s
-  FROM (SELECT 1 AS one) o LEFT JOIN (SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1) e ON 1 = 1 LEFT JOIN leases l ON l.venture = $1]]
+local STANDING = [[SELECT seq, hash, (SELECT epoch FROM leases WHERE venture = $1) AS epoch, (SELECT run FROM leases WHERE venture = $1) AS run,
+  (SELECT 1 FROM events WHERE n = $2) AS happened%s FROM events ORDER BY seq DESC LIMIT 1]]
 local CLOCK = "extract(epoch FROM clock_timestamp())::float8"
+local standing_of = { sqlite = STANDING:format "", postgres = STANDING:format(", " .. CLOCK .. " AS wall") }
 
 local Store = {}
 Store.__index = Store
@@ -164,8 +165,9 @@ function Store:value(...)
 end
 
 --- The time, as every engine of this journal sees it.
+---@param db? table a transaction
 ---@return { wall: number, utc: string }
-function Store:now() return clock_of(self, self.dialect == "postgres" and checked(self:value("SELECT " .. CLOCK)) or nil) end
+function Store:now(db) return clock_of(self, self.dialect == "postgres" and checked((db or self):value("SELECT " .. CLOCK)) or nil) end
 
 --- The holder's sign of life. It has a connection of its own and waits for no lock, so that slow writes do not delay it.
 ---@param held { lease: string, epoch: integer, run: string }
@@ -179,10 +181,11 @@ end
 -- One try of a write, in a transaction.
 local function try(self, change, fn)
   return self.db:transaction(function(tx)
-    local row = checked(tx:one(STANDING:format(self.dialect == "postgres" and ", " .. CLOCK .. " AS wall" or ""), change.lease or sql.null, change.run, change.n))
-    local at = clock_of(self, row.wall)
-    at.seq, at.hash, at.run, at.n, at.happened = row.seq or 0, row.hash, change.run, change.n, row.happened > 0
-    at.lease = { epoch = row.epoch, run = row.run, host = row.host, pid = row.pid }
+    local row = checked(tx:query(standing_of[self.dialect], change.lease or sql.null, change.n))[1]
+    local at = row and clock_of(self, row.wall) or self:now(tx)
+    row = row or {}
+    at.seq, at.hash, at.run, at.n, at.happened = row.seq or 0, row.hash, change.run, change.n, row.happened ~= nil
+    at.lease = { epoch = row.epoch, run = row.run }
     local result = fn(tx, at)
     core_boundary.pass "journal: before the commit"
     return result == nil and true or result
