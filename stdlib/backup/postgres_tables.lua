@@ -22,6 +22,10 @@ local TABLES = [[SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS na
   AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY pg_table_size(c.oid) DESC, 2, 3]]
 
+--- What begins a transaction that reads rows as text. Their checksums must be the same in every session, so no setting of a
+-- database or a role may change how a value is written.
+M.BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres'; SET LOCAL bytea_output = 'hex'"
+
 --- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces.
 ---@param db table an open connection
 ---@return table[]
@@ -110,7 +114,7 @@ function M.sums(url, tables, workers)
   task.map(M.batches(M.pieces(tables)), function(batch)
     local steps = {}
     for i, piece in ipairs(batch) do steps[i] = { out = M.copy_out(piece.table, piece.index), name = piece.table.full_name } end
-    for i, found in ipairs(assert(core.run(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", steps))) do
+    for i, found in ipairs(assert(core.run(url, M.BEGIN, steps))) do
       local sum = sums[batch[i].table.full_name]
       sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
     end

@@ -96,7 +96,7 @@ function Take:rows(tables, progress)
     entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {} }
   end
   local at = { done = 0, all = #pieces, bytes = 0 }
-  local begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(self.snapshot)
+  local begin = ("%s; SET TRANSACTION SNAPSHOT '%s'"):format(tables_of.BEGIN, self.snapshot)
   task.map(tables_of.batches(pieces), function(batch)
     local steps, names = {}, {}
     for i, piece in ipairs(batch) do
