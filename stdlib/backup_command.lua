@@ -15,6 +15,7 @@ local OPTIONS = {
   lost = { about = "restore, diff: folder for the rows that are lost; reapply: the one that they are in" },
   with = { about = "diff: the database that the first is compared with" },
   passphrase = { about = "env:NAME: take encrypts with it, drill and restore read with it" },
+  incremental = { type = "boolean", about = "take: tables, or parts of them, that are proven unchanged are taken over from the latest verified backup in --to" },
   in_place = { type = "boolean", about = "restore: into the live database, in one transaction, for servers on which no database may be made" },
   yes = { type = "boolean", about = "restore, reapply: do it" },
   last = { type = "integer", about = "prune: how many of the latest stay" },
@@ -58,20 +59,21 @@ end
 
 local commands = {}
 
-commands.take = { "--to DIR [--database URL] [--files PATH,PATH]", "takes a backup and verifies it", function(options)
+commands.take = { "--to DIR [--database URL] [--files PATH,PATH] [--incremental]", "takes a backup and verifies it", function(options)
   need(options, "to")
   local trees = {}
   for path in (options.files or ""):gmatch "[^,]+" do trees[#trees + 1] = path end
   if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
   local clock = require "clock"
   local began, told = clock.now(), clock.now()
-  local taken = assert(backup.take { database = address(options.database), files = trees[1] and trees, to = options.to, passphrase = address(options.passphrase), progress = function(at)
+  local taken = assert(backup.take { database = address(options.database), files = trees[1] and trees, to = options.to, since = options.incremental or nil, passphrase = address(options.passphrase), progress = function(at)
     if clock.now() - told < 2 then return end
     told = clock.now()
     local seconds = told - began
     print(("  %d of %d pieces, %.0f MB, %.0f MB/s, about %s left"):format(at.done, at.all, at.bytes / 1e6, at.bytes / 1e6 / seconds, display.duration(seconds / at.done * (at.all - at.done))))
   end })
   local verified = assert(backup.verify(taken.path))
+  if taken.incremental then print(backup.reuse_text(taken.incremental)) end
   print(("%s: %d bytes in %s, %d files verified, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), verified.files, taken.checksum))
 end }
 

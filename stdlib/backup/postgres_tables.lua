@@ -6,7 +6,9 @@ local task = require "task"
 
 local M = {}
 
-local CHUNK_BLOCKS = 8192 -- 64 MB of pages a piece
+--- Pages of a piece, unless a take says otherwise: 64 MB.
+M.CHUNK_BLOCKS = 8192
+
 local BATCH_BLOCKS, BATCH_PIECES = 1024, 40 -- small tables share a connection: opening one takes longer than reading them
 
 function M.quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
@@ -28,28 +30,49 @@ M.BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone =
 
 --- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces.
 ---@param db table an open connection
+---@param chunk_blocks? integer pages of a piece
 ---@return table[]
-function M.list(db)
+function M.list(db, chunk_blocks)
   local by_range = assert(db:value "SELECT current_setting('server_version_num')::int") >= 140000 -- scans of a range of row addresses
   local tables = assert(db:query(TABLES))
   for _, one in ipairs(tables) do
     one.full_name = one.schema .. "." .. one.name
-    one.pieces = by_range and one.heap and math.max(1, math.ceil(one.blocks / CHUNK_BLOCKS)) or 1
+    one.chunk_blocks = chunk_blocks or M.CHUNK_BLOCKS
+    one.pieces = by_range and one.heap and math.max(1, math.ceil(one.blocks / one.chunk_blocks)) or 1
   end
   return tables
 end
 
 function M.from(one) return M.quoted(one.schema) .. "." .. M.quoted(one.name) end
 
---- The statement that copies piece `index` of a table out. Rows that came after the blocks were counted are in the last.
+--- The blocks of piece `index` of a table: from the first on, up to the second, which is not of it. The last piece has no end: rows
+-- that came after the blocks were counted are in it.
+---@param one table
+---@param index integer
+---@return integer from, integer? to
+---@usage assert(require("backup.postgres_tables").blocks_of({ pieces = 2, chunk_blocks = 8 }, 2) == 8)
+function M.blocks_of(one, index)
+  local from = (index - 1) * one.chunk_blocks
+  return from, index < one.pieces and from + one.chunk_blocks or nil
+end
+
+--- The condition for the rows of piece `index`; empty: it is the whole table.
+---@param one table
+---@param index integer
+---@return string
+function M.where(one, index)
+  if one.pieces == 1 then return "" end
+  local from, to = M.blocks_of(one, index)
+  return (" WHERE ctid >= '(%d,0)'::tid"):format(from) .. (to and (" AND ctid < '(%d,0)'::tid"):format(to) or "")
+end
+
+--- The statement that copies piece `index` of a table out.
 ---@param one table
 ---@param index integer
 ---@return string
 function M.copy_out(one, index)
   if one.pieces == 1 then return ("COPY %s (%s) TO STDOUT"):format(M.from(one), one.columns) end
-  local where = ("ctid >= '(%d,0)'::tid"):format((index - 1) * CHUNK_BLOCKS)
-  if index < one.pieces then where = where .. (" AND ctid < '(%d,0)'::tid"):format(index * CHUNK_BLOCKS) end
-  return ("COPY (SELECT %s FROM ONLY %s WHERE %s) TO STDOUT"):format(one.columns, M.from(one), where)
+  return ("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT"):format(one.columns, M.from(one), M.where(one, index))
 end
 
 --- Every piece of every table, in order.
@@ -64,13 +87,15 @@ end
 
 --- Groups pieces for one connection each, the largest first.
 ---@param pieces { blocks: integer }[]
+---@param ease? integer 1; how many times less than reading a row as text it is what is done with one
 ---@return table[][]
 ---@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)
-function M.batches(pieces)
+function M.batches(pieces, ease)
+  ease = ease or 1
   local sorted, out, batch, blocks = table.move(pieces, 1, #pieces, 1, {}), {}, nil, 0
   table.sort(sorted, function(a, b) return a.blocks > b.blocks end)
   for _, piece in ipairs(sorted) do
-    if not batch or blocks + piece.blocks > BATCH_BLOCKS or #batch == BATCH_PIECES then
+    if not batch or blocks + piece.blocks > BATCH_BLOCKS * ease or #batch == BATCH_PIECES * ease then
       batch, blocks = {}, 0
       out[#out + 1] = batch
     end
