@@ -87,15 +87,20 @@ end
 
 --- Groups pieces for one connection each, the largest first.
 ---@param pieces { blocks: integer }[]
----@param ease? integer 1; how many times less than reading a row as text it is what is done with one
+---@param ways? integer into so many of about the same size, if there is enough for that; without it into small ones
 ---@return table[][]
----@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)
-function M.batches(pieces, ease)
-  ease = ease or 1
+---@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)  assert(#require("backup.postgres_tables").batches({ { blocks = 9000 }, { blocks = 5000 }, { blocks = 4000 } }, 2) == 2)
+function M.batches(pieces, ways)
+  local room_blocks, room_pieces = BATCH_BLOCKS, BATCH_PIECES
+  if ways then
+    local all = 0
+    for _, piece in ipairs(pieces) do all = all + piece.blocks end
+    room_blocks, room_pieces = math.max(room_blocks, math.ceil(all / ways)), math.max(room_pieces, math.ceil(#pieces / ways))
+  end
   local sorted, out, batch, blocks = table.move(pieces, 1, #pieces, 1, {}), {}, nil, 0
   table.sort(sorted, function(a, b) return a.blocks > b.blocks end)
   for _, piece in ipairs(sorted) do
-    if not batch or blocks + piece.blocks > BATCH_BLOCKS * ease or #batch == BATCH_PIECES * ease then
+    if not batch or blocks + piece.blocks > room_blocks or #batch == room_pieces then
       batch, blocks = {}, 0
       out[#out + 1] = batch
     end

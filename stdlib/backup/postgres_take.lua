@@ -16,7 +16,6 @@ local M = {}
 
 local TIMEOUT_S, LOCK_TIMEOUT_S = 3600, 30
 local LEVEL = 1 -- of zstd: the server's COPY is the limit, compression must not make it wait
-local ASKING_IS_EASIER = 32 -- counting a table's rows takes so many times less than to copy and compress them
 
 local quoted, literal = tables_of.quoted, tables_of.literal
 
@@ -118,7 +117,7 @@ function Take:reuse(pieces)
     local list = piece.candidate and asked or left
     list[#list + 1] = piece
   end
-  task.map(tables_of.batches(asked, ASKING_IS_EASIER), function(batch)
+  task.map(tables_of.batches(asked, M.workers()), function(batch)
     local steps = {}
     for i, piece in ipairs(batch) do steps[i] = { out = unchanged.question(piece, piece.candidate, self.earlier.oldest), name = piece.table.full_name } end
     for i, answer in ipairs(assert(core_postgres.run(self.url, self.begin, steps))) do
