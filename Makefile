@@ -41,7 +41,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test test-kill bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test test-kill test-incremental bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -112,6 +112,10 @@ test-kill: deps  ## what make test samples, whole: a deployment killed at every 
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
 	$(Q)SAMPLE=all tests/faults/kill.sh
+
+test-incremental: deps  ## what make test samples, whole: incremental backups after 1,000 random histories, and 200 where transaction numbers wrap (SEED=1)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)HISTORIES=1000 WRAPPED=200 tests/e2e/backup_incremental.sh
 
 demo: SCOPE = run,build,demo
 demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|incompatible|dependency, POSTGRES=1)

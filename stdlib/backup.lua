@@ -77,12 +77,14 @@ local function write_sums(folder, manifest)
 end
 
 local function take_into(folder, options, id)
+  local incremental = options.since and { linked = 0, copied = 0, why = "only tables of PostgreSQL are taken over from an earlier backup" } or nil
   local manifest = { version = manifests.VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {}, encryption = options.passphrase and manifests.ENCRYPTION or nil }
   if options.database then
     local driver = assert(driver_of(options.database))
     local taken = assert(driver.take(options.database, folder, options))
     manifest.database = { tables = json.array(taken.tables), info = taken.info }
     for name, one in pairs(taken.files) do manifest.files[name] = one end
+    incremental = taken.incremental or incremental
   end
   for index, path in ipairs(options.files or {}) do
     local name = ("files-%03d.tar.zst%s"):format(index, options.passphrase and ".enc" or "")
@@ -91,7 +93,7 @@ local function take_into(folder, options, id)
     manifest.trees[index] = { path = path, file = name, entries = packed.entries, skipped = packed.skipped }
   end
   local checksum = write_sums(folder, manifest)
-  return manifest, checksum
+  return manifest, checksum, incremental
 end
 
 -- Removes what takes on this machine left that died. The note of who takes it lies beside the folder, so that it is there first and last.
@@ -107,26 +109,29 @@ local function sweep(to)
 end
 
 --- Takes a backup. With a passphrase its data is encrypted, as `openssl enc` reads it; names and numbers in the manifest are not. What fails leaves nothing behind that could be taken for one.
----@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
--- lock_timeout: seconds (default 30) to wait for a schema change that is under way.
----@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
+---@param options { database?: any, files?: string[], to: string, since?: string|true, chunk_blocks?: integer, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+-- lock_timeout: seconds (default 30) to wait for a schema change that is under way. PostgreSQL alone: since: an earlier backup, or
+-- `true` for the latest in `to` that counts and verifies; its files of what is proven unchanged become files of this one, which is
+-- still whole by itself. chunk_blocks: pages (default 8192, which is 64 MB) that a file of a large table is made of.
+---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[], incremental?: { since?: string, linked: integer, copied: integer, why?: string } }?, table? err codes backup, backup_corrupt, ...
 -- checksum: proves later that a backup is this one, also where others could have changed it.
 function M.take(options)
   if options.id and not manifests.is_id(options.id) then error("an id of a backup has letters, digits, '.', '_' and '-'", 2) end
   if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
+  if options.chunk_blocks and not (math.type(options.chunk_blocks) == "integer" and options.chunk_blocks > 0) then error("chunk_blocks is a positive number of pages", 2) end
   local began, id = clock.now(), options.id or new_id()
   local partial, final = ("%s/%s.partial"):format(options.to, id), ("%s/%s"):format(options.to, id)
   local taking = ("%s/%s.taking"):format(options.to, id)
   local ok, err = files.mkdir(options.to)
   if not ok then return nil, err end
-  local manifest, checksum
+  local manifest, checksum, incremental
   ok, err = pcall(function()
     sweep(options.to)
     local me = process.self()
     assert(files.write(taking, json.encode { host = host.name(), pid = me.pid, started = me.started }))
     assert(files.mkdir(partial))
     deadline(options.timeout or 3600, function()
-      manifest, checksum = take_into(partial, options, id)
+      manifest, checksum, incremental = take_into(partial, options, id)
       assert(files.sync_tree(partial))
     end)
     assert(files.rename(partial, final))
@@ -145,7 +150,16 @@ function M.take(options)
   end
   local size = 0
   for _, one in pairs(manifest.files) do size = size + one.bytes end
-  return { id = id, path = final, checksum = checksum, size_bytes = size, seconds = clock.now() - began, tables = manifest.database and manifest.database.tables or {} }
+  return { id = id, path = final, checksum = checksum, size_bytes = size, seconds = clock.now() - began, tables = manifest.database and manifest.database.tables or {}, incremental = incremental }
+end
+
+--- One sentence on what an incremental take took over.
+---@param incremental table of take
+---@return string
+---@usage assert(backup.reuse_text { since = "a", linked = 2, copied = 1 } == "2 of 3 pieces of tables are unchanged since a, 1 was copied")
+function M.reuse_text(incremental)
+  if not incremental.since then return "everything was copied: " .. incremental.why end
+  return ("%d of %d pieces of tables are unchanged since %s, %d %s copied"):format(incremental.linked, incremental.linked + incremental.copied, incremental.since, incremental.copied, incremental.copied == 1 and "was" or "were")
 end
 
 --- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.

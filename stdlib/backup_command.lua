@@ -17,6 +17,7 @@ local OPTIONS = {
   lost = { about = "restore, diff: folder for the rows that are lost; reapply: the one that they are in" },
   with = { about = "diff: the database that the first is compared with" },
   passphrase = { about = "env:NAME: take encrypts with it, drill and restore read with it" },
+  incremental = { type = "boolean", about = "take: tables, or parts of them, that are proven unchanged are taken over from the latest verified backup in --to" },
   in_place = { type = "boolean", about = "restore: into the live database, in one transaction, for servers on which no database may be made" },
   yes = { type = "boolean", about = "restore, reapply: do it" },
   last = { type = "integer", about = "prune: how many of the latest stay" },
@@ -70,14 +71,14 @@ local function store_of(options)
   return store
 end
 
-commands.take = { "--to DIR|S3 [--database URL] [--files PATH,PATH] [--store S3]", "takes a backup and verifies it; --store: sends it there, too", function(options)
+commands.take = { "--to DIR|S3 [--database URL] [--files PATH,PATH] [--incremental] [--store S3]", "takes a backup and verifies it; --store: sends it there, too", function(options)
   need(options, "to")
   local trees = {}
   for path in (options.files or ""):gmatch "[^,]+" do trees[#trees + 1] = path end
   if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
   local clock = require "clock"
   local began, told = clock.now(), clock.now()
-  local taking = { database = address(options.database), files = trees[1] and trees, to = options.to, passphrase = address(options.passphrase), progress = function(at)
+  local taking = { database = address(options.database), files = trees[1] and trees, to = options.to, since = options.incremental or nil, passphrase = address(options.passphrase), progress = function(at)
     if clock.now() - told < 2 then return end
     told = clock.now()
     local seconds = told - began
@@ -85,6 +86,7 @@ commands.take = { "--to DIR|S3 [--database URL] [--files PATH,PATH] [--store S3]
   end }
   local taken, verified, sent, where
   if place.is_store(options.to) then
+    if options.incremental then error(usage "--incremental takes over files of an earlier backup in a folder: give the folder as --to, and the store as --store", 0) end
     local done = place.take(taking)
     taken, verified, sent, where = done.taken, done.verified, done.sent, place.join(options.to, done.taken.id)
   else
@@ -92,6 +94,7 @@ commands.take = { "--to DIR|S3 [--database URL] [--files PATH,PATH] [--store S3]
     verified, where = assert(backup.verify(taken.path, taken.checksum)), taken.path
     if options.store then sent = assert(store_of(options):put(taken.path, taken.id)) end
   end
+  if taken.incremental then print(backup.reuse_text(taken.incremental)) end
   print(("%s: %d bytes in %s, %d files verified%s, SHA-256 %s"):format(where, taken.size_bytes, display.duration(taken.seconds), verified.files, sent and " and in the store's list" or "", taken.checksum))
 end }
 

@@ -111,6 +111,7 @@ M.venture = record {
     to = { type = "string", required = true, about = "folder of the backups" },
     files = list(STRING, "file trees to back up"),
     store = { type = "string", about = "a second place: s3://BUCKET/PREFIX?endpoint=..&region=..; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+    incremental = { type = "boolean", default = false, about = "what is proven unchanged since the latest verified backup in `to` is taken over from it; PostgreSQL alone" },
     passphrase = text("encrypts the backups; openssl reads them with it"),
     drill = { type = "boolean", default = true, about = "restore into a scratch database and compare" },
     warm = { type = "boolean", default = true, about = "keep the restored copy until the run ends, so that a database rollback is a swap; needs the space of one more database" },

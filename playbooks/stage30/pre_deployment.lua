@@ -20,9 +20,10 @@ return function(run, d)
   end)
 
   d.backup = step { "30.1.3 backup", effect = "idempotent", run = function()
-    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, timeout = venture.backup.timeout, passphrase = venture.backup.passphrase })
+    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, since = venture.backup.incremental or nil, timeout = venture.backup.timeout, passphrase = venture.backup.passphrase })
     expect(backup.need(taken.path, "run " .. run.id))
     run:say(("%s, %d bytes in %s, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), taken.checksum:sub(1, 16)))
+    if taken.incremental then run:say(backup.reuse_text(taken.incremental)) end
     return { id = taken.id, path = taken.path, checksum = taken.checksum, size_bytes = taken.size_bytes, seconds = taken.seconds }
   end }
 

@@ -6,6 +6,7 @@
 local core_err = require "core.err"
 local files = require "files"
 local json = require "json"
+local tables_of = require "backup.postgres_tables"
 
 local M = {}
 
@@ -86,6 +87,21 @@ local function check_files(where, manifest, hashes)
   end
 end
 
+-- What an incremental backup goes by; a backup from before there were any says nothing of it. The pieces must be all files of the
+-- table, and together what it is said to have.
+local function check_pieces(where, one)
+  if one.identity == nil and one.pieces == nil then return end
+  if one.identity ~= nil and not is_text(one.identity) then refuse(where, ("table %s has no identity"):format(one.name)) end
+  if type(one.pieces) ~= "table" then refuse(where, ("table %s has no list of pieces"):format(one.name)) end
+  local rows, checksum, before = 0, ("0"):rep(32), 0
+  for i, piece in ipairs(one.pieces) do
+    if type(piece) ~= "table" or not is_count(piece.rows) or not is_hex(piece.checksum, 32) or piece.file ~= one.files[i] then refuse(where, ("table %s: a piece has no file, number of rows or checksum"):format(one.name)) end
+    if piece.from_block ~= before or not (i == #one.pieces and piece.to_block == nil or is_count(piece.to_block) and piece.to_block > before) then refuse(where, ("table %s: its pieces are not side by side"):format(one.name)) end
+    rows, checksum, before = rows + piece.rows, tables_of.add(checksum, piece.checksum), piece.to_block
+  end
+  if #one.pieces ~= #one.files or rows ~= one.rows or checksum ~= one.checksum then refuse(where, ("table %s is not what its pieces are together"):format(one.name)) end
+end
+
 local function check_table(where, manifest, one)
   if type(one) ~= "table" or not is_text(one.name) or not is_count(one.rows) or not is_hex(one.checksum, 32) then refuse(where, "a table has no name, number of rows or checksum") end
   if manifest.database.info.format == "sqlite" then return end
@@ -96,6 +112,7 @@ local function check_table(where, manifest, one)
   for _, name in ipairs(one.files) do
     if not manifest.files[name] then refuse(where, ("table %s: the backup has no file '%s'"):format(one.name, tostring(name))) end
   end
+  check_pieces(where, one)
 end
 
 -- Transactions are numbered with 64 bits; more digits would be no integer here.
@@ -122,6 +139,7 @@ local function check_database(where, manifest)
   if (info.provider or "c") ~= "c" and not info.locale then refuse(where, "the database has no locale") end
   if type(info.large_objects) ~= "table" or not is_count(info.large_objects.count) then refuse(where, "the number of large objects is missing") end
   if info.current_snapshot ~= nil and not is_snapshot(info.current_snapshot) then refuse(where, "the snapshot is none") end
+  if info.origin ~= nil and (not is_text(info.origin) or info.current_snapshot == nil) then refuse(where, "its origin is none") end
 end
 
 local function check(where, manifest, hashes)

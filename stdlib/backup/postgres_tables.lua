@@ -7,7 +7,9 @@ local task = require "task"
 
 local M = {}
 
-local CHUNK_BLOCKS = 8192 -- 64 MB of pages a piece
+--- Pages of a piece, unless a take says otherwise: 64 MB.
+M.CHUNK_BLOCKS = 8192
+
 local BATCH_BLOCKS, BATCH_PIECES = 1024, 40 -- small tables share a connection: opening one takes longer than reading them
 
 -- What a role, a database or a server is set to must change neither the text of a value nor which function or table a name means: a
@@ -94,13 +96,15 @@ function M.url_of(copy, url) return core.with_database(url, copy.name) end
 --- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces, and condition
 -- (of the rows that count; nil: of all).
 ---@param db table an open connection
+---@param chunk_blocks? integer pages of a piece
 ---@return table[]
-function M.list(db)
+function M.list(db, chunk_blocks)
   local by_range = assert(db:value "SELECT current_setting('server_version_num')::int") >= 140000 -- scans of a range of row addresses
   local tables = assert(db:query(TABLES))
   for _, one in ipairs(tables) do
     one.full_name = M.full_name(one.schema, one.name)
-    one.pieces = by_range and one.heap and not one.condition and math.max(1, math.ceil(one.blocks / CHUNK_BLOCKS)) or 1
+    one.chunk_blocks = chunk_blocks or M.CHUNK_BLOCKS
+    one.pieces = by_range and one.heap and not one.condition and math.max(1, math.ceil(one.blocks / one.chunk_blocks)) or 1
   end
   return tables
 end
@@ -131,16 +135,35 @@ function M.lock(tables, mode)
   return names[1] and ("LOCK TABLE %s IN %s MODE"):format(table.concat(names, ", "), mode)
 end
 
---- The statement that copies piece `index` of a table out. Rows that came after the blocks were counted are in the last.
+--- The blocks of piece `index` of a table: from the first on, up to the second, which is not of it. The last piece has no end: rows
+-- that came after the blocks were counted are in it.
+---@param one table
+---@param index integer
+---@return integer from, integer? to
+---@usage assert(require("backup.postgres_tables").blocks_of({ pieces = 2, chunk_blocks = 8 }, 2) == 8)
+function M.blocks_of(one, index)
+  local from = (index - 1) * one.chunk_blocks
+  return from, index < one.pieces and from + one.chunk_blocks or nil
+end
+
+--- The condition for the rows of piece `index`; empty: it is the whole table.
+---@param one table
+---@param index integer
+---@return string
+function M.where(one, index)
+  if one.pieces == 1 then return "" end
+  local from, to = M.blocks_of(one, index)
+  return (" WHERE ctid >= '(%d,0)'::tid"):format(from) .. (to and (" AND ctid < '(%d,0)'::tid"):format(to) or "")
+end
+
+--- The statement that copies piece `index` of a table out.
 ---@param one table
 ---@param index integer
 ---@return string
 function M.copy_out(one, index)
   if one.condition then return ("COPY (SELECT %s FROM ONLY %s %s) TO STDOUT"):format(one.columns, M.from(one), one.condition) end
   if one.pieces == 1 then return ("COPY %s (%s) TO STDOUT"):format(M.from(one), one.columns) end
-  local where = ("ctid >= '(%d,0)'::tid"):format((index - 1) * CHUNK_BLOCKS)
-  if index < one.pieces then where = where .. (" AND ctid < '(%d,0)'::tid"):format(index * CHUNK_BLOCKS) end
-  return ("COPY (SELECT %s FROM ONLY %s WHERE %s) TO STDOUT"):format(one.columns, M.from(one), where)
+  return ("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT"):format(one.columns, M.from(one), M.where(one, index))
 end
 
 --- Every piece of every table, in order.
@@ -155,13 +178,20 @@ end
 
 --- Groups pieces for one connection each, the largest first.
 ---@param pieces { blocks: integer }[]
+---@param ways? integer into so many of about the same size, if there is enough for that; without it into small ones
 ---@return table[][]
----@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)
-function M.batches(pieces)
+---@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)  assert(#require("backup.postgres_tables").batches({ { blocks = 9000 }, { blocks = 5000 }, { blocks = 4000 } }, 2) == 2)
+function M.batches(pieces, ways)
+  local room_blocks, room_pieces = BATCH_BLOCKS, BATCH_PIECES
+  if ways then
+    local all = 0
+    for _, piece in ipairs(pieces) do all = all + piece.blocks end
+    room_blocks, room_pieces = math.max(room_blocks, math.ceil(all / ways)), math.max(room_pieces, math.ceil(#pieces / ways))
+  end
   local sorted, out, batch, blocks = table.move(pieces, 1, #pieces, 1, {}), {}, nil, 0
   table.sort(sorted, function(a, b) return a.blocks > b.blocks end)
   for _, piece in ipairs(sorted) do
-    if not batch or blocks + piece.blocks > BATCH_BLOCKS or #batch == BATCH_PIECES then
+    if not batch or blocks + piece.blocks > room_blocks or #batch == room_pieces then
       batch, blocks = {}, 0
       out[#out + 1] = batch
     end

@@ -151,6 +151,11 @@ dump hard > "$scratch/hard.sql"
 check 'the drill restores and compares' lua "assert(backup.drill { backup = '$backup', database = '$(url hard)' })"
 check 'and leaves nothing behind' test "$(psql_in postgres -c "SELECT count(*) FROM pg_database WHERE datname LIKE 'hard_%'")" = 0
 
+# The copy of a drill is another database, without the settings of this one.
+psql_in postgres -c "ALTER DATABASE hard SET timezone = 'Asia/Tokyo'" -c "ALTER DATABASE hard SET bytea_output = 'escape'"
+check 'a database with settings of its own is compared as well' lua "assert(backup.drill { backup = assert(backup.take { database = '$(url hard)', to = '$scratch/set' }).path, database = '$(url hard)' })"
+psql_in postgres -c 'ALTER DATABASE hard RESET timezone' -c 'ALTER DATABASE hard RESET bytea_output'
+
 psql_in postgres -c 'CREATE DATABASE plainly'
 check 'restore.sh alone restores it' env -i PATH=/usr/bin:/bin PGHOST="$PGHOST" PGPORT="$PGPORT" PGUSER=postgres "$backup/restore.sh" plainly
 dump plainly > "$scratch/plainly.sql"

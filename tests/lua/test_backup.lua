@@ -31,6 +31,17 @@ t.case("take, verify, list, drill", function()
   end)
 end)
 
+t.case("an incremental backup of SQLite is a full one, and says so", function()
+  world(function(folder, url)
+    for _ = 1, 2 do
+      local taken = t.ok(backup.take { database = url, to = folder .. "/backups", since = true })
+      t.has(backup.reuse_text(taken.incremental), "everything was copied: only tables of PostgreSQL")
+      t.ok(backup.verify(taken.path))
+    end
+    t.raises(function() backup.take { database = url, to = folder, chunk_blocks = 0 } end, "chunk_blocks")
+  end)
+end)
+
 t.case("a restore takes back and says what is lost", function()
   world(function(folder, url, db)
     local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
