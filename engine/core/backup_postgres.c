@@ -32,6 +32,15 @@ static int run(PGconn *conn, const char *statement, const char *what, struct err
     return run_named(conn, statement, NULL, what, e);
 }
 
+/* A script with a COMMIT of its own would make half a restore last. */
+static int run_sql(PGconn *conn, const struct backup_step *step, struct err *e)
+{
+    int rc = run_named(conn, step->statement, step->name, "backup", e);
+    if (rc != 0 || PQtransactionStatus(conn) == PQTRANS_INTRANS) return rc;
+    return err_set(e, ERR_BACKUP_CORRUPT, "backup", "%.80s ended the transaction that it was to be part of",
+                   step->name ? step->name : step->statement);
+}
+
 static int begin_copy(PGconn *conn, const char *statement, ExecStatusType wanted, const char *what,
                       struct err *e)
 {
@@ -212,7 +221,7 @@ int backup_postgres_run(const struct backup_session *session, struct backup_step
         if (atomic_load(canceled))
             rc = err_set(e, ERR_CANCELED, "backup", "canceled");
         else if (step->kind == BACKUP_SQL)
-            rc = run_named(conn, step->statement, step->name, "backup", e);
+            rc = run_sql(conn, step, e);
         else
             rc = step->kind == BACKUP_OUT ? copy_out(conn, session, step, canceled, e)
                                           : copy_in(conn, session, step, canceled, e);

@@ -70,8 +70,10 @@ function M.restore_beside(manifest, folder, url, id, options)
   local ok
   ok, err = with_admin(url, function(admin)
     drop_leftovers(admin, live)
-    local space = assert(admin:value("SELECT spcname FROM pg_tablespace t JOIN pg_database d ON d.dattablespace = t.oid WHERE datname = $1", live))
-    local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE template0 TABLESPACE %s %s"):format(quoted(name), quoted(space), locale_of(info)))
+    -- Whoever names the tablespace needs a right on it, even on the one where databases are made anyway.
+    local space = admin:value([[SELECT spcname FROM pg_tablespace t JOIN pg_database d ON d.dattablespace = t.oid
+      WHERE datname = $1 AND t.oid <> (SELECT dattablespace FROM pg_database WHERE datname = 'template0')]], live)
+    local made, problem = admin:query(("CREATE DATABASE %s TEMPLATE template0 %s%s"):format(quoted(name), space and ("TABLESPACE %s "):format(quoted(space)) or "", locale_of(info)))
     if not made then return nil, problem end
     return admin:query(("COMMENT ON DATABASE %s IS %s"):format(quoted(name), literal(copy_mark(live))))
   end)

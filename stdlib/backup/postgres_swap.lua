@@ -9,6 +9,7 @@ local core_postgres = require "core.backup_postgres"
 local diff = require "backup.diff"
 local json = require "json"
 local random = require "random"
+local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 
 local M = {}
@@ -97,10 +98,11 @@ end
 -- cannot: their limit is 0 until it has its snapshot.
 local function count_restored(admin, url, names, ready, fn)
   while assert(admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", names.old)) == 0 do sleep(0.001) end
-  local restored = assert(tables_of.open(url, TIMEOUT_S))
+  local restored = assert(sql.open(url, { timeout = TIMEOUT_S }))
   local closer <close> = restored
   return assert(restored:transaction(function(tx)
     assert(tx:execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL application_name = " .. literal(ready) .. "; SELECT 1"))
+    assert(tables_of.settle(tx)) -- after the snapshot: clients wait for that
     return fn(tx)
   end)), closer and nil
 end

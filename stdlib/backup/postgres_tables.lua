@@ -17,6 +17,11 @@ local BATCH_BLOCKS, BATCH_PIECES = 1024, 40 -- small tables share a connection: 
 local SESSION = [[SET search_path = ''; SET standard_conforming_strings = on; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC';
   SET bytea_output = 'hex'; SET extra_float_digits = 3; SET lc_monetary = 'C'; SET row_security = off]]
 
+--- Sets a session to what every part of a backup relies on.
+---@param db table
+---@return true? ok, table? err
+function M.settle(db) return db:execute(SESSION) end
+
 --- Connects, and sets the session to what every part of a backup relies on.
 ---@param url any
 ---@param timeout number seconds, for connecting and for each query
@@ -25,7 +30,7 @@ function M.open(url, timeout)
   local db, err = sql.open(url, { timeout = timeout })
   if not db then return nil, err end
   local ok
-  ok, err = db:execute(SESSION)
+  ok, err = M.settle(db)
   if ok then return db end
   db:close()
   return nil, err

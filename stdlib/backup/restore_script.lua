@@ -117,7 +117,7 @@ function M.readme(manifest)
   end
   for _, tree in ipairs(manifest.trees or {}) do
     local reader = manifest.encryption and ("openssl enc -d -aes-256-ctr -pbkdf2 -pass file:FILE -in %s | zstd -dc"):format(tree.file) or "zstd -dc " .. tree.file
-    lines[#lines + 1] = ("- `%s | tar -xf - -C DIR` restores the files of `%s`."):format(reader, tree.path)
+    lines[#lines + 1] = ("- `%s | tar -xf - -C DIR` restores the files of `%s`."):format(reader, (tree.path:gsub("[%c`]", "?")))
   end
   return table.concat(lines, "\n") .. "\n"
 end

@@ -285,6 +285,35 @@ not_hijacked() {
 }
 check "functions that are named like the server's are not called by a backup" not_hijacked
 
+# --- a backup that somebody else wrote: sealed as a backup is, with statements of his in the schema -------
+hostile() { # hostile SQL: in the schema of a copy of the backup, in $scratch/hostile
+  rm -rf "$scratch/hostile" && cp -r "$backup" "$scratch/hostile" && cd "$scratch/hostile" || return 1
+  { printf '%s\n' "$1" && zstd -qdc schema-pre.sql.zst; } > ../pre.sql && zstd -qf ../pre.sql -o schema-pre.sql.zst || return 1
+  perl -0pi -e 'BEGIN { ($sha, $bytes, $raw) = splice @ARGV, 0, 3 } s/("schema-pre\.sql\.zst"\s*:\s*\{).*?\}/$1 "sha256": "$sha", "bytes": $bytes, "raw_bytes": $raw }/s' \
+    "$(sha256sum < schema-pre.sql.zst | cut -d' ' -f1)" "$(stat -c %s schema-pre.sql.zst)" "$(stat -c %s ../pre.sql)" manifest.json
+  find . -type f ! -name SHA256SUMS ! -name COMPLETE -printf '%P\n' | sort | xargs sha256sum > SHA256SUMS && sha256sum SHA256SUMS manifest.json | cut -d' ' -f1 > COMPLETE
+  cd "$OLDPWD" || return 1
+}
+backup=$(take)
+checksum=$(sha256sum < "$backup/SHA256SUMS" | cut -d' ' -f1)
+hostile "COPY (SELECT 1) TO PROGRAM 'touch $scratch/harm';"
+check 'a backup with other statements passes as whole' "$engine" backup verify "$scratch/hostile"
+another() { ! "$engine" backup "$@" --checksum "$checksum" > "$scratch/another.out" 2>&1 && grep -q 'another backup than the one that was taken' "$scratch/another.out"; }
+check 'and not as the one that was taken' another verify "$scratch/hostile"
+check 'nor is it drilled' another drill "$scratch/hostile" --database "$(url hard)"
+check 'nor restored' another restore "$scratch/hostile" --database "$(url hard)" --yes
+psql_in postgres -c 'CREATE ROLE humble LOGIN CREATEDB; GRANT pg_read_all_data TO humble'
+humble() { ! "$engine" backup drill "$scratch/hostile" --database "postgres://humble@127.0.0.1:$PGPORT/hard" > "$scratch/humble.out" 2>&1 && cat "$scratch/humble.out" && grep -q 'schema-pre.sql.*pg_execute_server_program' "$scratch/humble.out" && [ ! -e "$scratch/harm" ]; }
+check 'a role that may run no program runs none' humble
+says_ended() {
+  "$engine" -e "
+  local ok, err = require('core.backup_postgres').run('$(url hard)', 'BEGIN', { { sql = 'SELECT 1; COMMIT', name = 'schema-pre.sql' }, { sql = 'CREATE TABLE half (id int)' } })
+  assert(not ok and err.code == 'backup_corrupt' and err.message:find 'ended the transaction', tostring(err))"
+}
+check 'a script that ends the transaction ends the restore' says_ended
+check 'and nothing of it stays' test "$(psql_in hard -c "SELECT to_regclass('public.half') IS NULL")" = t
+check 'no name in a backup became a command' test ! -e x -a ! -e "$backup/x"
+
 # --- other encodings and locales ---------------------------------------------------------------------
 encoded() { # encoded NAME OPTIONS VALUE: a database of its own, with the value in a table; taken, drilled, and restored by restore.sh
   local name=$1 path
