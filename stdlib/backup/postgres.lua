@@ -79,7 +79,7 @@ function M.restore_beside(manifest, folder, url, id, options)
   end)
   if not ok then return failed(("the database %s could not be made"):format(name), err) end
   local copy = { name = name, live = live }
-  if info.system == take.system_of(url) then copy.snapshot = info.current_snapshot end -- elsewhere its numbers mean nothing
+  if info.system and info.system == take.system_of(url) then copy.snapshot = info.current_snapshot end -- elsewhere its numbers mean nothing
   local loaded, problem = pcall(load.load, manifest, folder, M.url_of(copy, url), options or {})
   if loaded then return copy end
   shield(function() M.drop(copy, url) end)

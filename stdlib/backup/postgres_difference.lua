@@ -44,8 +44,8 @@ SELECT md5(string_agg(line, ',' ORDER BY line)) FROM (
   UNION ALL SELECT 'n' || (oid, xmin)::text FROM pg_namespace WHERE oid >= 16384 AND nspname <> '$schema' AND nspname NOT LIKE 'pg\_%'
 ) x]]):gsub("%$schema", watch.SCHEMA)
 
-local HINDRANCES = [[SELECT (SELECT count(*) FROM pg_largeobject_metadata) AS large_objects,
-  (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('A', 'R')) + (SELECT count(*) FROM pg_rewrite WHERE ev_enabled IN ('A', 'R') AND rulename <> '_RETURN') AS always]]
+local HINDRANCES = ([[SELECT (SELECT count(*) FROM pg_largeobject_metadata) AS large_objects,
+  (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgenabled IN ('A', 'R') AND tgname NOT IN ('$schema', '$schema_truncate')) + (SELECT count(*) FROM pg_rewrite WHERE ev_enabled IN ('A', 'R') AND rulename <> '_RETURN') AS always]]):gsub("%$schema", watch.SCHEMA)
 
 -- Not an error: the whole has to be loaded.
 local Declined = {}
@@ -177,8 +177,8 @@ local function refresh(db)
 end
 
 local function difference(db, copy_db, manifest, copy, url, to)
-  watch.sweep(db)
   check_live(db, manifest)
+  watch.sweep(db)
   local shape = assert(db:value(SHAPE))
   check_schemas(url, tables_of.url_of(copy, url))
   local tables = assert(db:transaction(function(tx)
