@@ -134,7 +134,7 @@ function M.take(options)
       manifest, checksum, incremental = take_into(partial, options, id)
       assert(files.sync_tree(partial))
     end)
-    assert(files.rename(partial, final))
+    effect.change("backup", function() assert(files.rename(partial, final)) end)
     assert(files.remove(taking))
   end)
   if not ok then
@@ -259,8 +259,10 @@ local function restore_beside(options, to_serve)
   local manifest, driver = prepared(options)
   if not manifest then return nil, driver end
   local copy, err
-  copy, err = driver.restore_beside(manifest, options.backup, options.database, manifest.id .. "-" .. random.hex(2),
-    { passphrase = options.passphrase, progress = options.progress, analyze = to_serve })
+  copy, err = effect.change("restored copy", function()
+    return driver.restore_beside(manifest, options.backup, options.database, manifest.id .. "-" .. random.hex(2),
+      { passphrase = options.passphrase, progress = options.progress, analyze = to_serve })
+  end)
   if not copy then return nil, err end
   copy.id = manifest.id
   return copy, nil, driver, manifest
@@ -290,7 +292,7 @@ end
 function M.scratch(copy, url)
   local driver, err = driver_of(url)
   if not driver then return nil, err end
-  return driver.scratch(copy, url)
+  return effect.change("scratch database", function() return driver.scratch(copy, url) end)
 end
 
 --- Drops a copy that a drill kept.
@@ -301,7 +303,7 @@ function M.drop_copy(copy, url)
   local driver, err = driver_of(url)
   if not driver then return nil, err end
   local ok
-  ok, err = driver.drop(copy, url)
+  ok, err = effect.change("dropped copy", function() return driver.drop(copy, url) end)
   if not ok then return nil, err end
   return true
 end
