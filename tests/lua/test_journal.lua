@@ -5,6 +5,7 @@ local leases = require "journal.lease"
 local t = require "test"
 
 local POSTGRES = core_secret.environment "ENGINE_TEST_JOURNAL"
+if POSTGRES == "" then POSTGRES = nil end
 
 local function with_folder(fn)
   local folder = t.ok(files.mkdtemp "/tmp/engine-test-")
