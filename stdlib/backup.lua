@@ -17,10 +17,12 @@ local process = require "process"
 local random = require "random"
 local restore_script = require "backup.restore_script"
 local sql = require "sql"
+local task = require "task"
 
 local M = {}
 
 local EXECUTABLE = tonumber("700", 8)
+local HASHERS = 4 -- files that are read at the same time: as many as there are worker threads
 
 local function failed(code, message, cause)
   return nil, core_err.new { code = code, op = "backup", message = message, cause = cause and (cause.message or tostring(cause)) or nil }
@@ -175,22 +177,26 @@ function M.verify(path, checksum)
   local sums_hash, manifest_hash = complete:match "^(%x+)\n(%x+)\n$"
   if sums_hash ~= files.sha256_text(sums) then return failed("backup_corrupt", path .. "/SHA256SUMS or COMPLETE is not the one that was written") end
   if checksum and checksum:lower() ~= sums_hash then return failed("backup_corrupt", ("%s is another backup than the one that was taken: its checksum is %s, not %s"):format(path, sums_hash, checksum)) end
-  local bad, bytes, count, hashes, found = {}, 0, 0, {}, nil
+  local bad, bytes, listed, hashes, found = {}, 0, {}, {}, nil
   found, err = tree(path, "", {})
   if not found then return nil, err end
   found.COMPLETE, found.SHA256SUMS = nil, nil
   for expected, name in sums:gmatch "(%x+)  ([^\n]+)\n" do
-    local stat = found[name]
+    listed[#listed + 1] = { name = name, expected = expected, stat = found[name] }
     found[name] = nil
-    count = count + 1
+  end
+  local read = task.map(listed, function(one)
+    return one.stat and one.stat.type == "file" and { files.sha256(path .. "/" .. one.name) } or {}
+  end, { limit = HASHERS })
+  for i, one in ipairs(listed) do
+    local name, stat, actual, hash_err = one.name, one.stat, read[i][1], read[i][2]
     if not stat then
       bad[#bad + 1] = name .. " is missing"
     elseif stat.type ~= "file" then
       bad[#bad + 1] = name .. " is no plain file"
     else
       bytes = bytes + stat.size
-      local actual, hash_err = files.sha256(path .. "/" .. name)
-      if actual ~= expected then bad[#bad + 1] = name .. (actual and " is not the file that was written" or ": " .. hash_err.message) end
+      if actual ~= one.expected then bad[#bad + 1] = name .. (actual and " is not the file that was written" or ": " .. hash_err.message) end
       hashes[name] = actual
       if name == "manifest.json" and actual ~= manifest_hash then bad[#bad + 1] = "COMPLETE names another manifest.json" end
     end
@@ -203,7 +209,7 @@ function M.verify(path, checksum)
   local manifest
   manifest, err = manifests.read(path, hashes)
   if not manifest then return nil, err end
-  return { files = count, bytes = bytes, manifest = manifest }
+  return { files = #listed, bytes = bytes, manifest = manifest }
 end
 
 --- The finished backups in a folder, the latest first.

@@ -98,6 +98,7 @@ backup_table() {
     for ((n = 0; n < RUNS; n++)); do
         for name in "${names[@]}" "${whole[@]}"; do
             rm -rf "${MADE:?}/$name"
+            sync # what the one before wrote is not waited for by the next
             if [[ $name = pgbackrest_* ]]; then
                 measure_if pgbackrest "$DIR/b.$name" bash -c "$name" || return 1
             else

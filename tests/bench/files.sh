@@ -6,7 +6,7 @@
 if [ -z "${PINNED:-}" ] && [ "$(nproc)" -gt 2 ]; then PINNED=1 exec taskset -c 0,1 bash "$0"; fi
 . tests/lib/bench.sh
 FILES=${FILES:-20000} ROWS=${ROWS:-1300000} RUNS=${RUNS:-3} SECTION=${SECTION:-tree sqlite}
-export DIR RESTIC_PASSWORD=bench BORG_BASE_DIR=$DIR/home-of-borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
+export DIR ROUND RESTIC_PASSWORD=bench BORG_BASE_DIR=$DIR/home-of-borg BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
 
 random_bytes() { openssl enc -aes-128-ctr -K "$(printf %032x "$1")" -iv 0 -in /dev/zero 2>/dev/null | head -c "$2"; }
 
@@ -33,20 +33,20 @@ make_tree() {
     if command -v setfattr >/dev/null; then setfattr -n user.kind -v bench "$tree/large-text" 2>/dev/null; fi
 }
 
-tar_pipe() { tar -C "$DIR/tree" --sparse --xattrs -cf - . | zstd -q -1 -T2 | tee >(openssl dgst -sha256 >"$DIR/sum") >"$DIR/tree.tar.zst"; }
-tar_back() { mkdir "$DIR/back" && zstd -q -dc "$DIR/tree.tar.zst" | tar -C "$DIR/back" --xattrs -xf -; }
-restic_do() { restic -q -r "$DIR/restic" --no-cache "$@"; }
-borg_back() { mkdir "$DIR/borg-back" && cd "$DIR/borg-back" && borg extract "$DIR/borg::a"; }
+tar_pipe() { tar -C "$DIR/tree" --sparse --xattrs -cf - . | zstd -q -1 -T2 | tee >(openssl dgst -sha256 >"$ROUND/sum") >"$ROUND/tree.tar.zst"; }
+tar_back() { mkdir "$ROUND/back" && zstd -q -dc "$ROUND/tree.tar.zst" | tar -C "$ROUND/back" --xattrs -xf -; }
+restic_do() { restic -q -r "$ROUND/restic" --no-cache "$@"; }
+borg_back() { mkdir "$ROUND/borg-back" && cd "$ROUND/borg-back" && borg extract "$ROUND/borg::a"; }
 export -f tar_pipe tar_back restic_do borg_back
 
 # Once a peer: a backup, the same again with nothing changed, and a restore.
 peers() {
     if command -v restic >/dev/null; then
         restic_do init >/dev/null && measure "$DIR/m.restic" bash -c 'restic_do backup "$DIR/tree"' && measure "$DIR/m.restic-again" bash -c 'restic_do backup "$DIR/tree"' &&
-            measure "$DIR/m.restic-back" bash -c 'restic_do restore latest --target "$DIR/restic-back"' || return 1
+            measure "$DIR/m.restic-back" bash -c 'restic_do restore latest --target "$ROUND/restic-back"' || return 1
     fi
     if command -v borg >/dev/null; then
-        borg init -e none "$DIR/borg" && measure "$DIR/m.borg" borg create -C zstd,3 "$DIR/borg::a" "$DIR/tree" && measure "$DIR/m.borg-again" borg create -C zstd,3 "$DIR/borg::b" "$DIR/tree" &&
+        borg init -e none "$ROUND/borg" && measure "$DIR/m.borg" borg create -C zstd,3 "$ROUND/borg::a" "$DIR/tree" && measure "$DIR/m.borg-again" borg create -C zstd,3 "$ROUND/borg::b" "$DIR/tree" &&
             measure "$DIR/m.borg-back" bash -c borg_back || return 1
     fi
 }
@@ -57,20 +57,23 @@ bench_tree() {
     make_tree "$DIR/tree"
     echo "tree: $(find "$DIR/tree" | wc -l) entries, $(du -sm "$DIR/tree" | cut -f1) MB (medians of $RUNS)"
     for ((n = 0; n < RUNS; n++)); do
-        rm -rf "$DIR/ours" "$DIR/back" "$DIR/restored" "$DIR"/restic* "$DIR"/borg* "$DIR/tree.tar.zst"
-        measure "$DIR/m.ours" "$ENGINE" -e "assert(backup.take { files = { '$DIR/tree' }, to = '$DIR/ours' })" || return 1
+        # Nothing is removed in between: file systems are slow to make files for seconds after many were removed. And what a former one
+        # wrote is on the disk, so that the next does not wait for it.
+        ROUND=$DIR/round.$n
+        mkdir "$ROUND" && sync
+        measure "$DIR/m.ours" "$ENGINE" -e "assert(backup.take { files = { '$DIR/tree' }, to = '$ROUND/ours' })" || return 1
         measure "$DIR/m.tar" bash -c tar_pipe || return 1
-        path=$(echo "$DIR"/ours/*)
-        measure "$DIR/m.restore" "$ENGINE" -e "assert(backup.restore_files { backup = '$path', to = '$DIR/restored' })" || return 1
+        path=$(echo "$ROUND"/ours/*)
+        measure "$DIR/m.restore" "$ENGINE" -e "assert(backup.restore_files { backup = '$path', to = '$ROUND/restored' })" || return 1
         measure "$DIR/m.untar" bash -c tar_back || return 1
         peers || return 1
     done
-    diff -r --no-dereference "$DIR/tree" "$DIR/restored/001" || return 1
+    diff -r --no-dereference "$DIR/tree" "$ROUND/restored/001" || return 1
     row "engine backup.take { files }" "$DIR/m.ours" "$path"
-    row "tar --sparse --xattrs | zstd -1 -T2 | tee >(openssl dgst)" "$DIR/m.tar" "$DIR/tree.tar.zst"
-    row "restic backup" "$DIR/m.restic" "$DIR/restic"
+    row "tar --sparse --xattrs | zstd -1 -T2 | tee >(openssl dgst)" "$DIR/m.tar" "$ROUND/tree.tar.zst"
+    row "restic backup" "$DIR/m.restic" "$ROUND/restic"
     row "restic backup again, nothing changed" "$DIR/m.restic-again"
-    row "borg create -C zstd,3" "$DIR/m.borg" "$DIR/borg"
+    row "borg create -C zstd,3" "$DIR/m.borg" "$ROUND/borg"
     row "borg create again, nothing changed" "$DIR/m.borg-again"
     ratio "the tar pipe" "$DIR/m.ours" "$DIR/m.tar" 1.10
     ratio "restic" "$DIR/m.ours" "$DIR/m.restic" 0.40

@@ -88,7 +88,7 @@ proved 'after the rollback of a promoted run'
 first_run=$run
 
 # --- killed before traffic moved: by hand
-begin early 'provision green'
+begin early 'measure blue'
 die $engine_pid
 ask status "$run" > "$scratch/status" && grep -q '▶ ' "$scratch/status"; check 'status of a dead run shows the step it was in' $? "$scratch/status"
 ask rollback "$run" --reason 'start again' > "$scratch/early.back" 2>&1

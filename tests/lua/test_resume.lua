@@ -232,7 +232,8 @@ t.case("an engine that is killed while it waits for an answer asks the same ques
       files.remove(log)
       local handle = t.ok(process.spawn { argv = { ENGINE, "p.lua", "--mode", "manual", "--state", p.folder .. "/state" }, cwd = p.folder, log = log })
       while not (files.read(log) or ""):find("waiting; answer with", 1, true) do sleep(0.02) end
-      process.stop(handle, { grace = 0 })
+      t.ok(process.run { argv = { "kill", "-KILL", tostring(handle.pid) }, check = true })
+      t.ok(process.wait(handle, 10))
       local approved = p:engine { "approve", p:row().id, way[1] }
       t.has(approved.text, "go: " .. (way[1] and "no" or "yes"))
       local resumed = p:engine { "resume" }
