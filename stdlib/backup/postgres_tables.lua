@@ -20,7 +20,11 @@ local SESSION = [[SET search_path = ''; SET standard_conforming_strings = on; SE
 --- Sets a session to what every part of a backup relies on.
 ---@param db table
 ---@return true? ok, table? err
-function M.settle(db) return db:execute(SESSION) end
+function M.settle(db)
+  local ok, err = db:query "SET statement_timeout = 0" -- a role's own might cut short what comes now
+  if not ok then return nil, err end
+  return db:execute(SESSION)
+end
 
 --- Connects, and sets the session to what every part of a backup relies on.
 ---@param url any

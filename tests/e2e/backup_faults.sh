@@ -155,7 +155,7 @@ says() { # says WORDS FOLDER ARGV...: fails, says WORDS, leaves nothing
 }
 psql_in busy -c 'CREATE ROLE reader LOGIN; GRANT CONNECT ON DATABASE busy TO reader; GRANT SELECT ON pgbench_accounts, pgbench_branches, pgbench_tellers TO reader'
 check 'a table that the role may not read is named' says 'permission denied for table pgbench_history' "$scratch/denied" "$engine" backup take --database "postgres://reader@127.0.0.1:$PGPORT/busy" --to "$scratch/denied"
-psql_in busy -c "ALTER ROLE postgres SET statement_timeout = '1ms'"
+psql_in busy -c "ALTER ROLE postgres SET statement_timeout = '20ms'"
 check "the role's statement timeout does not cut a backup" "$engine" backup take --database "$(url busy)" --to "$scratch/slow"
 psql -Xqc "SET statement_timeout = 0; ALTER ROLE postgres RESET statement_timeout" > /dev/null
 exec 7> >(psql -Xq -d busy > /dev/null)
