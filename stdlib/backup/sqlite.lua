@@ -110,6 +110,18 @@ function M.drop(copy)
   return true
 end
 
+-- Tables whose rows have the same checksum in both files, by name: reading them so takes a fraction of comparing them row by row.
+local function same_tables(one, other)
+  local sums = parallel { function() return assert(core.sqlite_sums(one)) end, function() return assert(core.sqlite_sums(other)) end }
+  local by_name, same = {}, {}
+  for _, sum in ipairs(sums[1]) do by_name[sum.name] = sum end
+  for _, sum in ipairs(sums[2]) do
+    local before = by_name[sum.name]
+    same[sum.name] = before ~= nil and before.rows == sum.rows and before.checksum == sum.checksum
+  end
+  return same
+end
+
 --- Makes the copy the live database: page by page into the live file in one transaction, so that clients keep their
 -- connections. The database of before is kept beside it, and the loss is counted from it. SQLite has no way to keep
 -- writers out over both copies: what is written in the milliseconds between them is lost and not in the report.
@@ -128,7 +140,7 @@ function M.swap(copy, url, id, lost_to)
   if ok then ok, err = core.sqlite_check(live) end
   if not ok then return nil, err end
   local loss
-  loss, err = diff.compare("sqlite:" .. old, "sqlite:" .. copy.path, lost_to)
+  loss, err = diff.compare("sqlite:" .. old, "sqlite:" .. copy.path, lost_to, nil, same_tables(old, copy.path))
   if not loss then return nil, err end
   return { downtime_s = downtime, loss = loss, old = old }
 end
