@@ -387,6 +387,15 @@ function M.restore(options)
   return swapped
 end
 
+--- A restore with a key is recorded as done: what was kept to find it again may go.
+---@param url any the database's address
+---@return true? ok, table? err
+function M.forget(url)
+  local driver, err = driver_of(url)
+  if not driver then return nil, err end
+  return not driver.forget and true or driver.forget(url)
+end
+
 --- Marks a backup as needed by a run in flight, so that retention leaves it; release_need takes the mark away.
 ---@param path string
 ---@param by string

@@ -336,6 +336,7 @@ function Deployment:release_backup()
   if not self.backup then return end
   step { "the backup is released", effect = "idempotent", approve = false, run = function()
     backup.release_need(self.backup.path)
+    assert(backup.forget(self.venture.database.url))
     if not self.warm_copy then return end
     local ok, err = backup.drop_copy(self.warm_copy, self.venture.database.url)
     if not ok then self.run:say("the warm copy of the database could not be dropped: " .. err.message, "warn") end

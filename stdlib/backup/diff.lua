@@ -15,7 +15,6 @@ local sql = require "sql"
 local M = {}
 
 local PAGE_ROWS = 2000
-local LIMIT = (" LIMIT %d"):format(PAGE_ROWS)
 local TIMEOUT_S = 600
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
@@ -72,13 +71,15 @@ local function by_cursor(db, statement)
   end
 end
 
--- The same without cursors: each page begins behind the last key of the former.
-local function by_key(db, first, following, keys)
-  local last
+-- The same for SQLite, which has no cursors that outlast a statement: the sorted rows in a temporary table.
+local function by_temporary_table(db, statement)
+  cursors = cursors + 1
+  local name, last = "temp.pages_" .. cursors, 0
+  assert(db:execute(("CREATE TABLE %s AS %s"):format(name, statement)))
   return function()
-    local page = assert(last and db:query(following .. LIMIT, table.unpack(last)) or db:query(first .. LIMIT))
-    last = {}
-    for i = 1, page[1] and keys or 0 do last[i] = page[#page]["k" .. i] end
+    local page = assert(db:query(("SELECT * FROM %s WHERE rowid > $1 ORDER BY rowid LIMIT %d"):format(name, PAGE_ROWS), last))
+    last = last + #page
+    if #page < PAGE_ROWS then assert(db:execute("DROP TABLE " .. name)) end
     return page
   end
 end
@@ -100,13 +101,8 @@ local function reader(db, from, keys, columns, grouped, new)
     selected[#selected + 1] = "count(*) AS n"
     for _, column in ipairs(new) do group = group .. ", " .. dialect.text(quoted(column)) end
   end
-  local parameters = {}
-  for i = 1, #keys do parameters[i] = "$" .. i end
-  local function statement(where)
-    return ("SELECT %s FROM %s%s%s ORDER BY %s"):format(table.concat(selected, ", "), from, where, grouped and " GROUP BY " .. group or "", order)
-  end
-  local fetch = db:dialect() == "postgres" and by_cursor(db, statement "")
-    or by_key(db, statement "", statement((" WHERE (%s) > (%s)"):format(order, table.concat(parameters, ", "))), #keys)
+  local statement = ("SELECT %s FROM %s%s ORDER BY %s"):format(table.concat(selected, ", "), from, grouped and " GROUP BY " .. group or "", order)
+  local fetch = (db:dialect() == "postgres" and by_cursor or by_temporary_table)(db, statement)
   local page, at, done = {}, 0, false
   return function()
     at = at + 1
@@ -229,7 +225,12 @@ local function opened(given)
   return db, db
 end
 
-local function compare_all(live_db, old_db, to, snapshot)
+-- Do both have the same columns, and rows of which the caller knows that they are the same?
+local function is_known(live, old, same)
+  return same and same[live.name] and table.concat(live.columns, "\0") == table.concat(old.columns, "\0")
+end
+
+local function compare_all(live_db, old_db, to, snapshot, same)
   local loss = { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, path = to }
   local live_tables, old_tables, names = M.describe(live_db), M.describe(old_db), {}
   for name in pairs(live_tables) do names[#names + 1] = name end
@@ -243,6 +244,7 @@ local function compare_all(live_db, old_db, to, snapshot)
   local counts = diff_postgres.counts(live_db, old_db, by_snapshot)
   for _, name in ipairs(names) do
     local live_table, old_table = live_tables[name], old_tables[name]
+    if live_table and old_table and is_known(live_table, old_table, same) then goto continue end
     local write, close = diff_report.rows_file(to, name)
     local result
     if live_table and old_table then
@@ -255,6 +257,7 @@ local function compare_all(live_db, old_db, to, snapshot)
       loss.tables[#loss.tables + 1] = result
     end
     loss.inserted, loss.updated, loss.deleted = loss.inserted + result.inserted, loss.updated + result.updated, loss.deleted + result.deleted
+    ::continue::
   end
   return loss
 end
@@ -291,8 +294,9 @@ end
 ---@param restored string|userdata|table url of the one that goes back, or a connection to it
 ---@param to? string folder for <table>.jsonl files with the lost rows themselves
 ---@param snapshot? string PostgreSQL, same server: that of the backup (pg_current_snapshot()); then only rows that are newer are read
+---@param same? table<string, boolean> tables whose rows are known to be the same
 ---@return { tables: table[], inserted: integer, updated: integer, deleted: integer, path?: string }? loss, table? err
-function M.compare(live, restored, to, snapshot)
+function M.compare(live, restored, to, snapshot, same)
   if to then
     local free, problem = M.check_folder(to)
     if not free then return nil, problem end
@@ -303,7 +307,7 @@ function M.compare(live, restored, to, snapshot)
   local old_db, old_end = opened(restored)
   if not old_db then return nil, old_end, close_live and nil end
   local close_old <close> = old_end
-  local ok, result = pcall(within_snapshots, live_db, old_db, type(restored) == "table", function(one, other) return compare_all(one, other, to, snapshot) end)
+  local ok, result = pcall(within_snapshots, live_db, old_db, type(restored) == "table", function(one, other) return compare_all(one, other, to, snapshot, same) end)
   if ok then return result, nil, close_old and nil end
   if core_err.is(result) then return nil, result end
   error(result, 0)
