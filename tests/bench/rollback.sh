@@ -45,7 +45,7 @@ assert(files.append('$DIR/gaps.$1', longest .. '\n'))" || exit 1
 }
 
 for scale in $SCALES; do
-    psql -Xqc 'DROP DATABASE IF EXISTS bench' -c 'CREATE DATABASE bench'
+    PGOPTIONS='-c client_min_messages=warning' psql -Xqc 'DROP DATABASE IF EXISTS bench WITH (FORCE)' -c 'CREATE DATABASE bench'
     "$PG_BIN/pgbench" -i -q -s "$scale" bench >/dev/null 2>&1
     url=postgres://postgres@127.0.0.1:$PGPORT/bench
     rm -f "$DIR/port"
