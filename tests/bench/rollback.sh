@@ -54,13 +54,8 @@ assert(files.append('$DIR/gaps.$1', longest .. '\n'))" || exit 1
 }
 
 for scale in $SCALES; do
-<<<<<<< HEAD
-    psql -Xqc 'DROP DATABASE IF EXISTS bench WITH (FORCE)' -c 'CREATE DATABASE bench OWNER app'
+    PGOPTIONS='-c client_min_messages=warning' psql -Xqc 'DROP DATABASE IF EXISTS bench WITH (FORCE)' -c 'CREATE DATABASE bench OWNER app'
     "$PG_BIN/pgbench" -U app -i -q -s "$scale" bench >/dev/null 2>&1
-=======
-    PGOPTIONS='-c client_min_messages=warning' psql -Xqc 'DROP DATABASE IF EXISTS bench WITH (FORCE)' -c 'CREATE DATABASE bench'
-    "$PG_BIN/pgbench" -i -q -s "$scale" bench >/dev/null 2>&1
->>>>>>> h-bench
     url=postgres://postgres@127.0.0.1:$PGPORT/bench
     rm -f "$DIR/port"
     "$ENGINE" tests/bench/rollback_app.lua --url "${url/postgres@/app@}" --port-file "$DIR/port" --state "$DIR/state" >"$DIR/app.out" 2>&1 &
