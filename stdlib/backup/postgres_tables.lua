@@ -18,7 +18,11 @@ local SESSION = [[SET search_path = ''; SET standard_conforming_strings = on; SE
 --- Sets a session to what every part of a backup relies on.
 ---@param db table
 ---@return true? ok, table? err
-function M.settle(db) return db:execute(SESSION) end
+function M.settle(db)
+  local ok, err = db:execute "SET statement_timeout = 0" -- alone: the role's own would be that of all that stands in the same text
+  if not ok then return nil, err end
+  return db:execute(SESSION)
+end
 
 --- Connects, and sets the session to what every part of a backup relies on.
 ---@param url any
