@@ -98,6 +98,8 @@ local function take_into(folder, options, id)
   return manifest, checksum, incremental
 end
 
+local NOTE_S = 60 -- a note is written in less
+
 -- Removes what takes on this machine left that died. The note of who takes it lies beside the folder, so that it is there first and last.
 local function sweep(to)
   for _, name in ipairs(files.list(to) or {}) do
@@ -107,6 +109,8 @@ local function sweep(to)
       assert(files.remove_tree(("%s/%s.partial"):format(to, id)))
       assert(files.remove(to .. "/" .. name))
     end
+    local stat = name:match "%.taking%.%x+%.tmp$" and files.stat(to .. "/" .. name)
+    if stat and clock.wall() - stat.modified > NOTE_S then assert(files.remove(to .. "/" .. name)) end -- died while it wrote its note
   end
 end
 

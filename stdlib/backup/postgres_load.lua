@@ -114,7 +114,7 @@ local function post_data(manifest, folder, url, passphrase)
   return unpacked(manifest, folder, "schema.dump", passphrase, function(plain)
     local database = core_postgres.environment(url).PGDATABASE
     return process.run { argv = { "pg_restore", "--section=post-data", "--exit-on-error", "--jobs=" .. take.workers(), "--dbname=dbname='" .. database:gsub("[\\']", "\\%0") .. "'", plain },
-      env = core_postgres.environment(url), timeout = TIMEOUT_S, check = true }
+      env = take.tool_environment(url), timeout = TIMEOUT_S, check = true }
   end)
 end
 

@@ -20,12 +20,12 @@ local REPAIR_S = 60
 local quoted, literal = tables_of.quoted, tables_of.literal
 
 -- $live, $copy, $old are names as literals; $limit is the connection limit while it is counted, $ready the name that the counting
--- session gives itself when it has its snapshot, $marks_nobody whether there is one to wait for.
+-- session gives itself when it has its snapshot, $watcher that of the session which waits for its turn, $counted whether there is one to wait for.
 local SWAP = [[DO $swap$
 DECLARE
   renamed boolean := false;
   reason text := 'connections did not end';
-  stay int := (SELECT datconnlimit FROM pg_database WHERE datname = $live);
+  stay int := (SELECT coalesce(nullif(datconnlimit, 0), -1) FROM pg_database WHERE datname = $live); -- 0: a swap died there
   note text := (SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $live);
 BEGIN
   EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', $live);
@@ -54,7 +54,8 @@ BEGIN
   IF renamed AND $counted THEN
     FOR i IN 1..2000 LOOP
       PERFORM pg_stat_clear_snapshot();
-      EXIT WHEN EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = $live AND application_name = $ready AND backend_xmin IS NOT NULL);
+      EXIT WHEN EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = $live AND application_name = $ready AND backend_xmin IS NOT NULL)
+        OR NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = $watcher); -- the engine died: nobody is to be waited for
       PERFORM pg_sleep(0.001);
     END LOOP;
     EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT %s', $live, stay);
@@ -109,8 +110,11 @@ end
 
 -- The swap, and beside it a session that counts what is lost at leisure, to the row.
 local function swap_and_count(admin, copy, url, old, lost_to)
-  local ready, values = "engine-" .. random.hex(8), nil
-  values = { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = literal(ready), counted = "true" }
+  local ready = "engine-" .. random.hex(8)
+  local values = { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = literal(ready), watcher = literal(ready .. "-waits"), counted = "true" }
+  local watcher = assert(tables_of.open(core_postgres.with_database(url, "postgres"), 60))
+  local closer <close> = watcher
+  assert(watcher:execute("SET application_name = " .. values.watcher))
   local began, downtime, loss, problem = clock.now(), nil, nil, nil
   parallel {
     function()
@@ -118,19 +122,16 @@ local function swap_and_count(admin, copy, url, old, lost_to)
       downtime = clock.now() - began
     end,
     function()
-      local watcher = assert(tables_of.open(core_postgres.with_database(url, "postgres"), 60))
-      local closer <close> = watcher
       local ok, result = pcall(count_restored, watcher, url, { old = old }, ready, function(tx)
         while not downtime do sleep(0.001) end
         return assert(diff.compare(core_postgres.with_database(url, old), tx, lost_to, copy.snapshot))
       end)
       if ok then loss = result elseif core_err.is(result) and downtime then problem = result else error(result, 0) end
-      return closer and nil
     end,
   }
   -- The swap is done and stays: what could not be counted is said, and the old database is still there to be asked.
   loss = loss or { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, problem = problem.message }
-  return { downtime_s = downtime, loss = loss, old = old }
+  return { downtime_s = downtime, loss = loss, old = old }, closer and nil
 end
 
 -- Without the right to pass a connection limit the loss is counted while others may still write, and only then are they kept out.
@@ -138,7 +139,7 @@ local function count_then_swap(admin, copy, url, old, lost_to)
   assert(admin:query(("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true"):format(quoted(copy.name)))) -- it may have been kept closed
   local loss = assert(diff.compare(url, tables_of.url_of(copy, url), lost_to, copy.snapshot))
   local began = clock.now()
-  assert(admin:query(swap_statement { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = "''", counted = "false" }))
+  assert(admin:query(swap_statement { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = "''", watcher = "''", counted = "false" }))
   loss.approximate = "what was written while it was counted is missing from the count"
   return { downtime_s = clock.now() - began, loss = loss, old = old }
 end

@@ -22,6 +22,16 @@ local literal = tables_of.literal
 ---@return integer
 function M.workers() return math.max(2, math.min(4, assert(host.sample()).processors)) end
 
+--- The environment in which PostgreSQL's own programs reach a database. They put the role's statement timeout off, but not before they
+-- have asked for this and that.
+---@param url any
+---@return table<string, any>
+function M.tool_environment(url)
+  local env = core_postgres.environment(url)
+  env.PGOPTIONS = (env.PGOPTIONS and env.PGOPTIONS .. " " or "") .. "-c statement_timeout=0"
+  return env
+end
+
 --- Which server this is, and which database of it; nil when the role may not ask.
 ---@param url any
 ---@return string?
@@ -42,7 +52,7 @@ local FACTS = [[SELECT current_setting('server_version') AS server_version, pg_c
 local Take = {}
 Take.__index = Take
 
-function Take:tool(argv) return process.run { argv = argv, env = core_postgres.environment(self.url), timeout = TIMEOUT_S, check = true } end
+function Take:tool(argv) return process.run { argv = argv, env = M.tool_environment(self.url), timeout = TIMEOUT_S, check = true } end
 
 -- Compresses a file, and encrypts it, and removes the plain one.
 function Take:pack(name)

@@ -30,7 +30,7 @@ psql_in() { psql -X -q -v ON_ERROR_STOP=1 -At -d "$1" "${@:2}"; }
 lua() { "$engine" -e "$1"; }
 wait_for() { read -rt "$1" <> <(:); } # seconds, without a process
 
-psql_in postgres -c 'CREATE DATABASE busy'
+psql_in postgres -c 'CREATE DATABASE busy' -c 'CREATE ROLE anybody LOGIN'
 "$PG_BIN/pgbench" -i -q -s 2 busy > /dev/null 2>&1
 start_load() { while :; do "$PG_BIN/pgbench" -n -c 4 -T 300 busy > /dev/null 2>&1; wait_for 0.1; done & load=$!; }
 stop_load() { kill "$load"; pkill -P "$load"; wait "$load" 2> /dev/null; load=; }
@@ -77,8 +77,10 @@ whole=$(seconds "$start" "${EPOCHREALTIME/./}")
 check_take() { no_bad_backup "$scratch/killed"; }
 check "an engine that is killed at $KILLS points of a take leaves no bad backup" kill_at_points "$whole" "$KILLS" check_take "$engine" backup take --database "$(url busy)" --to "$scratch/killed"
 sweeps() {
+  find "$scratch/killed" -name '*.tmp' -exec touch -d '2 minutes ago' {} + # that of a note is left alone while somebody may be writing it
+  touch -d '2 minutes ago' "$scratch/killed/20260101T000000Z-abcdef.taking.0123456789ab.tmp"
   "$engine" backup take --database "$(url busy)" --to "$scratch/killed" || return 1
-  ! ls "$scratch/killed" | grep -E 'partial|taking'
+  ! ls "$scratch/killed" | grep -E 'partial|taking|tmp'
 }
 check 'the next take clears what the dead ones left' sweeps
 stop_load
@@ -93,6 +95,13 @@ whole=$(seconds "$start" "${EPOCHREALTIME/./}")
 restored=$(sums)
 after=$(changed_sums)
 drop_olds() { for one in $(psql_in postgres -c "SELECT datname FROM pg_database WHERE datname LIKE 'busy_before_%'"); do psql_in postgres -c "DROP DATABASE \"$one\" WITH (FORCE)"; done; }
+is_open() { # ... for everybody: a swap keeps all but superusers out for a moment
+  local n
+  for ((n = 0; n < 200; n++)); do psql -X -q -U anybody -d busy -c 'SELECT 1' > /dev/null 2>&1 && return; wait_for 0.02; done
+  echo 'the database stays closed'
+  psql_in postgres -c "SELECT datname, datallowconn, datconnlimit FROM pg_database"
+  return 1
+}
 check_swap() { # the database answers, and is wholly the one or the other
   local n now
   for ((n = 0; n < 200; n++)); do now=$(sums 2> /dev/null) && [ -n "$now" ] && break; wait_for 0.02; done
@@ -101,8 +110,14 @@ check_swap() { # the database answers, and is wholly the one or the other
     "$restored") drop_olds; after=$(changed_sums) ;;
     *) echo "the database is neither what it was nor what was restored"; return 1 ;;
   esac
+  is_open
 }
 check "killed at $KILLS points of a restore by swap: there is always a whole database" kill_at_points "$whole" "$KILLS" check_swap "$engine" backup restore "$backup" --database "$(url busy)" --yes
+half_open() { # as a swap leaves it whose engine and server died in the moment between
+  psql_in postgres -c 'ALTER DATABASE busy CONNECTION LIMIT 0'
+  "$engine" backup restore "$backup" --database "$(url busy)" --yes && is_open && after=$(changed_sums)
+}
+check 'a database that a dead swap left closed is open after the next' half_open
 leftovers() {
   "$engine" backup drill "$backup" --database "$(url busy)" || return 1
   [ "$(psql_in postgres -c "SELECT count(*) FROM pg_database WHERE datname LIKE 'busy_restore_%'")" = 0 ]
