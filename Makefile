@@ -105,12 +105,19 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libcore.a $(BUILD)/libbase.a
 unit: $(UNIT)
 .PHONY: unit
 
+# What a test loads into the engine, such as a disk that loses writes.
+$(BUILD)/faults/%.so: tests/faults/%.c
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fPIC -shared -o $@ $< $(LDFLAGS) $(shell pkg-config --libs sqlite3)
+
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
 
-test-kill: deps  ## what make test samples, whole: the engine killed at 50 points of each kind of work, the server 10 times
+test-kill: deps  ## what make test samples, whole: the engine killed at 50 points of each kind of work and at every write of its journal, the server 10 times
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
+	$(Q)IO_POINTS=100000 bash tests/faults/kills.sh
 
 demo: SCOPE = run,build,demo
 demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|incompatible|dependency, POSTGRES=1)
