@@ -35,7 +35,7 @@ function M.open(where)
   local is_url = core_secret.is(where) or where:match "^postgres%w*://"
   local store, err = stores.open(is_url and where or "sqlite:" .. where, is_url and tostring(where):gsub("//[^@/]*@", "//") or where)
   if not store then return nil, err end
-  return setmetatable({ store = store, db = store.db, path = not is_url and where or nil, writes = 0 }, Journal)
+  return setmetatable({ store = store, db = store.db, path = not is_url and where or nil, writes = 0, disturbances = 0 }, Journal)
 end
 
 function Journal:close() self.store:close() end
@@ -46,28 +46,62 @@ function Journal:on_wait(fn) self.store.on_wait = fn end
 -- What a run's lease is called: its venture, or itself.
 local function lease_name(run) return run.venture or "run " .. run.id end
 
--- One durable change of the run whose lease this journal holds. fn(tx, now, append) writes; result is what the change gives.
-local function change(self, run, result, fn)
+-- What looks like a transaction and only remembers the statements.
+local function new_plan()
+  return { query = function(self, text, ...)
+    self[#self + 1] = { text, ... }
+    return true
+  end }
+end
+
+-- The head of the chain and the lease, read inside a transaction. Raises when the lease was taken over.
+local function read_head(tx, held)
+  local at = assert(tx:one([[SELECT (SELECT epoch FROM leases WHERE venture = $1) AS epoch, (SELECT run FROM leases WHERE venture = $1) AS run, seq, hash
+    FROM events ORDER BY seq DESC LIMIT 1]], held.lease))
+  if at.epoch ~= held.epoch or at.run ~= held.run then
+    error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %d%s); nothing more is done by this engine"):format(
+      held.epoch, at.epoch, at.run and ", by run " .. at.run or ""), next = "engine status " .. held.run }, 0)
+  end
+  return { seq = at.seq, hash = at.hash }
+end
+
+-- One durable change of the run whose lease this journal holds. fn(tx, now, append) writes, its event first; result is what the change
+-- gives. As long as nobody else writes, the head of the chain is the one that this journal left: then everything goes as one batch, whose
+-- first statement is the condition that the head and the lease are as they were. Otherwise both are read first; or, when it may only happen
+-- undisturbed, false is given and nothing is written.
+local function change(self, run, result, fn, undisturbed)
   local held = self.held
   if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
   self.writes = self.writes + 1
   local n = self.writes
-  local done, err = self.store:write(function(tx, now)
-    local at = assert(tx:one([[SELECT (SELECT epoch FROM leases WHERE venture = $1) AS epoch, (SELECT run FROM leases WHERE venture = $1) AS run, seq, hash
-      FROM events ORDER BY seq DESC LIMIT 1]], held.lease))
-    if at.epoch ~= held.epoch or at.run ~= run then
-      error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %d%s); nothing more is done by this engine"):format(
-        held.epoch, at.epoch, at.run and ", by run " .. at.run or ""), next = "engine status " .. run }, 0)
-    end
+  local function write(tx, now, head, condition)
     fn(tx, now, function(event)
       event.run, event.epoch, event.n = run, held.epoch, n
-      return chain.append(tx, now, event, at)
+      return chain.append(tx, now, event, head, condition)
     end)
-    return true
-  end, function(tx)
+    return head
+  end
+  while self.store.dialect == "sqlite" do
+    if undisturbed and self:may_be_asked() then return false end
+    if not self.head then break end
+    local before, plan = self.head, new_plan()
+    local after = write(plan, self.store:now(), { seq = before.seq, hash = before.hash }, held)
+    local done, err = self.store:batch(plan)
+    if done == nil then return nil, err end
+    if done then
+      self.head = after
+      return result
+    end
+    -- Another task of this run was quicker, or somebody else wrote, who may have asked something of it.
+    if self.head == before then
+      self.head, self.disturbances = nil, self.disturbances + 1
+    end
+  end
+  local head, err = self.store:write(function(tx, now) return write(tx, now, read_head(tx, held)) end, function(tx)
     return tx:value("SELECT count(*) FROM events WHERE run = $1 AND epoch = $2 AND n = $3", run, held.epoch, n) == 1
   end)
-  if not done then return nil, err end
+  if not head then return nil, err end
+  self.head = head ~= true and head or nil
   return result
 end
 
@@ -222,17 +256,19 @@ end
 
 --- Records that a step begins; durable when it returns. For an effect this is its INTENT.
 ---@param run string
----@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, undo?: string, key?: string }
----@return true?, table? err
-function Journal:step_begin(run, step)
+---@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, args_text?: string, args_hash?: string, undo?: string, key?: string } args_text, args_hash: what args() gives
+---@param undisturbed? boolean only if nobody else has written since the run's signals were read
+---@return boolean? begun, table? err
+function Journal:step_begin(run, step, undisturbed)
   return change(self, run, true, function(tx, _, append)
-    local args, args_hash = M.args(step.args)
+    local args, args_hash = step.args_text, step.args_hash
+    if not args then args, args_hash = M.args(step.args) end
     local state = step.effect == "pure" and "running" or "intent"
     local key = step.key or M.key(run, step.place, step.name, args_hash)
     local at = append { kind = "step_begin", step = step.seq, data = { name = step.name, place = step.place, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state } }
     assert(tx:query([[INSERT INTO steps (run, seq, place, parent, name, effect, key, args, args_hash, undo, state, attempts, started_at)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)]], run, step.seq, step.place, opt(step.parent), step.name, step.effect, key, args, args_hash, opt(step.undo), state, at))
-  end)
+  end, undisturbed)
 end
 
 --- Records that a step which was begun before begins again.
@@ -339,7 +375,19 @@ local function decoded(rows, names)
 end
 
 --- What was asked of a run, in order.
-function Journal:signals(run) return decoded(self.db:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run), { "data" }) end
+function Journal:signals(run)
+  local disturbances = self.disturbances
+  -- The head is known before the signals are read: whoever asks something later moves it, and the next change finds that out.
+  local head = self.head or (self.held and self.store.dialect == "sqlite" and self.db:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
+  local rows, err = decoded(self.db:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run), { "data" })
+  if rows and head and self.disturbances == disturbances then self.head, self.heard = self.head or head, disturbances end
+  return rows, err
+end
+
+--- May something have been asked of the run that this journal has not read? Not as long as nobody else wrote; that somebody did is known
+-- after the next change at the latest.
+---@return boolean
+function Journal:may_be_asked() return self.heard ~= self.disturbances end
 
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }

@@ -233,12 +233,13 @@ function Run:asked()
 end
 
 -- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
-local function heed(run, place)
+-- lightly: what was asked since the journal last looked is found by the write that follows.
+local function heed(run, place, lightly)
   if task.canceled() then
     local _, err = pcall(task.sleep, 0)
     run:interrupt(place, err)
   end
-  local asked = run:asked()
+  local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
   if asked then run:interrupt(place, asked) end
   if run.is_live then return end
   run.is_live = true
@@ -265,6 +266,20 @@ function Run:heed()
   if after then raise_recorded(after.interrupt) end
   local asked = self:asked()
   if asked then self:interrupt(place .. "!", asked) end
+end
+
+-- Records that a step begins. What was asked of the run before that is heeded first.
+local function begin_step(run, record)
+  while true do
+    local begun
+    write(function()
+      local err
+      begun, err = run.journal:step_begin(run.id, record, not run.is_rolling_back)
+      return begun ~= nil, err
+    end)
+    if begun then return end
+    heed(run, record.place)
+  end
 end
 
 local function needs_yes(run, options)
@@ -355,20 +370,19 @@ function M.step(name_or_options, fn)
   local run = M.current():open()
   local parent, name = context.step, options[1]
   local place = places.next(context)
-  local _, args_hash = journal.args(options.args)
+  local args_text, args_hash = journal.args(options.args)
   local row = run.recorded and run.recorded:at(place, "step", name, args_hash)
   if row and row.interrupt then raise_recorded(row.interrupt) end
   local is_ended = row and row.ended_at ~= nil and (row.state == "done" or row.state == "failed" or row.state == "canceled")
-  if not is_ended then heed(run, place) end
+  if not is_ended then heed(run, place, not row) end
   if not row and needs_yes(run, options) then
     local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
     if not ok then run:interrupt(place, err) end
   end
   local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }
   if not row then
-    write(function()
-      return run.journal:step_begin(run.id, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, key = step.key, undo = options.undo and ("undo " .. name) or nil })
-    end)
+    begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, args_text = args_text, args_hash = args_hash,
+      key = step.key, undo = options.undo and ("undo " .. name) or nil })
   end
   if options.undo then
     -- From here on it may have happened, wholly or in part: it can be taken back even if it fails.

@@ -17,19 +17,25 @@ end
 
 local function or_null(value) return value == nil and sql.null or value end
 
+local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, prev, hash)"
+local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+  WHERE (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) = $10 AND EXISTS (SELECT 1 FROM leases WHERE venture = $12 AND epoch = $3 AND run = $2)]]
+
 --- Appends an event inside tx. What it quotes of an answer or an error is redacted.
 ---@param tx table
 ---@param now { utc: string }
 ---@param event { run: string, epoch?: integer, n?: integer, kind: string, step?: integer, place?: string, data: table }
----@param head? { seq: integer, hash: string } the last event, if it was read already in tx
+---@param head? { seq: integer, hash: string } the last event, if it is known; it becomes this one
+---@param held? { lease: string } nothing is appended unless head is still the last event and the run has this lease
 ---@return string at
-function M.append(tx, now, event, head)
+function M.append(tx, now, event, head, held)
   head = head or tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1"
   local row = { seq = (head and head.seq or 0) + 1, prev = head and head.hash or GENESIS, at = now.utc, run = event.run, epoch = event.epoch, n = event.n, kind = event.kind,
     step = event.step, place = event.place, data = core_secret.redact(json.encode(event.data)) }
   row.hash = hash_of(row)
-  assert(tx:query("INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash))
+  local values = { row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash, held and held.lease }
+  assert(tx:query(held and IF_UNCHANGED or PLAIN, table.unpack(values)))
   if head then head.seq, head.hash = row.seq, row.hash end
   return row.at
 end

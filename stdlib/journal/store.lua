@@ -87,6 +87,23 @@ local function attempt(self, fn)
   end)
 end
 
+-- What a caller sees of an error: those of the journal's own as they are.
+local function told(err)
+  if core_err.is(err) and (err.code == "lock_held" or err.code == "approval" or err.code == "journal" or err.code == "usage") then return nil, err end
+  return failed(err, "nothing was recorded")
+end
+
+--- Carries out statements as one transaction, if the first of them changes a row.
+---@param statements any[][]
+---@return boolean? done false: the first changed none, and nothing was done; table? err
+function Store:batch(statements)
+  core_boundary.pass "journal: before the commit"
+  local affected, err = self.db:batch(statements)
+  if not affected then return told(err) end
+  if affected > 0 then core_boundary.pass "journal: after the commit" end
+  return affected > 0
+end
+
 --- Runs fn(tx, now) in one transaction; its result, when that is durable.
 ---@param fn fun(tx: table, now: { wall: number, utc: string }): any
 ---@param happened? fun(tx: table): any? after a lost answer: what the write gave, if it happened after all
@@ -105,8 +122,7 @@ function Store:write(fn, happened)
     local before = happened and self.db:transaction(happened)
     if before ~= nil and before ~= false then return before end
   end
-  if core_err.is(err) and (err.code == "lock_held" or err.code == "approval" or err.code == "journal" or err.code == "usage") then return nil, err end
-  return failed(err, "nothing was recorded")
+  return told(err)
 end
 
 return M

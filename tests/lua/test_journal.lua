@@ -107,3 +107,48 @@ t.case("a file that is no journal is refused", function()
   t.err(j, err, "journal")
   files.remove(path)
 end)
+
+local function step_of(n) return { seq = n, place = tostring(n), name = "s" .. n, effect = "pure" } end
+
+t.case("what somebody asked before a step keeps it from beginning", function()
+  with_journal(function(j, path)
+    local run = t.ok(begin(j))
+    t.eq(j:step_begin(run, step_of(1), true), false, "its signals were never read")
+    t.eq(#j:signals(run), 0)
+    t.ok(j:step_begin(run, step_of(1), true))
+    t.ok(j:step_end(run, 1, "done"))
+    t.eq(j:may_be_asked(), false)
+    local other = t.ok(journal.open(path))
+    t.ok(other:signal(run, { kind = "rollback", by = "ana" }))
+    t.eq(j:step_begin(run, step_of(2), true), false)
+    t.eq(#j:steps(run), 1)
+    t.eq(j:signals(run)[1].kind, "rollback")
+    t.ok(j:step_begin(run, step_of(2), true))
+    -- What another process wrote is found by any change, and does not hold up one that need not care.
+    t.ok(other:note(run, "note", { text = "from outside" }))
+    t.ok(j:step_end(run, 2, "done"))
+    t.eq(j:may_be_asked(), true)
+    t.eq(j:step_begin(run, step_of(3), true), false)
+    t.ok(j:step_begin(run, step_of(3)))
+    t.eq(j:verify().events, 8)
+    other:close()
+  end)
+end)
+
+t.case("changes of several tasks at once form one chain", function()
+  with_journal(function(j)
+    local run = t.ok(begin(j))
+    j:signals(run)
+    local work = {}
+    for i = 1, 20 do
+      work[i] = function()
+        t.ok(j:step_begin(run, step_of(i)))
+        t.ok(j:event(run, "note", { n = i }, i))
+        t.ok(j:step_end(run, i, "done", { n = i }))
+      end
+    end
+    parallel(work)
+    t.eq(j:verify().events, 61)
+    t.eq(#j:steps(run), 20)
+  end)
+end)
