@@ -105,12 +105,7 @@ local function change(self, run, result, fn, undisturbed)
   return result
 end
 
--- The hash of everything that a run is made of.
-local function hash_of(sources)
-  local lines = {}
-  for i, source in ipairs(sources) do lines[i] = files.sha256_text(source.text) .. "  " .. source.name end
-  return files.sha256_text(table.concat(lines, "\n")), lines
-end
+local hash_of = chain.hash_of_sources
 
 local function insert_sources(tx, run, sources, lines)
   for i, source in ipairs(sources) do
@@ -139,17 +134,19 @@ function Journal:run_begin(fields)
   local held, err = self.store:write(function(tx, now)
     local lease = lease_name { id = id, venture = fields.venture }
     local epoch, taken_from = leases.acquire(tx, now, lease, id, fields.playbook)
-    assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)]], id, opt(fields.venture), fields.playbook, fields.path, hash, json.encode(fields.args),
-      opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), opt(fields.state_folder), encode(fields.settings or {}), now.utc))
+    local head = chain.head(tx)
+    local row = { id = id, venture = fields.venture, playbook = fields.playbook, path = fields.path, args = json.encode(fields.args), release = fields.release, mode = fields.mode,
+      state_folder = fields.state_folder, settings = encode(fields.settings or {}) }
+    assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at, seq)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)]], id, opt(row.venture), row.playbook, row.path, hash, row.args, opt(row.release), row.mode,
+      fields.actor, opt(fields.reason), opt(fields.engine), opt(row.state_folder), row.settings, now.utc, head.seq + 1))
     insert_sources(tx, id, fields.sources, lines)
-    local head = tx:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1" or { seq = 0, hash = ("0"):rep(64) }
     local function append(event)
       event.run, event.epoch = id, epoch
       return chain.append(tx, now, event, head)
     end
     append { kind = "run_begin", n = 0, data = { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
-      actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from } }
+      actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from, row = chain.hash_of_run(row) } }
     for _, value in ipairs(fields.values or {}) do insert_value(tx, id, value, append_value(append, value)) end
     return { run = id, lease = lease, epoch = epoch }
   end)
@@ -166,14 +163,15 @@ function Journal:take_up(row, fields)
   local lease = lease_name(row)
   local held, err = self.store:write(function(tx, now)
     local epoch = leases.acquire(tx, now, lease, row.id, fields.operation)
+    local hash, lines
     if fields.sources then
-      local hash, lines = hash_of(fields.sources)
+      hash, lines = hash_of(fields.sources)
       assert(tx:query("DELETE FROM sources WHERE run = $1", row.id))
       insert_sources(tx, row.id, fields.sources, lines)
       assert(tx:query("UPDATE runs SET hash = $1 WHERE id = $2", hash, row.id))
     end
     assert(tx:query("UPDATE runs SET ended_at = NULL, outcome = NULL, exit_code = NULL, summary = NULL WHERE id = $1", row.id))
-    chain.append(tx, now, { run = row.id, epoch = epoch, n = 0, kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = epoch, rebased = fields.sources and true or nil } })
+    chain.append(tx, now, { run = row.id, epoch = epoch, n = 0, kind = fields.operation, data = { actor = fields.actor, reason = fields.reason, epoch = epoch, hash = hash } })
     return { run = row.id, lease = lease, epoch = epoch }
   end)
   if not held then return nil, err end
@@ -244,8 +242,7 @@ function Journal:let_go()
 end
 
 --- The key of an effect: the same whenever this run does this, so that whoever is asked twice can see that it is the same.
----@return string 32 hexadecimal digits
-function M.key(run, place, name, args_hash) return files.sha256_text(table.concat({ run, place, name, args_hash }, "\n")):sub(1, 32) end
+M.key = chain.key
 
 --- Arguments as they are compared: their JSON and its hash.
 ---@return string text, string hash
@@ -395,16 +392,16 @@ function Journal:may_be_asked() return self.heard ~= self.disturbances end
 function Journal:runs(filter)
   filter = filter or {}
   if filter.venture then
-    return decoded(self.db:query("SELECT * FROM runs WHERE venture = $1 ORDER BY started_at DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
+    return decoded(self.db:query("SELECT * FROM runs WHERE venture = $1 ORDER BY seq DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
   end
-  return decoded(self.db:query("SELECT * FROM runs ORDER BY started_at DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
+  return decoded(self.db:query("SELECT * FROM runs ORDER BY seq DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
 end
 
 --- One run by its id or the beginning of it; the latest when none is given.
 ---@param id? string
 ---@return table? row, table? err code not_found
 function Journal:run(id)
-  local rows, err = self.db:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY started_at DESC LIMIT 2", #(id or ""), id or "")
+  local rows, err = self.db:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY seq DESC LIMIT 2", #(id or ""), id or "")
   if not rows then return nil, err end
   if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
@@ -428,8 +425,9 @@ function Journal:sources(run)
   return self.db:query("SELECT s.name, s.path, s.hash, t.text FROM sources s JOIN texts t ON t.hash = s.hash WHERE s.run = $1 ORDER BY s.n", run)
 end
 
---- Proves the chain of events whole, and that the rows of steps say what the events say.
+--- Proves the chain of events whole, and that the rows say what the events say.
+---@param run? string only from this run's beginning on, with its rows and sources
 ---@return { events: integer }?, table? err names the first link that is broken
-function Journal:verify() return chain.verify(self.db) end
+function Journal:verify(run) return require("journal.proof").verify(self.db, run) end
 
 return M

@@ -24,8 +24,19 @@ local STARTING = { ["57P01"] = true, ["57P02"] = true, ["57P03"] = true, ["53300
 
 local function is_away(err) return AWAY[err.code] or STARTING[err.sqlstate] or false end
 
+-- What to do about a disk, by SQLite's name of the problem.
+local NEXT = {
+  SQLITE_FULL = "Make room on the disk of the state folder; what was recorded stays, and nothing else was begun.",
+  SQLITE_IOERR = "Check the disk of the state folder, and whether it was mounted read-only.",
+  SQLITE_READONLY = "Let the engine write to the state folder: check its owner, its mode and its mount.",
+  SQLITE_CANTOPEN = "Let the engine write to the state folder: check its owner, its mode and its mount.",
+  SQLITE_CORRUPT = "The journal's file is damaged: keep a copy of it, check the disk, and begin a new journal (--state DIR).",
+  SQLITE_NOTADB = "That file is no journal: name another state folder (--state DIR).",
+}
+
 local function failed(err, what)
-  return nil, core_err.new { code = "journal", op = "journal", message = ("%s: %s"):format(what, err.message or tostring(err)), cause = err.cause and tostring(err.cause) or nil, next = err.next }
+  return nil, core_err.new { code = "journal", op = "journal", message = ("%s: %s"):format(what, err.message or tostring(err)), cause = err.cause and tostring(err.cause) or nil,
+    next = NEXT[err.sqlstate] or err.next }
 end
 
 local function version_of(tx, dialect)

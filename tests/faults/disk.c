@@ -43,7 +43,7 @@ static struct {
     struct image *images;
     long operations, kill_at;
     uint32_t seed; /* 0: nothing is torn */
-    const char *count;
+    const char *count, *refuses;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static void *must(void *memory)
@@ -56,6 +56,11 @@ static void operation(void)
 {
     disk.operations++;
     if (disk.operations == disk.kill_at) raise(SIGKILL);
+}
+
+static bool is_refused(void)
+{
+    return disk.refuses != NULL && access(disk.refuses, F_OK) == 0;
 }
 
 static uint32_t chance(void)
@@ -165,6 +170,7 @@ static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int6
 {
     struct file *f = (struct file *)base;
     int rc = SQLITE_OK;
+    if (is_refused()) return SQLITE_IOERR_WRITE;
     pthread_mutex_lock(&disk.lock);
     operation();
     remember(f->image, bytes, len, at);
@@ -179,6 +185,7 @@ static int on_write(sqlite3_file *base, const void *bytes, int len, sqlite3_int6
 
 static int on_truncate(sqlite3_file *base, sqlite3_int64 size)
 {
+    if (is_refused()) return SQLITE_IOERR_TRUNCATE;
     pthread_mutex_lock(&disk.lock);
     operation();
     remember(((struct file *)base)->image, NULL, TRUNCATION, size);
@@ -189,6 +196,7 @@ static int on_truncate(sqlite3_file *base, sqlite3_int64 size)
 static int on_sync(sqlite3_file *base, int flags)
 {
     struct file *f = (struct file *)base;
+    if (is_refused()) return SQLITE_IOERR_FSYNC;
     pthread_mutex_lock(&disk.lock);
     operation();
     int rc = write_out(f->image, f->real);
@@ -329,6 +337,7 @@ __attribute__((constructor)) static void load(void)
     disk.kill_at = number("DISK_KILL_AT");
     disk.seed = (uint32_t)number("DISK_TORN");
     disk.count = getenv("DISK_COUNT");
+    disk.refuses = getenv("DISK_REFUSES");
     disk.real = sqlite3_vfs_find("unix");
     if (disk.real == NULL) abort();
     disk.vfs = *disk.real;
