@@ -41,7 +41,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test test-kill bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test test-kill test-incremental bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -50,7 +50,7 @@ help:  ## this list
 	@echo "usage: make TARGET [V=1] [CC=clang] [MODE=release|debug|coverage] [SANITIZE=address,undefined]"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 16
 
-deps:  ## install what is missing of vendor/packages.tsv (Debian 12, as root); SCOPE=run,build,demo,test
+deps:  ## install what is missing of vendor/packages.tsv (Debian 12, as root); SCOPE=run,build,demo,test,bench
 	$(Q)vendor/install.sh $(if $(SCOPE),--scope $(SCOPE))
 
 $(BUILD)/engine: $(call obj,engine/main.c) $(BUILD)/libhost.a $(BUILD)/libbind.a $(BUILD)/libcore.a $(BUILD)/libbase.a $(BUILD)/baked.o $(BUILD)/modules.o
@@ -114,10 +114,15 @@ $(BUILD)/faults/%.so: tests/faults/%.c
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
 
-test-kill: deps  ## what make test samples, whole: the engine killed at 50 points of each kind of work and at every write of its journal, the server 10 times
+test-kill: deps  ## what make test samples, whole: a deployment killed at every boundary, a run at every write of its journal, a backup at 50 points of each kind of work (hours)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
-	$(Q)IO_POINTS=100000 bash tests/faults/kills.sh
+	$(Q)SAMPLE=all tests/faults/kill.sh
+	$(Q)IO_POINTS=100000 bash tests/faults/lost_writes.sh
+
+test-incremental: deps  ## what make test samples, whole: incremental backups after 1,000 random histories, and 200 where transaction numbers wrap (SEED=1)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)HISTORIES=1000 WRAPPED=200 tests/e2e/backup_incremental.sh
 
 demo: SCOPE = run,build,demo
 demo: deps  ## Stage 30 for real on this machine (FAULT=errors|slow|crash|smoke|backup|migration|incompatible|dependency, POSTGRES=1)
@@ -137,9 +142,10 @@ bench-verdict: deps  ## the verdict by simulation: how soon, how rarely wrong, a
 	$(Q)$(MAKE) --no-print-directory $(BUILD)/bench/verdict
 	$(Q)$(BUILD)/bench/verdict $(SECTION)
 
-bench-backup: deps  ## backups and restores of PostgreSQL against pg_dump, pg_restore and the limit (SCALE=73 TABLES=300 RUNS=3)
+bench-backup: SCOPE = run,build,demo,test,bench
+bench-backup: deps  ## backups, restores and rollbacks against every peer and the limit (SCALE=73 TABLES=300 FILES=90000 RUNS=3)
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tests/bench/run.sh backup
+	$(Q)tests/bench/run.sh backup in_place rollback files
 
 asan:  ## build and run the unit and Lua tests under AddressSanitizer and UBSan
 	$(Q)tests/run.sh asan

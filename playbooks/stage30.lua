@@ -43,7 +43,7 @@ return playbook {
       end
       d:close_feed()
       d:release_backup()
-      papers(run, d)
+      step { "documents", effect = "idempotent", approve = false, run = function() papers(run, d) end }
     end)
     return run.result
   end,

@@ -8,6 +8,7 @@ local clock = require "clock"
 local core = require "core.backup"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
+local effect = require "effect"
 local files = require "files"
 local host = require "host"
 local json = require "json"
@@ -16,10 +17,12 @@ local process = require "process"
 local random = require "random"
 local restore_script = require "backup.restore_script"
 local sql = require "sql"
+local task = require "task"
 
 local M = {}
 
 local EXECUTABLE = tonumber("700", 8)
+local HASHERS = 4 -- files that are read at the same time: as many as there are worker threads
 
 local function failed(code, message, cause)
   return nil, core_err.new { code = code, op = "backup", message = message, cause = cause and (cause.message or tostring(cause)) or nil }
@@ -76,12 +79,14 @@ local function write_sums(folder, manifest)
 end
 
 local function take_into(folder, options, id)
+  local incremental = options.since and { linked = 0, copied = 0, why = "only tables of PostgreSQL are taken over from an earlier backup" } or nil
   local manifest = { version = manifests.VERSION, id = id, taken_at = clock.utc(), files = {}, trees = json.array {}, encryption = options.passphrase and manifests.ENCRYPTION or nil }
   if options.database then
     local driver = assert(driver_of(options.database))
     local taken = assert(driver.take(options.database, folder, options))
     manifest.database = { tables = json.array(taken.tables), info = taken.info }
     for name, one in pairs(taken.files) do manifest.files[name] = one end
+    incremental = taken.incremental or incremental
   end
   for index, path in ipairs(options.files or {}) do
     local name = ("files-%03d.tar.zst%s"):format(index, options.passphrase and ".enc" or "")
@@ -90,15 +95,15 @@ local function take_into(folder, options, id)
     manifest.trees[index] = { path = path, file = name, entries = packed.entries, skipped = packed.skipped }
   end
   local checksum = write_sums(folder, manifest)
-  return manifest, checksum
+  return manifest, checksum, incremental
 end
 
 -- Removes what takes on this machine left that died. The note of who takes it lies beside the folder, so that it is there first and last.
 local function sweep(to)
   for _, name in ipairs(files.list(to) or {}) do
     local id = name:match "^(.*)%.taking$"
-    local who = id and json.decode(files.read(to .. "/" .. name) or "")
-    if type(who) == "table" and who.host == host.name() and not process.alive { pid = who.pid, started = who.started } then
+    local who = id and json.decode(manifests.read_plain(to .. "/" .. name) or "")
+    if type(who) == "table" and who.host == host.name() and math.type(who.pid) == "integer" and who.started and not process.alive { pid = who.pid, started = who.started } then
       assert(files.remove_tree(("%s/%s.partial"):format(to, id)))
       assert(files.remove(to .. "/" .. name))
     end
@@ -106,27 +111,32 @@ local function sweep(to)
 end
 
 --- Takes a backup. With a passphrase its data is encrypted, as `openssl enc` reads it; names and numbers in the manifest are not. What fails leaves nothing behind that could be taken for one.
----@param options { database?: any, files?: string[], to: string, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
--- lock_timeout: seconds (default 30) to wait for a schema change that is under way.
----@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[] }?, table? err codes backup, backup_corrupt, ...
+---@param options { database?: any, files?: string[], to: string, since?: string|true, chunk_blocks?: integer, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+-- lock_timeout: seconds (default 30) to wait for a schema change that is under way. PostgreSQL alone: since: an earlier backup, or
+-- `true` for the latest in `to` that counts and verifies; its files of what is proven unchanged become files of this one, which is
+-- still whole by itself. chunk_blocks: pages (default 8192, which is 64 MB) that a file of a large table is made of.
+---@return { id: string, path: string, checksum: string, size_bytes: integer, seconds: number, tables: table[], incremental?: { since?: string, linked: integer, copied: integer, why?: string } }?, table? err codes backup, backup_corrupt, ...
+-- checksum: proves later that a backup is this one, also where others could have changed it.
 function M.take(options)
+  if options.id and not manifests.is_id(options.id) then error("an id of a backup has letters, digits, '.', '_' and '-'", 2) end
   if not options.database and not (options.files and options.files[1]) then error("a backup needs a database or files", 2) end
+  if options.chunk_blocks and not (math.type(options.chunk_blocks) == "integer" and options.chunk_blocks > 0) then error("chunk_blocks is a positive number of pages", 2) end
   local began, id = clock.now(), options.id or new_id()
   local partial, final = ("%s/%s.partial"):format(options.to, id), ("%s/%s"):format(options.to, id)
   local taking = ("%s/%s.taking"):format(options.to, id)
   local ok, err = files.mkdir(options.to)
   if not ok then return nil, err end
-  local manifest, checksum
+  local manifest, checksum, incremental
   ok, err = pcall(function()
     sweep(options.to)
     local me = process.self()
     assert(files.write(taking, json.encode { host = host.name(), pid = me.pid, started = me.started }))
     assert(files.mkdir(partial))
     deadline(options.timeout or 3600, function()
-      manifest, checksum = take_into(partial, options, id)
+      manifest, checksum, incremental = take_into(partial, options, id)
       assert(files.sync_tree(partial))
     end)
-    assert(files.rename(partial, final))
+    effect.change("backup", function() assert(files.rename(partial, final)) end)
     assert(files.remove(taking))
   end)
   if not ok then
@@ -142,34 +152,51 @@ function M.take(options)
   end
   local size = 0
   for _, one in pairs(manifest.files) do size = size + one.bytes end
-  return { id = id, path = final, checksum = checksum, size_bytes = size, seconds = clock.now() - began, tables = manifest.database and manifest.database.tables or {} }
+  return { id = id, path = final, checksum = checksum, size_bytes = size, seconds = clock.now() - began, tables = manifest.database and manifest.database.tables or {}, incremental = incremental }
+end
+
+--- One sentence on what an incremental take took over.
+---@param incremental table of take
+---@return string
+---@usage assert(backup.reuse_text { since = "a", linked = 2, copied = 1 } == "2 of 3 pieces of tables are unchanged since a, 1 was copied")
+function M.reuse_text(incremental)
+  if not incremental.since then return "everything was copied: " .. incremental.why end
+  return ("%d of %d pieces of tables are unchanged since %s, %d %s copied"):format(incremental.linked, incremental.linked + incremental.copied, incremental.since, incremental.copied, incremental.copied == 1 and "was" or "were")
 end
 
 --- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.
 ---@param path string
+---@param checksum? string of take: then it must be that backup. Without it somebody who can write to it may have written another
 ---@return { files: integer, bytes: integer, manifest: table }?, table? err code backup_corrupt names every bad file
-function M.verify(path)
-  local complete, err = files.read(path .. "/COMPLETE")
+function M.verify(path, checksum)
+  local complete, err = manifests.read_plain(path .. "/COMPLETE")
   if not complete then return failed("backup_corrupt", path .. " has no COMPLETE: it is no finished backup", err) end
   local sums
-  sums, err = files.read(path .. "/SHA256SUMS")
+  sums, err = manifests.read_plain(path .. "/SHA256SUMS")
   if not sums then return failed("backup_corrupt", path .. "/SHA256SUMS cannot be read", err) end
   local sums_hash, manifest_hash = complete:match "^(%x+)\n(%x+)\n$"
   if sums_hash ~= files.sha256_text(sums) then return failed("backup_corrupt", path .. "/SHA256SUMS or COMPLETE is not the one that was written") end
-  local found, bad, bytes, count, hashes = assert(tree(path, "", {})), {}, 0, 0, {}
+  if checksum and checksum:lower() ~= sums_hash then return failed("backup_corrupt", ("%s is another backup than the one that was taken: its checksum is %s, not %s"):format(path, sums_hash, checksum)) end
+  local bad, bytes, listed, hashes, found = {}, 0, {}, {}, nil
+  found, err = tree(path, "", {})
+  if not found then return nil, err end
   found.COMPLETE, found.SHA256SUMS = nil, nil
   for expected, name in sums:gmatch "(%x+)  ([^\n]+)\n" do
-    local stat = found[name]
+    listed[#listed + 1] = { name = name, expected = expected, stat = found[name] }
     found[name] = nil
-    count = count + 1
+  end
+  local read = task.map(listed, function(one)
+    return one.stat and one.stat.type == "file" and { files.sha256(path .. "/" .. one.name) } or {}
+  end, { limit = HASHERS })
+  for i, one in ipairs(listed) do
+    local name, stat, actual, hash_err = one.name, one.stat, read[i][1], read[i][2]
     if not stat then
       bad[#bad + 1] = name .. " is missing"
     elseif stat.type ~= "file" then
       bad[#bad + 1] = name .. " is no plain file"
     else
       bytes = bytes + stat.size
-      local actual, hash_err = files.sha256(path .. "/" .. name)
-      if actual ~= expected then bad[#bad + 1] = name .. (actual and " is not the file that was written" or ": " .. hash_err.message) end
+      if actual ~= one.expected then bad[#bad + 1] = name .. (actual and " is not the file that was written" or ": " .. hash_err.message) end
       hashes[name] = actual
       if name == "manifest.json" and actual ~= manifest_hash then bad[#bad + 1] = "COMPLETE names another manifest.json" end
     end
@@ -182,7 +209,7 @@ function M.verify(path)
   local manifest
   manifest, err = manifests.read(path, hashes)
   if not manifest then return nil, err end
-  return { files = count, bytes = bytes, manifest = manifest }
+  return { files = #listed, bytes = bytes, manifest = manifest }
 end
 
 --- The finished backups in a folder, the latest first.
@@ -211,7 +238,7 @@ end
 
 -- What every restore of a database begins with: the backup is whole, of this kind of database, and can be read.
 local function prepared(options)
-  local verified, err = M.verify(options.backup)
+  local verified, err = M.verify(options.backup, options.checksum)
   if not verified then return nil, err end
   local manifest = verified.manifest
   if not manifest.database then return failed("backup", options.backup .. " holds no database") end
@@ -238,8 +265,10 @@ local function restore_beside(options, to_serve)
   local manifest, driver = prepared(options)
   if not manifest then return nil, driver end
   local copy, err
-  copy, err = driver.restore_beside(manifest, options.backup, options.database, manifest.id .. "-" .. random.hex(2),
-    { passphrase = options.passphrase, progress = options.progress, analyze = to_serve })
+  copy, err = effect.change("restored copy", function()
+    return driver.restore_beside(manifest, options.backup, options.database, manifest.id .. "-" .. random.hex(2),
+      { passphrase = options.passphrase, progress = options.progress, analyze = to_serve })
+  end)
   if not copy then return nil, err end
   copy.id = manifest.id
   return copy, nil, driver, manifest
@@ -247,7 +276,7 @@ end
 
 --- The staging drill: restores beside the live database, compares every table and measures. The copy is dropped again, or kept
 -- closed to everybody: a rollback to it is the swap alone, at any size.
----@param options { backup: string, database: any, keep?: boolean, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { backup: string, database: any, keep?: boolean, checksum?: string, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
 ---@return { seconds: number, tables: integer, rows: integer, copy?: table }?, table? err code backup_mismatch names the table
 function M.drill(options)
   local began = clock.now()
@@ -257,6 +286,7 @@ function M.drill(options)
   local ok
   if options.keep then ok, err = driver.keep(copy, options.database) else ok, err = driver.drop(copy, options.database) end
   if not ok then return nil, err end
+  copy.seconds = seconds
   local tables, rows = totals(manifest)
   return { seconds = seconds, tables = tables, rows = rows, copy = options.keep and copy or nil }
 end
@@ -268,7 +298,7 @@ end
 function M.scratch(copy, url)
   local driver, err = driver_of(url)
   if not driver then return nil, err end
-  return driver.scratch(copy, url)
+  return effect.change("scratch database", function() return driver.scratch(copy, url) end)
 end
 
 --- Drops a copy that a drill kept.
@@ -279,7 +309,7 @@ function M.drop_copy(copy, url)
   local driver, err = driver_of(url)
   if not driver then return nil, err end
   local ok
-  ok, err = driver.drop(copy, url)
+  ok, err = effect.change("dropped copy", function() return driver.drop(copy, url) end)
   if not ok then return nil, err end
   return true
 end
@@ -298,7 +328,7 @@ local function restore_in_place(options, began)
   local restored
   restored, err = driver.restore_in_place(manifest, options.backup, options.database, options)
   if not restored then return nil, err end
-  restored.seconds, restored.warm, restored.safety = clock.now() - began, false, safety and safety.path
+  restored.seconds, restored.warm, restored.safety = clock.now() - began, options.copy ~= nil and not restored.whole, safety and safety.path
   return restored
 end
 
@@ -310,11 +340,25 @@ local function copy_for(options)
   return options.copy, nil, driver
 end
 
+-- A swap whose end nobody saw: it is not made again, which would lose what was written since, but its loss is counted, between the database
+-- of before and the backup.
+local function count_again(options, old, began)
+  local copy, err, driver = restore_beside(options, false)
+  if not copy then return nil, err end
+  local diff = require "backup.diff"
+  local loss
+  loss, err = diff.compare(old.url, driver.url_of(copy, options.database), options.to, copy.snapshot)
+  shield(function() driver.drop(copy, options.database) end)
+  if not loss then return nil, err end
+  return { seconds = clock.now() - began, downtime_s = 0, loss = loss, old = old.name, warm = false, had_happened = true }
+end
+
 --- Restores the database: beside the live one, compared, then swapped in. Says which rows are lost by it. A copy that a drill
 -- kept is swapped in as it is. in_place: into the live database, in one transaction, after a safety backup beside the one that is
--- restored (safety: another folder; false: none); the loss is then counted by rows written since, not told apart.
----@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, passphrase?: any, progress?: fun(at: table) } to: folder for the lost rows
----@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean }?, table? err
+-- restored (safety: another folder; false: none). With a copy only the rows that differ are exchanged, where they are few; else
+-- everything is loaded, which announce is told before the tables are locked, and the loss is counted by rows written since, not told apart.
+---@param options { backup: string, database: any, to?: string, copy?: table, in_place?: boolean, safety?: string|false, announce?: fun(text: string), checksum?: string, passphrase?: any, progress?: fun(at: table), key?: string } to: folder for the lost rows; key: of the effect, so that a swap that had happened before the engine died is not made again
+---@return { seconds: number, downtime_s: number, loss: table, old?: string, safety?: string, warm: boolean, had_happened?: boolean }?, table? err
 function M.restore(options)
   local began = clock.now()
   if options.to then
@@ -322,10 +366,20 @@ function M.restore(options)
     if not free then return nil, problem end
   end
   if options.in_place then return restore_in_place(options, began) end
-  local copy, err, driver = copy_for(options)
+  local swapped, err
+  if options.key then
+    local driver
+    driver, err = driver_of(options.database)
+    if not driver then return nil, err end
+    local old
+    old, err = driver.swapped(options.database, options.backup:match "([^/]+)/?$", options.key)
+    if old then return count_again(options, old, began) end
+    if err then return nil, err end
+  end
+  local copy, driver
+  copy, err, driver = copy_for(options)
   if not copy then return nil, err end
-  local swapped
-  swapped, err = driver.swap(copy, options.database, copy.id, options.to)
+  swapped, err = effect.change("database swap", function() return driver.swap(copy, options.database, options.backup:match "([^/]+)/?$", { to = options.to, key = options.key }) end)
   -- The copy's place is either the live database now (PostgreSQL) or no longer needed (SQLite).
   if not swapped or copy.path then shield(function() driver.drop(copy, options.database) end) end
   if not swapped then return nil, err end
@@ -345,10 +399,10 @@ function M.need(path, by) return files.write(path .. ".needed", by .. "\n") end
 function M.release_need(path) return files.remove(path .. ".needed") end
 
 --- Restores file trees into a folder.
----@param options { backup: string, to: string, passphrase?: any }
+---@param options { backup: string, to: string, checksum?: string, passphrase?: any }
 ---@return integer? entries, table? err
 function M.restore_files(options)
-  local verified, err = M.verify(options.backup)
+  local verified, err = M.verify(options.backup, options.checksum)
   local entries, ok = 0, nil
   if verified then ok, err = check_passphrase(verified.manifest, options) end
   if not ok then return nil, err end

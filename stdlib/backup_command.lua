@@ -4,17 +4,20 @@ local arguments = require "arguments"
 local backup = require "backup"
 local core_err = require "core.err"
 local display = require "display"
+local place = require "backup.place"
 
 local M = {}
 
 local OPTIONS = {
   database = { about = "postgres://... or sqlite:/path; env:NAME reads it from the environment, where no list of processes shows it" },
-  to = { about = "the folder of the backups" },
+  to = { about = "the folder of the backups; take: or s3://BUCKET/PREFIX?...; restore --in-place: where the backup of what is replaced goes" },
   store = { about = "s3://BUCKET/PREFIX?endpoint=URL&region=NAME; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+  checksum = { about = "verify, drill, restore: the SHA-256 that take printed; then it must be that backup, whoever else could write to it" },
   files = { about = "file trees, separated by commas" },
   lost = { about = "restore, diff: folder for the rows that are lost; reapply: the one that they are in" },
   with = { about = "diff: the database that the first is compared with" },
   passphrase = { about = "env:NAME: take encrypts with it, drill and restore read with it" },
+  incremental = { type = "boolean", about = "take: tables, or parts of them, that are proven unchanged are taken over from the latest verified backup in --to" },
   in_place = { type = "boolean", about = "restore: into the live database, in one transaction, for servers on which no database may be made" },
   yes = { type = "boolean", about = "restore, reapply: do it" },
   last = { type = "integer", about = "prune: how many of the latest stay" },
@@ -44,13 +47,16 @@ end
 
 local function need_path(options)
   local path = options.words[2]
-  if not path then error(usage(("%s needs the folder of a backup"):format(options.words[1])), 0) end
+  if not path then error(usage(("%s needs the folder of a backup, or s3://BUCKET/PREFIX/ID"):format(options.words[1])), 0) end
   return path
 end
 
+-- What comes from a backup, a store or a database may hold anything.
+local function say(text) print(display.plain(text)) end
+
 local function say_loss(loss)
   for _, one in ipairs(loss.tables) do
-    print(("  %s: %d inserted, %d updated, %d deleted"):format(one.name, one.inserted, one.updated, one.deleted))
+    say(("  %s: %d inserted, %d updated, %d deleted"):format(one.name, one.inserted, one.updated, one.deleted))
   end
   print(("lost by going back: %d inserted, %d updated, %d deleted%s"):format(loss.inserted, loss.updated, loss.deleted, loss.path and "; the rows are in " .. loss.path or ""))
   for _, note in ipairs { "approximate", "problem" } do if loss[note] then print(note .. ": " .. loss[note]) end end
@@ -58,29 +64,39 @@ end
 
 local commands = {}
 
-commands.take = { "--to DIR [--database URL] [--files PATH,PATH]", "takes a backup and verifies it", function(options)
-  need(options, "to")
-  local trees = {}
-  for path in (options.files or ""):gmatch "[^,]+" do trees[#trees + 1] = path end
-  if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
-  local clock = require "clock"
-  local began, told = clock.now(), clock.now()
-  local taken = assert(backup.take { database = address(options.database), files = trees[1] and trees, to = options.to, passphrase = address(options.passphrase), progress = function(at)
-    if clock.now() - told < 2 then return end
-    told = clock.now()
-    local seconds = told - began
-    print(("  %d of %d pieces, %.0f MB, %.0f MB/s, about %s left"):format(at.done, at.all, at.bytes / 1e6, at.bytes / 1e6 / seconds, display.duration(seconds / at.done * (at.all - at.done))))
-  end })
-  local verified = assert(backup.verify(taken.path))
-  print(("%s: %d bytes in %s, %d files verified, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), verified.files, taken.checksum))
-end }
-
 -- What the arguments call a store.
 local function store_of(options)
   local store, err = require("backup.s3").open(options.store)
   if not store then error(err, 0) end
   return store
 end
+
+commands.take = { "--to DIR|S3 [--database URL] [--files PATH,PATH] [--incremental] [--store S3]", "takes a backup and verifies it; --store: sends it there, too", function(options)
+  need(options, "to")
+  local trees = {}
+  for path in (options.files or ""):gmatch "[^,]+" do trees[#trees + 1] = path end
+  if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
+  local clock = require "clock"
+  local began, told = clock.now(), clock.now()
+  local taking = { database = address(options.database), files = trees[1] and trees, to = options.to, since = options.incremental or nil, passphrase = address(options.passphrase), progress = function(at)
+    if clock.now() - told < 2 then return end
+    told = clock.now()
+    local seconds = told - began
+    print(("  %d of %d pieces, %.0f MB, %.0f MB/s, about %s left"):format(at.done, at.all, at.bytes / 1e6, at.bytes / 1e6 / seconds, display.duration(seconds / at.done * (at.all - at.done))))
+  end }
+  local taken, verified, sent, where
+  if place.is_store(options.to) then
+    if options.incremental then error(usage "--incremental takes over files of an earlier backup in a folder: give the folder as --to, and the store as --store", 0) end
+    local done = place.take(taking)
+    taken, verified, sent, where = done.taken, done.verified, done.sent, place.join(options.to, done.taken.id)
+  else
+    taken = assert(backup.take(taking))
+    verified, where = assert(backup.verify(taken.path, taken.checksum)), taken.path
+    if options.store then sent = assert(store_of(options):put(taken.path, taken.id)) end
+  end
+  if taken.incremental then print(backup.reuse_text(taken.incremental)) end
+  print(("%s: %d bytes in %s, %d files verified%s, SHA-256 %s"):format(where, taken.size_bytes, display.duration(taken.seconds), verified.files, sent and " and in the store's list" or "", taken.checksum))
+end }
 
 commands.send = { "BACKUP --store S3", "sends a finished backup to a store; what is there already is not sent again", function(options)
   need(options, "store")
@@ -97,23 +113,25 @@ commands.fetch = { "ID --store S3 --to DIR", "brings a backup from a store and v
   print(("%s: %d files, %d bytes: all as they were written"):format(path, verified.files, verified.bytes))
 end }
 
-commands.verify = { "BACKUP", "reads every file and compares it with what was written", function(options)
-  local verified = assert(backup.verify(need_path(options)))
+commands.verify = { "BACKUP [--checksum SHA256]", "reads every file and compares it with what was written", function(options)
+  local verified = place.with(need_path(options), function(path) return assert(backup.verify(path, options.checksum)) end)
   print(("%d files, %d bytes: all as they were written"):format(verified.files, verified.bytes))
 end }
 
 commands.list = { "--to DIR | --store S3", "the finished backups, the latest first", function(options)
   if options.store then
-    for _, one in ipairs(assert(store_of(options):list())) do print(one.id .. (one.complete and "" or "  (not finished)")) end
+    for _, one in ipairs(assert(store_of(options):list())) do say(one.id .. (one.complete and "" or "  (not finished)")) end
     return
   end
   need(options, "to")
-  for _, one in ipairs(assert(backup.list(options.to))) do print(("%s  %s  %s"):format(one.taken_at, one.id, one.path)) end
+  for _, one in ipairs(assert(backup.list(options.to))) do say(("%s  %s  %s"):format(one.taken_at, one.id, one.path)) end
 end }
 
 commands.drill = { "BACKUP --database URL", "restores beside the live database, compares every table, and drops the copy", function(options)
   need(options, "database")
-  local drill = assert(backup.drill { backup = need_path(options), database = address(options.database), passphrase = address(options.passphrase) })
+  local drill = place.with(need_path(options), function(path)
+    return assert(backup.drill { backup = path, checksum = options.checksum, database = address(options.database), passphrase = address(options.passphrase) })
+  end)
   print(("%d tables, %d rows restored and compared in %s"):format(drill.tables, drill.rows, display.duration(drill.seconds)))
 end }
 
@@ -121,7 +139,10 @@ commands.restore = { "BACKUP --database URL --yes [--lost DIR] [--in-place]", "r
   need(options, "database")
   local path = need_path(options)
   if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path)), 0) end
-  local restored = assert(backup.restore { backup = path, database = address(options.database), to = options.lost, in_place = options.in_place, passphrase = address(options.passphrase) })
+  if options.in_place and place.is_store(path) then need(options, "to") end -- it would go beside the backup, which is not kept
+  local restored = place.with(path, function(here)
+    return assert(backup.restore { backup = here, checksum = options.checksum, database = address(options.database), to = options.lost, in_place = options.in_place, safety = options.to, passphrase = address(options.passphrase) })
+  end)
   print(("restored in %s, not available for %s; what was there before is %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s), restored.old or restored.safety))
   say_loss(restored.loss)
 end }
@@ -137,9 +158,9 @@ commands.reapply = { "--lost DIR --database URL --yes [--dry-run]", "brings lost
   local done = assert(require("backup.reapply").run { database = address(options.database), lost = options.lost, dry_run = options.dry_run })
   print(("%s: %d inserted, %d updated, %d deleted"):format(options.dry_run and "would be made again" or "made again", done.inserted, done.updated, done.deleted))
   if done.conflicts > 0 then print(("left alone: %d, which are not as they were when they were lost"):format(done.conflicts)) end
-  for _, one in ipairs(done.examples) do print("  " .. one) end
+  for _, one in ipairs(done.examples) do say("  " .. one) end
   if done.not_held > 0 then print(("not possible: %d, which the schema of now cannot hold"):format(done.not_held)) end
-  if done.columns_not_held[1] then print("columns that the schema of now does not have: " .. table.concat(done.columns_not_held, ", ")) end
+  if done.columns_not_held[1] then say("columns that the schema of now does not have: " .. table.concat(done.columns_not_held, ", ")) end
 end }
 
 commands.prune = { "--to DIR [--last N] [--daily N] [--weekly N] [--dry-run]", "removes what no rule keeps; what does not verify counts as nothing", function(options)

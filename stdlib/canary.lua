@@ -46,7 +46,8 @@ function M.open(options)
   local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05,
     r2 = not options.rules or options.rules.R2 ~= false, l2 = not options.rules or options.rules.L2 ~= false }
   local self = setmetatable({ options = options, budget = budget, policy = verdict.policy(budget), state = "WARM", words = {}, memory = {}, strikes = 0 }, Session)
-  if not (options.recorded and record.count_on(self.policy, options.recorded)) then self:record("policy", budget) end
+  self:record("policy", budget)
+  if options.recorded then record.count_on(self.policy, options.recorded) end
   return self
 end
 

@@ -77,6 +77,9 @@ commands = {
     if not argv[1] then return usage(require("core.err").new { code = "usage", message = "run needs a playbook" }) end
     return require("execute").playbook(argv[1], { table.unpack(argv, 2) })
   end },
+  { "plan", "PLAYBOOK [options] [--diff] [--json]", "what a run would do, with a hash that a run can be bound to; --diff: what the venture's own files change", function(argv)
+    return require("plan").main(argv)
+  end },
   { "status", "[RUN]", "the latest runs, or one run's steps", with_journal(function(journal, options)
     return require("report").status(journal, options.words[1])
   end) },

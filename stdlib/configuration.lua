@@ -69,8 +69,8 @@ local function resolve_all(value, options, path, found)
   return true
 end
 
---- Loads, checks and completes a venture's configuration. The plain settings that it read from the environment are in
--- config.environment_read.
+--- Loads, checks and completes a venture's configuration. The plain settings that it read from the environment, without those that
+-- hold a secret, are in config.environment_read.
 ---@param folder string the venture's folder
 ---@param recorded? { source: string, environment: table<string, string> } of a run that is gone through again: used instead of the file and of the environment
 ---@return table? config, table? err codes: not_found, playbook, sandbox, config, secret
@@ -90,8 +90,10 @@ function M.load(folder, recorded)
   local missing, read = {}, {}
   local chunk
   chunk, err = core_search.load_text(source, path, M.sandbox(missing, function(name)
-    read[name] = recorded and recorded.environment[name] or core_secret.environment(name)
-    return read[name]
+    local value = recorded and recorded.environment[name]
+    if value == nil then value = core_secret.environment(name) or false end
+    read[name] = value -- false: it was not set, which is a setting too
+    return value or nil
   end))
   if not chunk then return nil, err end
   local ok, config = pcall(chunk)
@@ -124,6 +126,8 @@ function M.load(folder, recorded)
   end
   config.folder = folder
   config.source = source
+  -- What holds a secret is not kept anywhere: it is read again.
+  for name, value in pairs(read) do if value and core_secret.redact(value) ~= value then read[name] = nil end end
   config.environment_read = read
   return config
 end

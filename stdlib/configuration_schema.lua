@@ -55,6 +55,7 @@ M.venture = record {
   id = { type = "any", required = true, about = "the id of its row in the table ventures" },
   mode = { type = "string", one_of = { "manual", "assisted", "auto" }, default = "assisted" },
   journal = text "postgres://...: a journal that several machines share, instead of a file in the state folder",
+  journal_wait = number("seconds that a run waits for a shared journal that is away, before this engine ends its part; the run can be resumed", 600, 1, 86400),
   guardian = record({
     action = { type = "string", one_of = { "rollback", "resume", "off" }, default = "rollback", about = "when the engine died while traffic had moved: take traffic back, go on with the run, or start no guardian" },
     grace = number("seconds that somebody has to resume the run by hand first", 30, 0, 86400),
@@ -110,6 +111,7 @@ M.venture = record {
     to = { type = "string", required = true, about = "folder of the backups" },
     files = list(STRING, "file trees to back up"),
     store = { type = "string", about = "a second place: s3://BUCKET/PREFIX?endpoint=..&region=..; keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+    incremental = { type = "boolean", default = false, about = "what is proven unchanged since the latest verified backup in `to` is taken over from it; PostgreSQL alone" },
     passphrase = text("encrypts the backups; openssl reads them with it"),
     drill = { type = "boolean", default = true, about = "restore into a scratch database and compare" },
     warm = { type = "boolean", default = true, about = "keep the restored copy until the run ends, so that a database rollback is a swap; needs the space of one more database" },

@@ -5,6 +5,7 @@
 
 local backup = require "backup"
 local clock = require "clock"
+local core_clock = require "core.clock"
 local core_err = require "core.err"
 local display = require "display"
 local environment = require "environment"
@@ -195,7 +196,9 @@ function Deployment:shift(share)
   local before = assert(self.traffic:get())
   local wanted = { [self.new] = share, [self.old] = 100 - share }
   local weights = assert(self.traffic:set(wanted))
-  self.run:event("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
+  -- When clients were safe again: whoever reports it may have had to wait for the journal first.
+  self.back_at = share == 0 and (self.back_at or core_clock.wall()) or nil
+  self.run:event_later("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
   self.run:say(("traffic: blue %d %%, green %d %% (read back)"):format(weights.blue, weights.green), "done")
   return { blue = weights.blue, green = weights.green }
 end
@@ -306,16 +309,19 @@ function Deployment:retire(colour)
 end
 
 --- Restores the database from this deployment's backup; reports exactly what is lost by it.
+---@param key string of the step: one that had restored before the engine died does not restore again
 ---@return table loss
-function Deployment:restore_database()
+function Deployment:restore_database(key)
   if not self.backup then error(core_err.new { code = "backup", message = "this run has no backup to restore" }, 0) end
   local url = self.venture.database.url
   local copy = self.warm_copy
-  local restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", copy = copy, passphrase = self.venture.backup.passphrase }
+  local lost = self.run.folder .. "/lost"
+  assert(files.remove_tree(lost)) -- what an earlier attempt of this step had counted
+  local restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, copy = copy, key = key, passphrase = self.venture.backup.passphrase }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
-    assert(files.remove_tree(self.run.folder .. "/lost"))
-    restored, err = backup.restore { backup = self.backup.path, database = url, to = self.run.folder .. "/lost", passphrase = self.venture.backup.passphrase }
+    assert(files.remove_tree(lost))
+    restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase }
   end
   if not restored then error(err, 0) end
   local loss = restored.loss

@@ -29,13 +29,21 @@ function M.duration(seconds)
   return ("%.3f s"):format(seconds)
 end
 
+--- A text without what a terminal would obey: names and messages may come from anybody. Line breaks and tabs stay.
+---@param text string
+---@return string
+---@usage assert(display.plain "a\27[2Jb" == "a\\x1B[2Jb")
+function M.plain(text)
+  return (text:gsub("[%c\127]", function(c) return not c:find "[\n\t]" and ("\\x%02X"):format(c:byte()) or nil end):gsub("\xC2([\x80-\x9F])", function(c) return ("\\x%02X"):format(c:byte()) end))
+end
+
 --- One line: a mark, the text, indented by depth.
 ---@param kind "begin"|"done"|"failed"|"canceled"|"note"|"warn"|"ask"
 ---@param depth integer
 ---@param text string
 function M.line(kind, depth, text)
   local indent = ("  "):rep(depth)
-  print(indent .. coloured(marks[kind]) .. " " .. (core_secret.redact(text):gsub("\n", "\n" .. indent .. "  ")))
+  print(indent .. coloured(marks[kind]) .. " " .. (M.plain(core_secret.redact(text)):gsub("\n", "\n" .. indent .. "  ")))
 end
 
 --- The first line of a run.
@@ -47,7 +55,7 @@ end
 --- The error of a run: what, where, state, what next (never the traceback; that is in the log).
 function M.failure(err, depth)
   M.line("failed", depth or 0, ("%s %s: %s"):format(err.number or "", err.code or "error", err.message or tostring(err)))
-  if err.cause then print("  cause  " .. core_secret.redact(tostring(err.cause))) end
+  if err.cause then print("  cause  " .. M.plain(core_secret.redact(tostring(err.cause)))) end
   if err.where then print("  where  " .. err.where) end
 end
 

@@ -4,6 +4,7 @@
 -- arguments or the configuration ends here with exit code 2.
 
 local arguments = require "arguments"
+local clock = require "core.clock"
 local core_err = require "core.err"
 local core_search = require "core.search"
 local core_task = require "core.task"
@@ -16,6 +17,7 @@ local task = require "task"
 local M = {}
 
 local RENEW_S = 5
+local RENEW_TIMEOUT_S = 4 -- shorter, so that a slow answer does not break the rhythm
 local SIGNALS_S = 0.25
 
 M.options = {
@@ -24,10 +26,17 @@ M.options = {
   journal = { about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
   reason = { about = "why, for the journal" },
+  plan = { about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 
 local USAGE_CODES = { usage = true, config = true, playbook = true, sandbox = true, secret = true, not_found = true, connect = true, permission = true, resolve = true, capability = true }
+
+--- Is this an error of the command line, the playbook, the configuration, or of what must be there before anything begins?
+---@param err table
+---@return boolean
+---@usage assert(require("execute").is_usage { code = "usage" })
+function M.is_usage(err) return USAGE_CODES[err.code] == true end
 
 local function merged(a, b)
   local out = {}
@@ -110,9 +119,14 @@ function M.granted(venture, state_folder, playbook_folder)
   }
 end
 
-local function prepare(path, argv)
+--- A run of a command line, looked at and not begun. Nil without an error when the help was asked for.
+---@param path string
+---@param argv string[]
+---@param is_stock? boolean the venture's own files are left aside
+---@return table? run, table? err
+function M.prepare(path, argv, is_stock)
   local venture_folder = venture_option(argv)
-  if venture_folder then core_search.add_folder(venture_folder) end
+  if venture_folder and not is_stock then core_search.add_folder(venture_folder) end
   core_search.add_folder(path:match "^(.*)/[^/]*$" or ".")
   local playbook, err = load_playbook(path)
   if not playbook then return nil, err end
@@ -139,16 +153,21 @@ local function prepare(path, argv)
   local option = { state = parsed.state, venture = parsed.venture, journal = parsed.journal or venture and venture.journal }
   local state_folder = journal_option.state_folder(option)
   local guardian = venture and require("guardian").prepare(venture, option)
+  local where, journal
+  where, err = journal_option.where(option)
+  if where then journal, err = require("journal").prepare(where) end
+  if not journal then return nil, err end
   M.restrict(venture, state_folder, path)
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
   return M.new_run {
+    plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
     settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
     open_journal = function()
       assert(files.mkdir(state_folder))
-      return assert(require("journal").open(assert(journal_option.where(option))))
+      return assert(journal:open())
     end,
   }
 end
@@ -212,6 +231,7 @@ local function finish(run, ok, value)
     if not ended then return leave(run, err) end
     if run.guardian then shield(function() run.guardian:stop() end) end
   end
+  if not run.id and run.journal then run.journal:close() end
   if not ok and not (run.result and run.result.outcome) then display.failure(value) end
   if run.reason_of_failure then display.failure(run.reason_of_failure) end
   if result.summary then print("  state  " .. result.summary) end
@@ -223,30 +243,29 @@ end
 
 -- A venture that another run holds is not even looked at. The lease itself is taken when the run begins.
 local function refuse_if_held(run)
-  local option = run.journal_option
-  if run.id or not run.venture or not journal_option.exists(option) then return end
-  local journal = assert(journal_option.existing(option))
-  local holder = journal:held_by(run.venture.name)
-  journal:close()
+  if run.id or not run.venture or not journal_option.exists(run.journal_option) then return end
+  local holder = run:use_journal():held_by(run.venture.name)
   if holder then error(holder, 0) end
 end
 
--- Says that this run lives, for engines on other machines. A run whose lease was taken over ends here.
+-- Says that this run lives, for engines on other machines. A run whose lease was taken over ends here; a journal that is away is
+-- told to whoever writes.
 local function keep_lease(run)
   while true do
-    task.sleep(RENEW_S)
+    local began = clock.now()
     if run.id and not run.result then
-      local ok, err = run.journal:renew()
-      if not ok then error(err, 0) end
+      local ok, err = run.journal:renew(RENEW_TIMEOUT_S)
+      if not ok and err.code == "lock_held" then error(err, 0) end
     end
+    task.sleep(math.max(0, RENEW_S - (clock.now() - began)))
   end
 end
 
--- What somebody asks of a run that is under way cancels what it waits for, and its playbook decides.
+-- What somebody asks of a run that is under way cancels what it waits for, and its playbook decides; so it must have begun.
 local function heed_signals(run)
   while true do
     task.sleep(SIGNALS_S)
-    local asked = run.id and not run.result and run:asked()
+    local asked = run.id and not run.is_preparing and not run.result and run:asked()
     if asked then error(asked, 0) end
   end
 end
@@ -276,7 +295,10 @@ function M.go(run)
       if not ready then error(problem, 0) end
       run.is_preparing = false
     end
-    return run.playbook.run(run)
+    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+    if ended or not task.canceled() then run:came_to_its_end() end
+    if not ended then error(value, 0) end
+    return value
   end)
   return finish(run, ok, value)
 end
@@ -286,12 +308,24 @@ end
 ---@param argv string[]
 ---@return integer
 function M.playbook(path, argv)
-  local run, err = prepare(path, argv)
+  local run, err = M.prepare(path, argv)
   if not run then
     if not err then return 0 end
     display.failure(err)
     print("  next   " .. (err.next or "engine help"))
     return USAGE_CODES[err.code] and 2 or 1
+  end
+  if run.plan_wanted then
+    local planned = {}
+    for key, value in pairs(run) do planned[key] = value end
+    local plan = require "plan"
+    local as_planned, problem = pcall(function() plan.expect(plan.of(run_module.new(planned)), run.plan_wanted, run.state_folder) end)
+    if not as_planned then
+      if not core_err.is(problem) then error(problem, 0) end
+      display.failure(problem)
+      print("  next   " .. (problem.next or "engine help"))
+      return USAGE_CODES[problem.code] and 2 or 1
+    end
   end
   return M.go(run)
 end

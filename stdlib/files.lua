@@ -107,6 +107,13 @@ function M.remove_tree(path) return core.remove_tree(path) end
 ---@usage local d = files.mkdtemp()  assert(files.link(d .. "/current", "a"))  assert(files.link(d .. "/current", "b", { replace = true }))
 function M.link(path, target, options) return core.link(target, path, options and options.replace or false) end
 
+--- Gives a file a second name in the same file system: the same bytes, and the same again when one of the names is written in place.
+---@param from string
+---@param to string must not exist
+---@return true? ok, table? err
+---@usage local d = files.mkdtemp()  files.write(d .. "/a", "1")  assert(files.hard_link(d .. "/a", d .. "/b"))  files.remove(d .. "/a")  assert(files.read(d .. "/b") == "1")
+function M.hard_link(from, to) return core.hard_link(from, to) end
+
 --- What a path is. Links are not followed unless follow is set.
 ---@param path string
 ---@param options? { follow?: boolean }

@@ -56,11 +56,11 @@ end
 -- The run that an engine holds, as soon as it holds one; nil when it ended without.
 local function run_of(journal, engine)
   local pid, started = engine:match "^(%d+):(%d+)$"
-  local who = { pid = math.tointeger(tonumber(pid)), started = math.tointeger(tonumber(started)) }
+  local who = { host = require("host").name(), pid = math.tointeger(tonumber(pid)), started = math.tointeger(tonumber(started)) }
   while true do
     local was_alive = process.alive(who)
-    local lease = journal.db:one("SELECT run FROM leases WHERE pid = $1 AND started = $2 AND host = $3 AND run IS NOT NULL", who.pid, who.started, require("host").name())
-    if lease then return lease.run end
+    local run = journal:run_held_by(who)
+    if run then return run end
     if not was_alive then return nil end
     task.sleep(POLL_S)
   end
@@ -119,21 +119,28 @@ end
 ---@param options { words: string[], engine?: string }
 ---@return integer? exit, table? err
 function M.watch(journal, options)
+  -- A journal that is away says nothing about the engine.
+  journal:hold(math.huge, function(err) display.line("warn", 0, "the journal is away: " .. err.message) end,
+    function(seconds) display.line("note", 0, ("the journal is back after %s"):format(display.duration(seconds))) end)
   local id = options.words[1]
   if not id and not (options.engine and options.engine:match "^%d+:%d+$") then
     return nil, core_err.new { code = "usage", message = "guard needs a run", next = "engine status" }
   end
+  local row, err
   if id then
-    local row, err = journal:run(id)
+    row, err = journal:run(id)
     if not row then return nil, err end
     id = row.id
-  else
-    id = run_of(journal, options.engine)
-    if not id then return 0 end
   end
-  local lease = wait_for_death(journal, id)
-  if not lease then return 0 end
-  local code, err = act(journal, id, lease, options)
+  -- Whoever it watches over ends it when the run is over; that is no interruption.
+  local ok, lease = task.interruptible(function()
+    id = id or run_of(journal, options.engine)
+    return id and wait_for_death(journal, id)
+  end)
+  if not ok and lease.code ~= "interrupted" then error(lease, 0) end
+  if not ok or not lease then return 0 end
+  local code
+  code, err = act(journal, id, lease, options)
   if not code and err.code == "lock_held" then return 0 end -- somebody else was quicker
   return code, err
 end

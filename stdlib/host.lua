@@ -14,8 +14,8 @@ end
 
 --- The machine's name.
 ---@return string
----@usage assert(#require("host").name() > 0)
-function M.name() return ((files.read "/proc/sys/kernel/hostname") or "unknown"):gsub("%s+$", "") end
+---@usage assert(select("#", require("host").name()) == 1)
+function M.name() return (((files.read "/proc/sys/kernel/hostname") or "unknown"):gsub("%s+$", "")) end
 
 --- The machine now. A CPU share needs two samples: in the first, and for a process that was not in a former one, it is
 -- nil, which means "not known". Percentages are of the whole machine; `cores` is 1.0 for one busy processor.

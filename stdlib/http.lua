@@ -54,7 +54,7 @@ end
 -- status or a list of them; another one is err http), unix_socket, ca_file, user, password, resolve
 -- ({ ["shop.example:443"] = "127.0.0.1:8443" }: connect there, while TLS and Host keep the name). Secrets may
 -- stand wherever text may. body_file, body_offset, body_bytes: the body is this part of a file, read while it is sent.
--- to_file: the body of a good answer (200 to 299) goes into this new file and not into `body`. sigv4 ("aws:amz:REGION:SERVICE"):
+-- to_file: the body of a good answer (200 to 299) goes into this new file and not into `body`; to_file_limit: bytes of it at most. sigv4 ("aws:amz:REGION:SERVICE"):
 -- signed with AWS Signature Version 4, with user and password as access key and secret.
 -- The response has status, headers (names in lower case; repeated ones joined with ", "), values(name), body,
 -- json(), total_s, connect_s, first_byte_s, version (11, 20), reused, label ("GET http://host/path").

@@ -73,7 +73,7 @@ end
 local function steps(out, data)
   local depth, rows = depths(data.steps), {}
   for _, step in ipairs(data.steps) do
-    rows[#rows + 1] = { step.started_at, ("&nbsp;"):rep(2 * depth[step.seq]) .. step.name, step.state, seconds(step.seconds), step.error and step.error.message or "" }
+    if step.ended_at then rows[#rows + 1] = { step.started_at, ("&nbsp;"):rep(2 * depth[step.seq]) .. step.name, step.state, seconds(step.seconds), step.error and step.error.message or "" } end -- not the step that writes this
   end
   markdown_table(out, { "UTC", "step", "state", "took", "error" }, rows)
 end
@@ -201,6 +201,9 @@ local function losses(out, data)
   end
 end
 
+-- An event's time is that of its record. When the journal was away, what it tells of was earlier.
+local function late(entry) return entry.late_s and (", %.3f s before it could be recorded"):format(entry.late_s) or "" end
+
 --- The rollback report: reason, timeline, data loss, end state. Also for a deployment that was aborted.
 ---@param data table
 ---@return string
@@ -213,11 +216,12 @@ function M.rollback_report(data)
   local rows = {}
   for _, event in ipairs(data.events) do
     local entry = event.data
-    if event.kind == "traffic" then rows[#rows + 1] = { event.at, ("traffic: blue %d %%, green %d %%, read back"):format(entry.blue, entry.green) }
+    if event.kind == "traffic" then rows[#rows + 1] = { event.at, ("traffic: blue %d %%, green %d %%, read back%s"):format(entry.blue, entry.green, late(entry)) }
     elseif event.kind == "metrics" then
       if entry.first_bad_at then rows[#rows + 1] = { require("clock").utc(entry.first_bad_at), "the first bad response of " .. tostring(entry.colour) } end
       rows[#rows + 1] = { event.at, ("%s: %s (%s)"):format(entry.stage, entry.verdict, entry.reason or "") }
     elseif event.kind == "reason" then rows[#rows + 1] = { event.at, "failed: " .. entry.text }
+    elseif event.kind == "journal_away" then rows[#rows + 1] = { event.at, ("the journal was back after %.3f s"):format(entry.seconds) }
     elseif event.kind == "note" and entry.text then rows[#rows + 1] = { event.at, entry.text .. (entry.seconds and (": %.3f s"):format(entry.seconds) or "") } end
   end
   for _, step in ipairs(data.steps) do

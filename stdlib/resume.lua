@@ -43,7 +43,7 @@ local function sources_of_now(sources)
     now[i] = { name = source.name, path = source.path, text = text }
   end
   files.remove_tree(folder)
-  display.line("note", 0, differ == 0 and "the files of now are those that the run has" or ("%d files are not as the run has them; it goes on with those of now"):format(differ))
+  display.line("note", 0, differ == 0 and "the files of now are those that the run has" or ("%d of the run's files %s not as the run has %s; it goes on with what is there now"):format(differ, differ == 1 and "is" or "are", differ == 1 and "it" or "them"))
   return now
 end
 
@@ -90,7 +90,7 @@ local function go_on(journal, row, options, operation)
   execute.restrict(parts.venture, option.state, row.path)
   local actor = options.actor or execute.actor()
   local epoch
-  epoch, err = journal:take_up(row, { operation = operation, actor = actor, reason = options.reason, sources = options.rebase and sources or nil })
+  epoch, err = journal:take_up(row, { operation = operation, actor = actor, reason = options.reason })
   if not epoch then
     if err.code ~= "lock_held" then return nil, err end
     display.failure(err)
@@ -99,7 +99,7 @@ local function go_on(journal, row, options, operation)
   end
   local run = execute.new_run {
     id = row.id, journal = journal, recorded = recorded.read(journal, row.id), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
-    reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings,
+    reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings, rebased = options.rebase and sources or nil,
   }
   display.header(run)
   return execute.go(run)
@@ -112,7 +112,10 @@ end
 function M.resume(journal, options)
   local row, err, lives = row_of(journal, options)
   if not row then return nil, err end
-  if row.ended_at then return usage(("run %s has ended: %s"):format(row.id, row.outcome), ("engine rollback %s takes it back; engine log %s says what it did"):format(row.id, row.id)) end
+  if row.ended_at then
+    local log = ("engine log %s says what it did"):format(row.id)
+    return usage(("run %s has ended: %s"):format(row.id, row.outcome), row.outcome == "promoted" and ("engine rollback %s takes it back; %s"):format(row.id, log) or log)
+  end
   if lives then
     display.failure(journal:held_by(journal:lease_of(row)))
     print("  next   engine status " .. row.id)
@@ -166,6 +169,7 @@ end
 
 -- Only the venture's latest run can be taken back: what came after stands on it.
 local function refusal(journal, row, known, kind)
+  if row.exit_code == 5 then return ("the rollback of run %s failed (%s); it is not tried again by itself"):format(row.id, row.summary or row.outcome) end
   if row.outcome and row.outcome ~= "promoted" then return ("run %s has ended: %s; there is nothing to take back"):format(row.id, row.outcome) end
   local latest = row.venture and assert(journal:runs { venture = row.venture, limit = 1 })[1]
   if latest and latest.id ~= row.id then return ("run %s is not %s's latest: %s came after it"):format(row.id, row.venture, latest.id) end

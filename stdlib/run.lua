@@ -15,12 +15,15 @@ local doubt = require "run.doubt"
 local effect = require "effect"
 local journal = require "journal"
 local json = require "json"
+local later = require "run.later"
 local places = require "run.places"
 local task = require "task"
 
 local M = {}
 
 local DEFAULT_STEP_DEADLINE_S = 3600
+local OWNER_S = 60 -- how long a step that its owner will end sleeps at a time
+local JOURNAL_WAIT_S = 600 -- for a journal that is away; a venture may say something else
 
 local journal_key = journal.key
 
@@ -63,9 +66,21 @@ local STOPS = { journal = true, lock_held = true, replay = true, in_doubt = true
 ---@usage assert(not require("run").stops(nil))
 function M.stops(err) return core_err.is(err) and STOPS[err.code] == true end
 
+-- A run holds while its journal's database is away: that is said once, and what happened meanwhile is recorded when it is back.
+local function hold(run)
+  run.journal:hold(run.venture and run.venture.journal_wait or JOURNAL_WAIT_S, function(err)
+    display.line("warn", 0, "the journal is away and the run holds until it is back: " .. err.message)
+  end, function(seconds)
+    display.line("note", 0, ("the journal is back after %s; the run goes on"):format(display.duration(seconds)))
+    if not run.journal.held then return end
+    -- If this fails, whatever is written next fails for the same reason, and says so.
+    run.journal:event(run.id, "journal_away", { seconds = seconds })
+  end)
+end
+
 --- A run that has not begun. It takes its lock and is recorded at its first step or event.
--- recorded: what it has recorded when it is gone through again (run.recorded), with its id.
----@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, settings?: table, open_journal: fun(): table, folder_of: fun(id: string): string, id?: string, journal?: table, recorded?: table }
+-- recorded: what it has recorded when it is gone through again (run.recorded), with its id; rebased: sources that are to take the place of its own.
+---@param fields { playbook: table, path?: string, args: table, venture?: table, mode: string, actor: string, reason?: string, state_folder?: string, settings?: table, open_journal: fun(): table, folder_of: fun(id: string): string, id?: string, journal?: table, recorded?: table, rebased?: table[] }
 ---@return table run
 function M.new(fields)
   local run = setmetatable(fields, Run)
@@ -75,20 +90,34 @@ function M.new(fields)
   run.early = {} -- values that were found before the run had begun
   run.is_live = not run.recorded
   if run.id then run.folder = run.folder_of(run.id) end
+  if run.journal then hold(run) end
   return run
 end
 
 --- The context in which a run's function runs.
 ---@return table for core.task.set_context
-function Run:context() return places.context(self) end
+function Run:context()
+  local context = places.context(self)
+  self.outermost = context.scope
+  return context
+end
+
+--- The run's journal, opened when it is first needed.
+---@return table
+function Run:use_journal()
+  if not self.journal then
+    self.journal = self.open_journal()
+    hold(self)
+  end
+  return self.journal
+end
 
 --- Begins the run in the journal: takes the venture's lock, stores the sources that were loaded and the values that were found so far.
 function Run:open()
   if self.id then return self end
-  self.journal = self.open_journal()
-  local id, err = self.journal:run_begin {
+  local id, err = self:use_journal():run_begin {
     venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
-    mode = self.mode, actor = self.actor, reason = self.reason, sources = self:sources(), state_folder = self.state_folder, settings = self.settings, values = self.early,
+    mode = self.mode, actor = self.actor, reason = self.reason, sources = M.sources_of(self), state_folder = self.state_folder, settings = self.settings, values = self.early,
     engine = require("core.search").version(),
   }
   if not id then error(err, 0) end
@@ -98,11 +127,13 @@ function Run:open()
   return self
 end
 
--- Everything that this run is made of: the playbook, every module, the configuration.
-function Run:sources()
+--- Everything that a run is made of: the playbook, every module that is loaded, the configuration.
+---@param run table
+---@return { name: string, path: string, text: string }[]
+function M.sources_of(run)
   local all = {}
   for _, source in ipairs(require("core.search").sources()) do all[#all + 1] = source end
-  if self.venture then all[#all + 1] = { name = "venture", path = self.venture.folder .. "/venture.lua", text = self.venture.source } end
+  if run.venture then all[#all + 1] = { name = "venture", path = run.venture.folder .. "/venture.lua", text = run.venture.source } end
   return all
 end
 
@@ -123,11 +154,46 @@ local function take_seq(run)
   return seq
 end
 
+-- The engine's part in this run ends here. What it has in the background is ended by that and by nothing that belongs to the run, so no
+-- outcome of it is recorded.
+local function leave(run, err)
+  run.is_left = true
+  error(err, 0)
+end
+
 -- A write is finished whatever is canceled meanwhile: what happened must be known. The cancellation is raised at the next wait.
-local function write(fn)
+local function write(run, fn)
   local done, err
   pcall(shield, function() done, err = fn() end)
-  if not done then error(err or core_err.new { code = "journal", message = "nothing was recorded" }, 0) end
+  if not done then leave(run, err or core_err.new { code = "journal", message = "nothing was recorded" }) end
+end
+
+-- What the run has recorded at a place; nil when it did not come so far.
+local function recorded_at(run, ...)
+  if not run.recorded then return nil end
+  local ok, row = pcall(run.recorded.at, run.recorded, ...)
+  if not ok then leave(run, row) end
+  return row
+end
+
+--- Work begins side by side at a place (run.places asks): raises "replay" when the run has something else there.
+---@param place string
+function Run:begin_branches(place)
+  if not self.recorded then return end
+  local ok, err = pcall(self.recorded.branches, self.recorded, place)
+  if not ok then leave(self, err) end
+end
+
+--- Raises "replay" when the playbook has ended before it did all that is recorded.
+function Run:came_to_its_end()
+  local ok, err = true, nil
+  if self.recorded then ok, err = pcall(self.recorded.ends, self.recorded, self.outermost) end
+  if not ok then leave(self, err) end
+end
+
+-- What a step has to be written yet comes before whatever else is written of it.
+local function drain(run, step)
+  if step and step.later then write(run, function() return step.later:drain() end) end
 end
 
 --- Records an event. Outside of steps it has a place, and is not recorded again when the run is gone through again.
@@ -138,8 +204,21 @@ function Run:event(kind, data)
   local context = core_task.context()
   local step = context and context.step
   local place = not step and places.next(context) or nil
-  if place and self.recorded and self.recorded:at(place, "event", kind) then return end
-  write(function() return self.journal:event(self.id, kind, data, step and step.seq, place) end)
+  if place and recorded_at(self, place, "event", kind) then return end
+  drain(self, step)
+  write(self, function() return self.journal:event(self.id, kind, data, step and step.seq, place) end)
+end
+
+--- Records an event of a step without waiting for the journal: for what watches, and must act at once even while the journal is away.
+-- It is written soon, in its order, and before the step ends. Outside of steps it is an event like all others.
+---@param kind string
+---@param data table plain data
+function Run:event_later(kind, data)
+  local context = core_task.context()
+  local step = context and context.step
+  if not step then return self:event(kind, data) end
+  step.later = step.later or later.new(self, step.seq)
+  step.later:add(kind, data)
 end
 
 --- Says something to the operator.
@@ -188,6 +267,12 @@ local function raise_recorded(problem)
   error(err, 0)
 end
 
+-- Raises again how a step failed. One that was ended by its owner is ended by it again: what its task raised instead would be a failure.
+local function raise_outcome(problem)
+  while problem.by_owner do task.sleep(OWNER_S) end
+  raise_recorded(problem)
+end
+
 --- A value that the run finds outside of its steps: fn is called, and what it gives is recorded, to be the same when the run is gone
 -- through again. Also before the run has begun. It must be plain data.
 ---@param name string
@@ -197,7 +282,7 @@ function Run:record(name, fn)
   local context = core_task.context()
   local step = context and context.step
   local place = places.next(context)
-  local row = self.recorded and self.recorded:at(place, "value", name)
+  local row = recorded_at(self, place, "value", name)
   if row then
     if row.interrupt then raise_recorded(row.interrupt) end
     if row.state == "failed" then raise_recorded(row.error) end
@@ -207,7 +292,7 @@ function Run:record(name, fn)
   local value = { seq = take_seq(self), place = place, parent = step and step.seq, name = name, state = ok and "done" or "failed" }
   if ok then value.result = result else value.error = plain_error(result) end
   if self.id then
-    write(function() return self.journal:value(self.id, value) end)
+    write(self, function() return self.journal:value(self.id, value) end)
   else
     self.early[#self.early + 1] = value
   end
@@ -217,37 +302,42 @@ end
 
 -- Ends the playbook's way here by an error that is recorded at this place: when the run is gone through again, it ends here too.
 function Run:interrupt(place, err)
-  write(function() return self.journal:event(self.id, "interrupt", { error = plain_error(err) }, nil, place) end)
+  write(self, function() return self.journal:event(self.id, "interrupt", { error = plain_error(err) }, nil, place) end)
   error(err, 0)
 end
 
---- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way.
+--- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way. While the journal is away nobody can ask.
 ---@return table? err code rollback_asked
 function Run:asked()
   if self.is_rolling_back then return nil end
-  for _, signal in ipairs(assert(self.journal:signals(self.id))) do
+  local signals, err = self.journal:signals(self.id)
+  if not signals and err.away then return nil end
+  for _, signal in ipairs(assert(signals, err)) do
     if signal.kind == "rollback" then
       return core_err.new { code = "rollback_asked", message = ("%s asked for a rollback%s"):format(signal.by, signal.reason and ": " .. signal.reason or ""), rollback = signal.data.type }
     end
   end
 end
 
--- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
--- lightly: what was asked since the journal last looked is found by the write that follows.
-local function heed(run, place, lightly)
-  if task.canceled() then
-    local _, err = pcall(task.sleep, 0)
-    run:interrupt(place, err)
-  end
-  local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
-  if asked then run:interrupt(place, asked) end
-  if run.is_live then return end
+local function go_live(run)
   run.is_live = true
+  -- Other sources have gone through the same until here: now they are the run's.
+  if run.rebased then write(run, function() return run.journal:rebase(run.id, run.rebased) end) end
   display.line("note", 0, ("gone through again: %d steps are done; it goes on from here"):format(run.recorded:done()))
-  if run.on_live and not run.is_rolling_back then
-    local ok, err = M.attempt(function() run.on_live(run) end)
-    if not ok then run:interrupt(place, err) end
-  end
+  if run.on_live and not run.is_rolling_back then run.on_live(run) end
+end
+
+-- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
+-- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the
+-- write that follows (begin_step).
+local function heed(run, stop, lightly)
+  local ok, err = M.attempt(function()
+    if task.canceled() then task.sleep(0) end -- raises what canceled it
+    local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
+    if asked then error(asked, 0) end
+    if not run.is_live then go_live(run) end
+  end)
+  if not ok then stop(err) end
 end
 
 --- Raises what was asked of this run, and what canceled it. A playbook calls it where it ends, so that an end that was recorded can still be
@@ -255,30 +345,33 @@ end
 function Run:heed()
   self:open()
   local place = places.next(core_task.context())
-  local row = self.recorded and self.recorded:at(place, "event", "passed")
+  local row = recorded_at(self, place, "event", "passed")
   if not row then
-    heed(self, place)
-    write(function() return self.journal:event(self.id, "passed", {}, nil, place) end)
+    heed(self, function(err) self:interrupt(place, err) end)
+    write(self, function() return self.journal:event(self.id, "passed", {}, nil, place) end)
     return
   end
-  -- It ended here once. What came after that stands at a place of its own.
-  local after = row.interrupt and row or self.recorded:at(place .. "!", "event", "passed")
-  if after then raise_recorded(after.interrupt) end
-  local asked = self:asked()
-  if asked then self:interrupt(place .. "!", asked) end
+  if row.interrupt then raise_recorded(row.interrupt) end
+  -- It ended here once, and did then what stands at the next places. What it does in place of that stands within this one.
+  local taken_back = recorded_at(self, place .. "!", "event", "passed")
+  local asked = not taken_back and self:asked()
+  if not taken_back and not asked then return end
+  self.outermost = places.turn(core_task.context(), place .. "!")
+  if taken_back then raise_recorded(taken_back.interrupt) end
+  self:interrupt(place .. "!", asked)
 end
 
 -- Records that a step begins. What was asked of the run before that is heeded first.
-local function begin_step(run, record)
+local function begin_step(run, record, stop)
   while true do
     local begun
-    write(function()
+    write(run, function()
       local err
       begun, err = run.journal:step_begin(run.id, record, not run.is_rolling_back)
       return begun ~= nil, err
     end)
     if begun then return end
-    heed(run, record.place)
+    heed(run, stop)
   end
 end
 
@@ -289,9 +382,11 @@ local function needs_yes(run, options)
 end
 
 local function finish_step(run, step, ok, result, seconds)
+  if run.is_left then error(result, 0) end
+  drain(run, step)
   local state = ok and "done" or ((result.code == "canceled" or result.code == "interrupted" or result.code == "deadline" or result.code == "rollback_asked") and "canceled" or "failed")
   -- The outcome is recorded even when the step is being canceled.
-  write(function() return run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and plain_error(result) or nil, seconds) end)
+  write(run, function() return run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and plain_error(result) or nil, seconds) end)
   local text = ("%s  %s"):format(step.name, display.duration(seconds))
   if not ok and not result.shown then
     text = text .. "\n" .. (result.message or tostring(result))
@@ -313,6 +408,8 @@ end
 
 -- Runs the step's function as a scope of its own and records what came of it.
 local function run_step(run, step, options)
+  -- An engine that stood still since it wrote its intent may have been taken for dead, and the run taken over.
+  if step.effect ~= "pure" then write(run, function() return run.journal:confirm() end) end
   local began = clock.now()
   local context = core_task.context()
   local called, ok, result = pcall(task.scope, step.name, options.deadline or DEFAULT_STEP_DEADLINE_S, function()
@@ -320,8 +417,11 @@ local function run_step(run, step, options)
     return as_recorded(options.run(step.key))
   end)
   if not called then ok, result = false, ok end -- what is around the step was canceled
-  if not ok then result.step = result.step or step.name end
-  if not ok and M.stops(result) then error(result, 0) end
+  if not ok then
+    result.step = result.step or step.name
+    result.by_owner = result.code == "canceled" and task.canceled() or nil
+  end
+  if not ok and M.stops(result) then leave(run, result) end
   finish_step(run, step, ok, result, clock.now() - began)
   if not ok then error(result, 0) end
   return result
@@ -343,12 +443,13 @@ local function take_up(run, step, row, options)
     finish_step(run, step, false, outcome, 0)
     error(outcome, 0)
   end
+  drain(run, step)
   if outcome.done then
-    write(function() return run.journal:step_end(run.id, step.seq, "done", outcome.result, nil, nil) end)
+    write(run, function() return run.journal:step_end(run.id, step.seq, "done", outcome.result, nil, nil) end)
     display.line("done", step.depth, ("%s: %s"):format(step.name, outcome.why))
     return true, as_recorded(outcome.result)
   end
-  write(function() return run.journal:step_again(run.id, row, outcome.why) end)
+  write(run, function() return run.journal:step_again(run.id, row, outcome.why) end)
   return false
 end
 
@@ -367,35 +468,46 @@ function M.step(name_or_options, fn)
   if type(options) == "string" then options = { options, run = fn } end
   local class = check_options(options)
   local context = core_task.context() or {}
-  local run = M.current():open()
+  local run = M.current()
+  if run.plan_step then return run:plan_step(options, class, places.next(context)) end
+  run:open()
   local parent, name = context.step, options[1]
   local place = places.next(context)
   local args_text, args_hash = journal.args(options.args)
-  local row = run.recorded and run.recorded:at(place, "step", name, args_hash)
+  local row = recorded_at(run, place, "step", name, args_hash)
   if row and row.interrupt then raise_recorded(row.interrupt) end
-  local is_ended = row and row.ended_at ~= nil and (row.state == "done" or row.state == "failed" or row.state == "canceled")
-  if not is_ended then heed(run, place, not row) end
+  local function interrupt(err) run:interrupt(place, err) end
+  if not row then
+    drain(run, parent)
+    heed(run, interrupt, true)
+  end
   if not row and needs_yes(run, options) then
     local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
-    if not ok then run:interrupt(place, err) end
+    if not ok then interrupt(err) end
   end
   local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }
   if not row then
     begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, args_text = args_text, args_hash = args_hash,
-      key = step.key, undo = options.undo and ("undo " .. name) or nil })
+      key = step.key, undo = options.undo and ("undo " .. name) or nil }, interrupt)
   end
   if options.undo then
     -- From here on it may have happened, wholly or in part: it can be taken back even if it fails.
     run.undos[#run.undos + 1] = { name = name, undo = options.undo, probe = options.probe }
   end
-  if is_ended then
-    if row.state ~= "done" then raise_recorded(row.error) end
+  if row and row.ended_at then
+    if row.state ~= "done" then raise_outcome(row.error) end
     run.steps_done = run.steps_done + 1
     return row.result
   end
   display.line("begin", step.depth, name)
   local found, result
-  if row then found, result = take_up(run, step, row, options) end
+  if row then
+    heed(run, function(err)
+      finish_step(run, step, false, err, 0)
+      error(err, 0)
+    end)
+    found, result = take_up(run, step, row, options)
+  end
   if not found then result = run_step(run, step, options) end
   run.steps_done = run.steps_done + 1
   return result
@@ -435,7 +547,8 @@ function M.attempt(fn)
   if not ok and not core_err.is(result) then
     result = core_err.new { code = "script", message = tostring(result) }
   end
-  if not ok and M.stops(result) then error(result, 0) end
+  -- What a plan cannot find out is no reason to plan a rollback.
+  if not ok and (M.stops(result) or (context and context.run and context.run.is_planning)) then error(result, 0) end
   return ok, result
 end
 

@@ -74,15 +74,26 @@ end
 ---@return sql.db? db, table? err
 ---@usage local db <close> = assert(sql.open("sqlite::memory:", { timeout = 5 }))
 function M.open(url, options)
+  local db, err = M.prepare(url, options)
+  if not db then return nil, err end
+  local ok
+  ok, err = core.run(db.core, "connect", 0, db.timeout, "")
+  if not ok then
+    core.close(db.core)
+    return nil, err
+  end
+  return db
+end
+
+--- As open, but only looks at the address: the first query connects. What a run's grants allow is checked here, not then.
+---@param url string|userdata
+---@param options? { timeout?: number }
+---@return sql.db? db, table? err usage, capability
+---@usage local db <close> = assert(sql.prepare "postgres://nowhere.invalid/db")
+function M.prepare(url, options)
   local timeout = check_seconds(options and options.timeout or DEFAULT_TIMEOUT, 2)
   local handle, err = core.open(url)
   if not handle then return nil, err end
-  local ok
-  ok, err = core.run(handle, "connect", 0, timeout, "")
-  if not ok then
-    core.close(handle)
-    return nil, err
-  end
   return new_db(handle, timeout, 0)
 end
 
@@ -195,13 +206,14 @@ end
 -- nil and an error, or is canceled. Other tasks' queries on this connection wait meanwhile; inside,
 -- use tx (query, one, value, execute), not db.
 ---@param fn fun(tx: sql.db): any
+---@param opening? string PostgreSQL: statements without parameters that begin the transaction, sent together with its BEGIN
 ---@return any results of fn (true if it gave none), or nil and the error
 ---@usage local db <close> = assert(sql.open "sqlite::memory:")  assert(db:transaction(function(tx) return tx:value("SELECT $1", 5) end) == 5)
-function db_methods:transaction(fn)
+function db_methods:transaction(fn, opening)
   if type(fn) ~= "function" then error("transaction takes a function", 2) end
   if self.lease ~= 0 then error("a transaction inside a transaction is not possible", 2) end
   local handle, lease = self.core, core.lease(self.core)
-  local begin = core.driver(handle) == "sqlite" and "BEGIN IMMEDIATE" or "BEGIN"
+  local begin = core.driver(handle) == "sqlite" and "BEGIN IMMEDIATE" or opening and "BEGIN; " .. opening or "BEGIN"
   local called, began, err = pcall(core.run, handle, "begin", lease, self.timeout, begin)
   if not called or not began then
     core.abandon(handle, lease)

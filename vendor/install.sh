@@ -1,10 +1,11 @@
 #!/bin/bash
 # Installs the packages of packages.tsv on Debian 12: exactly those that are missing or too old. Silent when nothing is.
 #
-#   vendor/install.sh [--check] [--scope run,build,demo,test]
+#   vendor/install.sh [--check] [--scope run,build,demo,test,bench]
 #
-# --check installs nothing. --scope names what the machine is for; without it everything is installed. Not being root is
-# no failure of its own: what is missing is listed, with the command to type. Exit codes: 0 all is there, 1 not, 2 usage.
+# --check installs nothing. --scope names what the machine is for; without it everything is installed but the peers of
+# the backup benchmark (bench). Not being root is no failure of its own: what is missing is listed, with the command to
+# type. Exit codes: 0 all is there, 1 not, 2 usage.
 set -euo pipefail
 
 here=$(dirname "${BASH_SOURCE[0]}")
@@ -12,7 +13,7 @@ me=vendor/install.sh
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 usage() {
     say "$1"
-    echo "usage: $me [--check] [--scope run,build,demo,test]" >&2
+    echo "usage: $me [--check] [--scope run,build,demo,test,bench]" >&2
     exit 2
 }
 
@@ -29,7 +30,7 @@ done
 IFS=, read -ra wanted_scopes <<<"$scopes"
 [ ${#wanted_scopes[@]} -gt 0 ] || usage "--scope needs a list such as run,build"
 for scope in "${wanted_scopes[@]}"; do
-    case $scope in run | build | demo | test) ;; *) usage "there is no scope '$scope'" ;; esac
+    case $scope in run | build | demo | test | bench) ;; *) usage "there is no scope '$scope'" ;; esac
 done
 
 ID='' VERSION_ID='' PRETTY_NAME='an unknown system'

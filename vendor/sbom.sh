@@ -28,7 +28,7 @@ awk -F'\t' -v release="$release" -v created="$created" -v digest="$digest" '
     function id(name) { gsub(/[^A-Za-z0-9.-]/, "-", name); return "SPDXRef-Package-" name }
     BEGIN {
         kind["run"] = "RUNTIME_DEPENDENCY_OF"; kind["build"] = "BUILD_DEPENDENCY_OF"
-        kind["test"] = "TEST_DEPENDENCY_OF"; kind["demo"] = "OPTIONAL_DEPENDENCY_OF"
+        kind["test"] = kind["bench"] = "TEST_DEPENDENCY_OF"; kind["demo"] = "OPTIONAL_DEPENDENCY_OF"
     }
     FILENAME == ARGV[1] {
         if ($1 == "installed") { version[$2] = $3; arch[$2] = $4; home[$2] = $5; source[$2] = $6 }

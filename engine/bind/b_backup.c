@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdatomic.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 int luaopen_core_backup(lua_State *L);
@@ -55,6 +56,17 @@ static int pack_file(struct call *c, struct err *e)
 }
 
 /* Into the file b; b NULL: only reads, which verifies. */
+/* A manifest may say any size: a disk is not filled to find out that it is too small. */
+static int check_room(const struct call *c, const char *path, struct err *e)
+{
+    struct statvfs fs;
+    if (c->expected.raw_bytes <= 0 || statvfs(path, &fs) != 0) return 0;
+    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if ((uint64_t)c->expected.raw_bytes <= free_bytes) return 0;
+    return err_set(e, ERR_LIMIT, "unpack", "%s holds %lld bytes, %s has room for %llu", c->a,
+                   (long long)c->expected.raw_bytes, path, (unsigned long long)free_bytes);
+}
+
 static int unpack_file(struct call *c, struct err *e)
 {
     struct pack_reader *reader;
@@ -63,6 +75,7 @@ static int unpack_file(struct call *c, struct err *e)
     if (rc != 0) return rc;
     if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
+    if (rc == 0 && c->b != NULL) rc = check_room(c, c->b, e);
     long n = 1;
     while (rc == 0 && (n = pack_read(reader, chunk, sizeof chunk, e)) > 0) {
         c->pack.raw_bytes += (uint64_t)n;
@@ -105,6 +118,7 @@ static int act(struct work *work, void *arg, struct err *e)
     case FILES_PACK:
         return backup_files_pack(c->a, c->b, c->number, c->passphrase, &work->canceled, &c->tree, e);
     case FILES_UNPACK:
+        if (check_room(c, c->b, e) != 0) return -(int)e->code;
         return backup_files_unpack(c->a, &c->expected, c->b, &work->canceled, &c->count, e);
     }
     return err_set(e, ERR_INTERNAL, "backup", "no such action");

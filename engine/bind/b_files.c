@@ -129,6 +129,13 @@ static int act_symlink(struct job *job, struct err *e)
     return rc ? rc : files_symlink(job->path, job->other, job->flag, e);
 }
 
+static int act_hard_link(struct job *job, struct err *e)
+{
+    int rc = may_replace(job, job->path, e); /* who may write to the one name writes to the other */
+    if (rc == 0) rc = may_replace(job, job->other, e);
+    return rc ? rc : files_hard_link(job->path, job->other, e);
+}
+
 static int act_stat(struct job *job, struct err *e)
 {
     int rc = grant_check_path(job->grant, job->path, false, job->flag, e);
@@ -371,6 +378,7 @@ static const struct {
     {{"rename", act_rename, NULL}, two_paths},
     {{"sync_tree", act_sync_tree, NULL}, path_only},
     {{"link", act_symlink, NULL}, two_paths},
+    {{"hard_link", act_hard_link, NULL}, two_paths},
     {{"stat", act_stat, push_stat}, path_and_flag},
     {{"sha256", act_sha256, push_digest}, path_and_part},
     {{"sha256_text", act_sha256_text, push_digest}, text_only},

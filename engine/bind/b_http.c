@@ -235,6 +235,7 @@ static int l_request(lua_State *L)
     o.sigv4 = text_field(L, "sigv4", NULL);
     o.body_file = text_field(L, "body_file", NULL);
     o.to_file = text_field(L, "to_file", NULL);
+    o.to_file_limit_bytes = integer_field(L, "to_file_limit", 0, INT64_MAX / 2);
     o.body_file_offset = integer_field(L, "body_offset", 0, INT64_MAX / 2);
     o.body_file_bytes = integer_field(L, "body_bytes", 0, INT64_MAX / 2);
     o.timeout_us = seconds_field(L, "timeout", 30);

@@ -32,6 +32,15 @@ static int run(PGconn *conn, const char *statement, const char *what, struct err
     return run_named(conn, statement, NULL, what, e);
 }
 
+/* A script with a COMMIT of its own would make half a restore last. */
+static int run_sql(PGconn *conn, const struct backup_step *step, struct err *e)
+{
+    int rc = run_named(conn, step->statement, step->name, "backup", e);
+    if (rc != 0 || PQtransactionStatus(conn) == PQTRANS_INTRANS) return rc;
+    return err_set(e, ERR_BACKUP_CORRUPT, "backup", "%.80s ended the transaction that it was to be part of",
+                   step->name ? step->name : step->statement);
+}
+
 static int begin_copy(PGconn *conn, const char *statement, ExecStatusType wanted, const char *what,
                       struct err *e)
 {
@@ -47,6 +56,16 @@ static void keep_quiet(void *arg, const char *message)
     (void)message; /* notices; what matters comes back as an error */
 }
 
+/* What a role or a database is set to must not cut short, hide or write differently: a row that row security
+ * hides is an error, and a value's text means the same to every session, also to psql in restore.sh. */
+static const char SETTINGS[] =
+    "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = '30s'; "
+    "SET row_security = off; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres'; SET TimeZone = 'UTC'; "
+    "SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; "
+    "SET xmloption = 'content'; SET standard_conforming_strings = on; "
+    "SELECT pg_catalog.set_config('client_encoding', CASE pg_catalog.current_setting('server_encoding') "
+    "WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END, false)";
+
 static int connect_to(const char *url, const char *what, PGconn **out, struct err *e)
 {
     int rc = lazy_pq(e);
@@ -59,13 +78,7 @@ static int connect_to(const char *url, const char *what, PGconn **out, struct er
         return -ERR_CONNECT;
     }
     PQsetNoticeProcessor(*out, keep_quiet, NULL);
-    /* What a role's own settings might cut short or hide must not: a row that row security hides is an error.
-     */
-    rc = run(*out,
-             "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = "
-             "off; SET client_encoding = 'UTF8'; SET DateStyle = 'ISO'; SET extra_float_digits = 3; SET "
-             "lock_timeout = '30s'",
-             what, e);
+    rc = run(*out, SETTINGS, what, e);
     if (rc != 0) PQfinish(*out);
     return rc;
 }
@@ -208,7 +221,7 @@ int backup_postgres_run(const struct backup_session *session, struct backup_step
         if (atomic_load(canceled))
             rc = err_set(e, ERR_CANCELED, "backup", "canceled");
         else if (step->kind == BACKUP_SQL)
-            rc = run_named(conn, step->statement, step->name, "backup", e);
+            rc = run_sql(conn, step, e);
         else
             rc = step->kind == BACKUP_OUT ? copy_out(conn, session, step, canceled, e)
                                           : copy_in(conn, session, step, canceled, e);

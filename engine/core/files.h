@@ -37,6 +37,8 @@ int files_remove_tree(const char *path, struct err *e);
 
 /* replace: an existing link (nothing else) is replaced in one step. */
 int files_symlink(const char *target, const char *path, bool replace, struct err *e);
+/* A second name for the same file; to must not exist. Durable with files_sync_tree. */
+int files_hard_link(const char *from, const char *to, struct err *e);
 /* Durable; to must not exist. */
 int files_rename(const char *from, const char *to, struct err *e);
 /* Makes a change of names in the folder that holds path durable. */

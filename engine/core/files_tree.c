@@ -154,6 +154,12 @@ int files_remove_tree(const char *path, struct err *e)
     return rc;
 }
 
+int files_hard_link(const char *from, const char *to, struct err *e)
+{
+    if (link(from, to) == 0) return 0;
+    return err_errno(e, errno, "link", "%.300s cannot be a second name of %.300s", to, from);
+}
+
 int files_symlink(const char *target, const char *path, bool replace, struct err *e)
 {
     if (symlink(target, path) == 0) return 0;

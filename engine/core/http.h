@@ -32,7 +32,8 @@ struct http_options {
     /* Instead of a body: body_file_bytes of a file from an offset on, read while they are sent. */
     const char *body_file;
     int64_t body_file_offset, body_file_bytes;
-    const char *to_file; /* the body of an answer from 200 to 299 goes into this new file (0600), no limit */
+    const char *to_file;         /* the body of an answer from 200 to 299 goes into this new file (0600) */
+    int64_t to_file_limit_bytes; /* of it; 0: none */
     int64_t timeout_us, connect_timeout_us;
     int max_redirects;
     size_t max_response_bytes;

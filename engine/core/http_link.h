@@ -17,6 +17,7 @@ struct http_request {
     int body_fd, to_fd; /* -1: none */
     off_t body_begin, body_at, body_end;
     size_t sent, max_response_bytes;
+    uint64_t to_room; /* bytes that to_fd may still get */
     bool is_mail;
     enum err_code refused; /* why one of our callbacks took no more */
     struct http_response response;

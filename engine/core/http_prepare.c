@@ -11,6 +11,12 @@
 
 static size_t into_file(struct http_request *r, const char *bytes, size_t n)
 {
+    if (n > r->to_room) {
+        r->refused = ERR_LIMIT;
+        snprintf(r->refusal, sizeof r->refusal, "the body is larger than the limit of its file");
+        return 0;
+    }
+    r->to_room -= n;
     for (size_t at = 0; at < n;) {
         ssize_t written = write(r->to_fd, bytes + at, n - at);
         if (written < 0 && errno == EINTR) continue;
@@ -263,7 +269,9 @@ static bool set_http(struct http_request *r, const struct http_options *o, const
     SET(FOLLOWLOCATION, o->max_redirects > 0 ? 1L : 0L);
     SET(MAXREDIRS, (long)o->max_redirects);
     SET(REDIR_PROTOCOLS_STR, "http,https");
-    if (o->to_file == NULL) SET(MAXFILESIZE_LARGE, (curl_off_t)o->max_response_bytes);
+    /* An answer to HEAD says how large a body would be, and has none. */
+    if (o->to_file == NULL && strcmp(method, "HEAD") != 0)
+        SET(MAXFILESIZE_LARGE, (curl_off_t)o->max_response_bytes);
     if (o->sigv4 != NULL) SET(AWS_SIGV4, o->sigv4);
     return ok;
 }
@@ -339,6 +347,7 @@ int http_prepare(struct http_request *r, const struct http_options *o, struct er
         return err_set(e, ERR_USAGE, "http", "a request needs time limits greater than 0");
     r->is_mail = o->mail_from != NULL;
     r->max_response_bytes = o->max_response_bytes;
+    r->to_room = o->to_file_limit_bytes > 0 ? (uint64_t)o->to_file_limit_bytes : UINT64_MAX;
     int rc = describe(r, method, o->url, e);
     if (rc < 0 || (rc = read_lists(r, o, e)) < 0) return rc;
     if ((rc = open_files(r, o, e)) < 0) return rc;

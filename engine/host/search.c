@@ -108,8 +108,8 @@ static bool is_main(lua_State *L, const char *path)
 }
 
 /* A module of the record. Pushes the compiled function and the path and returns 1; 0 if it has none of that
- * name (nothing pushed); raises what is wrong with it. */
-static int load_recorded(lua_State *L, const char *name)
+ * name, negative with *e if something is wrong with it (nothing pushed). */
+static int load_recorded(lua_State *L, const char *name, struct err *e)
 {
     int top = lua_gettop(L);
     if (lua_getfield(L, LUA_REGISTRYINDEX, RECORDED) != LUA_TTABLE ||
@@ -121,8 +121,11 @@ static int load_recorded(lua_State *L, const char *name)
     lua_getfield(L, -2, "text");
     size_t size;
     const char *path = luaL_checkstring(L, -2), *text = luaL_checklstring(L, -1, &size);
-    struct err e;
-    if (search_load_text(L, path, text, size, &e) != 0) return err_raise(L, &e);
+    int rc = search_load_text(L, path, text, size, e);
+    if (rc != 0) {
+        lua_settop(L, top);
+        return rc;
+    }
     remember_source(L, name, path, text, size);
     lua_copy(L, -1, top + 1);
     lua_copy(L, top + 3, top + 2);
@@ -136,7 +139,8 @@ static int find_and_load(lua_State *L, const char *name)
 {
     char file[128], path[1024];
     struct err e;
-    if (load_recorded(L, name)) return 1;
+    int found = load_recorded(L, name, &e);
+    if (found != 0) return found > 0 ? 1 : err_raise(L, &e);
     module_file(name, file, sizeof file);
     lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
     lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
@@ -305,11 +309,10 @@ static int l_use_recorded(lua_State *L)
 /* search.load_recorded() -> the recorded playbook as a function | nil, err; as load_file gives it */
 static int l_load_recorded(lua_State *L)
 {
-    if (!load_recorded(L, "main")) {
-        struct err e;
-        err_set(&e, ERR_NOT_FOUND, "load playbook", "the record has no playbook");
-        return err_return(L, &e);
-    }
+    struct err e;
+    int found = load_recorded(L, "main", &e);
+    if (found == 0) err_set(&e, ERR_NOT_FOUND, "load playbook", "the record has no playbook");
+    if (found <= 0) return err_return(L, &e);
     lua_setfield(L, LUA_REGISTRYINDEX, MAIN);
     return 1;
 }

@@ -8,6 +8,7 @@ local random = require "random"
 local serve = require "serve"
 
 local mails, payments, alerts = {}, {}, {}
+local made = { payments = 0, mails = 0, alerts = 0 } -- those that nobody had asked for before
 
 local function form(body)
   local out = {}
@@ -31,6 +32,7 @@ local function routes(down)
       if not key then return serve.json({ error = { message = "no API key" } }, 401) end
       if not tonumber(fields.amount) then return serve.json({ error = { message = "amount is missing" } }, 400) end
       local again = payments[request.headers["idempotency-key"] or ""]
+      if not again then made.payments = made.payments + 1 end
       local intent = again or { id = "pi_" .. random.hex(8), amount = math.tointeger(tonumber(fields.amount)), currency = fields.currency,
         status = fields.confirm == "true" and "succeeded" or "requires_confirmation", livemode = key:sub(1, 8) == "sk_live_" }
       payments[intent.id], payments[request.headers["idempotency-key"] or intent.id] = intent, intent
@@ -51,7 +53,10 @@ local function routes(down)
     ["POST /alertmanager/api/v2/alerts"] = up("alerts", function(request)
       local list = json.decode(request.body)
       if type(list) ~= "table" then return serve.json({ error = "a list of alerts" }, 400) end
-      for _, alert in ipairs(list) do alerts[alert.labels.id or alert.labels.alertname] = alert end
+      for _, alert in ipairs(list) do
+        if not alerts[alert.labels.id or alert.labels.alertname] then made.alerts = made.alerts + 1 end
+        alerts[alert.labels.id or alert.labels.alertname] = alert
+      end
       return serve.json(json.array {})
     end),
     ["GET /alerts/:id"] = function(request)
@@ -59,6 +64,7 @@ local function routes(down)
       return alert and serve.json(alert) or serve.json({ error = "no such alert" }, 404)
     end,
     ["GET /mails"] = function() return serve.json { count = #mails } end,
+    ["GET /made"] = function() return serve.json(made) end,
   }
 end
 
@@ -78,7 +84,9 @@ local function receive_mail(conn)
         local part = assert(conn:read_line())
         if part:gsub("\r$", "") ~= "." then text[#text + 1] = part end
       until part:gsub("\r$", "") == "."
-      mails[#mails + 1] = table.concat(text, "\n")
+      local id = table.concat(text, "\n"):match "Message%-ID: (%S+)"
+      if not mails[id] then made.mails = made.mails + 1 end
+      mails[#mails + 1], mails[id] = table.concat(text, "\n"), true
       say "250 accepted"
     elseif verb == "QUIT" then
       say "221 bye"

@@ -138,7 +138,7 @@ end
 
 local function bytes_of(text, values) return (text:gsub("%%([%u_]+)%%", values)) end
 
---- Builds the whole world in `folder`. options: fault, postgres, source (the folder of these files).
+--- Builds the whole world in `folder`. options: fault, postgres, source (the folder of these files), pause (seconds between a client's requests).
 function M.build(folder, options)
   local self = setmetatable({ folder = folder, processes = {}, options = options, sent = 0, failed = 0, failures = {} }, World)
   self.engine = process.self().exe
@@ -225,13 +225,13 @@ function World:client(number)
         if made then ask("GET", "/ventures/" .. made:json().id, nil, 200) end
       end
     end
-    sleep(0.04)
+    sleep(self.options.pause or 0.04)
   end
 end
 
 --- Clients ask from now on until stop_clients.
 function World:start_clients()
-  self.clients = {}
+  self.clients, self.stopping = {}, false
   for number = 1, 8 do self.clients[number] = background(function() self:client(number) end) end
   wait_for("the first answers", 15, function() return self.sent - self.failed >= 50 end)
 end
@@ -239,6 +239,7 @@ end
 function World:stop_clients()
   self.stopping = true
   for _, client in ipairs(self.clients or {}) do client:join() end
+  self.clients = nil
 end
 
 --- The fault "crash" is the machine's: as soon as green has traffic, it is killed, as by the OOM killer.

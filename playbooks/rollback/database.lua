@@ -7,9 +7,9 @@ local display = require "display"
 return function(run, d)
   step { "RB2 all traffic to " .. d.old, effect = "idempotent", approve = false, run = function() return d:shift(0) end }
   step { "RB2 stop " .. d.new .. ", it writes no more", effect = "idempotent", approve = false, run = function() d:retire(d.new) end }
-  -- Done twice, it restores the same: what the first had made the live database is then what is restored over.
-  step { "RB2 restore the database", effect = "idempotent", approve = false, run = function()
-    local restored = d:restore_database()
+  -- The step's key names the database of before: a swap that had happened when the engine died is found, and its loss is counted.
+  step { "RB2 restore the database", effect = "idempotent", approve = false, run = function(key)
+    local restored = d:restore_database(key)
     run:say(("restored%s in %s, not available for %s"):format(restored.warm and " from the warm copy" or "", display.duration(restored.seconds), display.duration(restored.downtime_s or 0)), "done")
     for _, entry in ipairs(restored.loss.tables or {}) do
       run:say(("lost in %s: %d inserted, %d updated, %d deleted rows since the backup"):format(entry.name, entry.inserted, entry.updated, entry.deleted), "warn")

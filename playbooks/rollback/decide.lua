@@ -8,7 +8,6 @@
 --     work with the new schema               -> RB2 database rollback
 --   otherwise                                -> RB1 traffic rollback
 
-local clock = require "clock"
 local run_module = require "run"
 
 local rollbacks = {
@@ -49,7 +48,7 @@ return function(run, d, reason)
       d:shift(0)
       local first_bad_at = reason.first_bad_at or d.first_bad_at
       if first_bad_at then
-        local seconds = clock.wall() - first_bad_at
+        local seconds = d.back_at - first_bad_at
         run:event("note", { text = ("from the first bad response to %s at 100 %%"):format(d.old), seconds = seconds })
         run:say(("%.2f s from the first bad response to %s at 100 %%"):format(seconds, d.old), "done")
       end

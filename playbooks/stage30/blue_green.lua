@@ -45,13 +45,13 @@ return function(run, d)
       end,
       -- Taking a migration back means restoring the backup, which loses what was written since. That is only
       -- done when the old release cannot live with the new schema.
-      undo = function()
+      undo = function(key)
         if d:old_release_works() then
           run:say(("%s works with the migrated schema: it stays"):format(old), "warn")
           run:event("note", { text = "the migrated schema stays: the old release passes its health and smoke checks on it" })
           return { restored = false }
         end
-        d:restore_database()
+        d:restore_database(key)
         return { restored = true }
       end,
     }

@@ -20,21 +20,22 @@ return function(run, d)
   end)
 
   d.backup = step { "30.1.3 backup", effect = "idempotent", run = function()
-    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, timeout = venture.backup.timeout, passphrase = venture.backup.passphrase })
+    local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, since = venture.backup.incremental or nil, timeout = venture.backup.timeout, passphrase = venture.backup.passphrase })
     expect(backup.need(taken.path, "run " .. run.id))
     run:say(("%s, %d bytes in %s, SHA-256 %s"):format(taken.path, taken.size_bytes, display.duration(taken.seconds), taken.checksum:sub(1, 16)))
+    if taken.incremental then run:say(backup.reuse_text(taken.incremental)) end
     return { id = taken.id, path = taken.path, checksum = taken.checksum, size_bytes = taken.size_bytes, seconds = taken.seconds }
   end }
 
   step("30.1.3 backup integrity", function()
-    local verified = expect(backup.verify(d.backup.path))
+    local verified = expect(backup.verify(d.backup.path, d.backup.checksum))
     run:say(("%d files read and compared with their SHA-256"):format(verified.files), "done")
     return { files = verified.files, bytes = verified.bytes }
   end)
 
   local drilled = step { "30.1.3 restoration tested in staging", effect = "idempotent", run = function()
     if not venture.backup.drill then fail("gate", "backup.drill is false: a backup that was never restored does not pass") end
-    local drill = expect(backup.drill { backup = d.backup.path, database = venture.database.url, keep = venture.backup.warm, passphrase = venture.backup.passphrase })
+    local drill = expect(backup.drill { backup = d.backup.path, checksum = d.backup.checksum, database = venture.database.url, keep = venture.backup.warm, passphrase = venture.backup.passphrase })
     run:event("backup", { id = d.backup.id, path = d.backup.path, checksum = d.backup.checksum, size_bytes = d.backup.size_bytes, seconds = d.backup.seconds, drill_seconds = drill.seconds })
     run:say(("restored beside the live database and compared: %d tables, %d rows, %s; a database rollback takes %s"):format(drill.tables, drill.rows, display.duration(drill.seconds), drill.copy and "the time of a swap, as the copy is kept" or "as long"), "done")
     if drill.copy then run:say "the copy is kept until the run ends: a database rollback swaps it in" end

@@ -6,53 +6,55 @@
 
 local core_err = require "core.err"
 local diff_postgres = require "backup.diff_postgres"
+local diff_report = require "backup.diff_report"
 local files = require "files"
 local json = require "json"
+local postgres_tables = require "backup.postgres_tables"
 local sql = require "sql"
 
 local M = {}
 
 local PAGE_ROWS = 2000
 local LIMIT = (" LIMIT %d"):format(PAGE_ROWS)
-local LINES_A_WRITE = 1000
-local FILE_BYTES = 16 << 20 -- a file of lost rows; then the next begins
-local EXAMPLES = 5
+local TIMEOUT_S = 600
 
 local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
 
 local dialects = {
   sqlite = {
-    tables = [[SELECT '' AS schema, name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND sql NOT LIKE 'CREATE VIRTUAL%']],
-    columns = "SELECT name, pk AS key, dflt_value AS added_with FROM pragma_table_info($2) WHERE $1 = '' ORDER BY cid",
+    columns = [[SELECT '' AS schema, m.name AS table_name, c.name, c.pk AS key, c.dflt_value AS added_with FROM sqlite_master m JOIN pragma_table_info(m.name) c
+      WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\' AND m.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY m.name, c.cid]],
     text = function(column) return ("nullif(quote(%s), 'NULL')"):format(column) end, -- SQL literals: a column's values may be of several types
     collate = "",
   },
   postgres = {
-    tables = [[SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%'
-      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')]],
-    columns = [[SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key,
-      CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with FROM pg_attribute a
-      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-      WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum]],
+    columns = ([[SELECT t.schema, t.name AS table_name, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attgenerated <> '' AS generated,
+      coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) AS key, CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS added_with
+      FROM (%s) t LEFT JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+      LEFT JOIN pg_index i ON i.indrelid = t.oid AND i.indisprimary ORDER BY 1, 2, a.attnum]]):format(postgres_tables.NAMES),
     text = function(column) return column .. "::text" end,
     collate = ' COLLATE "C"',
   },
 }
 
-local function describe(db)
-  local dialect = dialects[db:dialect()]
+--- The tables of a database by name: name, target, from (target as it stands in a FROM), columns, keys, and by column types, generated, added_with.
+---@param db table
+---@return table<string, table>
+function M.describe(db)
   local tables = {}
-  for _, row in ipairs(assert(db:query(dialect.tables))) do
-    local name = row.schema == "" and row.name or row.schema .. "." .. row.name
-    local columns, keys, types, added_with = {}, {}, {}, {}
-    for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do
-      columns[#columns + 1] = column.name
-      types[column.name], added_with[column.name] = column.type, column.added_with
-      if column.key > 0 then keys[column.key] = column.name end
+  for _, column in ipairs(assert(db:query(dialects[db:dialect()].columns))) do
+    local name = column.schema == "" and column.table_name or postgres_tables.full_name(column.schema, column.table_name)
+    local one = tables[name]
+    if not one then
+      local target = column.schema == "" and quoted(name) or quoted(column.schema) .. "." .. quoted(column.table_name)
+      one = { name = name, target = target, from = column.schema == "" and target or "ONLY " .. target, columns = {}, keys = {}, types = {}, generated = {}, added_with = {} }
+      tables[name] = one
     end
-    tables[name] = { name = name, from = row.schema == "" and quoted(row.name) or "ONLY " .. quoted(row.schema) .. "." .. quoted(row.name), columns = columns, keys = keys, types = types, added_with = added_with }
+    if column.name then -- a table may have none
+      one.columns[#one.columns + 1] = column.name
+      one.types[column.name], one.generated[column.name], one.added_with[column.name] = column.type, column.generated, column.added_with
+      if column.key > 0 then one.keys[column.key] = column.name end
+    end
   end
   return tables
 end
@@ -125,13 +127,6 @@ local function compare_keys(a, b, count)
   return 0
 end
 
-local function as_row(row, columns, new)
-  local out = {}
-  for i, column in ipairs(columns) do out[column] = row["c" .. i] == nil and json.null or row["c" .. i] end
-  for i, column in ipairs(new or {}) do out[column] = row["n" .. i] == nil and json.null or row["n" .. i] end
-  return out
-end
-
 -- Which columns both tables have, and which only one.
 local function split_columns(live, old)
   local in_old, both, new, gone = {}, {}, {}, {}
@@ -187,30 +182,20 @@ local function merge(live_rows, old_rows, key_count, grouped, is_changed, count)
   end
 end
 
-local function compare_table(live_db, old_db, live, old, write, snapshot)
+local function compare_table(live_db, old_db, live, old, write, snapshot, rows)
   local columns, new, gone = split_columns(live, old)
   local grouped = #live.keys == 0 or table.concat(live.keys, "\0") ~= table.concat(old.keys, "\0")
   local keys = grouped and columns or live.keys
-  local result = { name = live.name, inserted = 0, updated = 0, deleted = 0, examples = json.array {}, columns_only_live = json.array(new), columns_only_restored = json.array(gone) }
+  local result, count = diff_report.tally(live.name, keys, columns, new, grouped, write)
+  result.columns_only_live, result.columns_only_restored = json.array(new), json.array(gone)
   if #columns == 0 then return result end
-  local function note(change, row, restored)
-    local key = {}
-    for i = 1, #keys do key[i] = row["k" .. i] end
-    if #result.examples < EXAMPLES then result.examples[#result.examples + 1] = change .. " " .. table.concat(key, ", "):sub(1, 100) end
-    write { change = change, key = not grouped and json.array(keys) or nil, row = as_row(row, columns, change ~= "deleted" and new or nil), restored = restored and as_row(restored, columns) or nil }
-  end
-  local function count(change, n, row, restored)
-    if n <= 0 then return end
-    result[change] = result[change] + n
-    for _ = 1, n do note(change, row, restored) end
-  end
   local function is_changed(row, before)
     for i = 1, #columns do if row["c" .. i] ~= before["c" .. i] then return true end end
     for i, column in ipairs(new) do if row["n" .. i] ~= nil and row["n" .. i] ~= live.added_with[column] then return true end end
     return false
   end
-  if snapshot and diff_postgres.can(live, old) then
-    diff_postgres.compare(live_db, old_db, live, columns, new, snapshot, is_changed, count)
+  if rows then
+    diff_postgres.compare(live_db, old_db, live, columns, new, snapshot, rows, is_changed, count)
   else
     merge(reader(live_db, live.from, keys, columns, grouped, new), reader(old_db, old.from, keys, columns, grouped, {}), #keys, grouped, is_changed, count)
   end
@@ -225,7 +210,7 @@ local function lone_table(db, one, is_live, write)
   elseif #one.columns > 0 then
     local grouped = #one.keys == 0
     for row in reader(db, one.from, grouped and one.columns or one.keys, one.columns, grouped, {}) do
-      for _ = 1, row.n or 1 do write { change = "inserted", key = not grouped and json.array(one.keys) or nil, row = as_row(row, one.columns) } end
+      for _ = 1, row.n or 1 do write { change = "inserted", key = not grouped and json.array(one.keys) or nil, row = diff_report.as_row(row, one.columns) } end
       result.inserted = result.inserted + (row.n or 1)
     end
   end
@@ -235,47 +220,37 @@ end
 -- A database by its address, closed at the end, or a connection that somebody else opened and closes.
 local function opened(given)
   if type(given) == "table" and given.query then return given, setmetatable({}, { __close = function() end }) end
-  local db, err = sql.open(given, { timeout = 600 })
+  local db, err = sql.open(given, { timeout = TIMEOUT_S })
+  if db and db:dialect() == "postgres" then
+    db:close()
+    db, err = postgres_tables.open(given, TIMEOUT_S)
+  end
   if not db then return nil, err end
   return db, db
 end
 
 local function compare_all(live_db, old_db, to, snapshot)
   local loss = { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, path = to }
-  local live_tables, old_tables, names = describe(live_db), describe(old_db), {}
+  local live_tables, old_tables, names = M.describe(live_db), M.describe(old_db), {}
   for name in pairs(live_tables) do names[#names + 1] = name end
   for name in pairs(old_tables) do if not live_tables[name] then names[#names + 1] = name end end
   table.sort(names)
   if to then assert(files.mkdir(to)) end
+  local by_snapshot = {}
+  for _, name in ipairs(snapshot and names or {}) do
+    if live_tables[name] and old_tables[name] and diff_postgres.can(live_tables[name], old_tables[name]) then by_snapshot[#by_snapshot + 1] = live_tables[name] end
+  end
+  local counts = diff_postgres.counts(live_db, old_db, by_snapshot)
   for _, name in ipairs(names) do
     local live_table, old_table = live_tables[name], old_tables[name]
-    local lines, written_bytes, part = {}, 0, 1
-    local function path() return ("%s/%s%s.jsonl"):format(to, (name:gsub("[^%w_.-]", "_")), part > 1 and "." .. part or "") end
-    local function flush(least)
-      if #lines < least then return end
-      local text = table.concat(lines, "\n") .. "\n"
-      if written_bytes > 0 and written_bytes + #text > FILE_BYTES then part, written_bytes = part + 1, 0 end
-      assert(files.append(path(), text))
-      lines, written_bytes = {}, written_bytes + #text
-    end
-    local written = false
-    local function write(row)
-      if not to then return end
-      row.table_name = name
-      lines[#lines + 1], written = json.encode(row), true
-      flush(LINES_A_WRITE)
-    end
+    local write, close = diff_report.rows_file(to, name)
     local result
     if live_table and old_table then
-      result = compare_table(live_db, old_db, live_table, old_table, write, snapshot)
+      result = compare_table(live_db, old_db, live_table, old_table, write, snapshot, counts[name])
     else
       result = lone_table(live_table and live_db or old_db, live_table or old_table, live_table ~= nil, write)
     end
-    flush(1)
-    if written then
-      part = 1
-      result.path = path()
-    end
+    result.path = close()
     if result.inserted + result.updated + result.deleted > 0 or result.only_in or (result.columns_only_live and #result.columns_only_live > 0) then
       loss.tables[#loss.tables + 1] = result
     end

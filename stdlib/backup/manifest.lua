@@ -6,6 +6,7 @@
 local core_err = require "core.err"
 local files = require "files"
 local json = require "json"
+local tables_of = require "backup.postgres_tables"
 
 local M = {}
 
@@ -21,6 +22,14 @@ local function refuse(where, message) error(core_err.new { code = "backup_corrup
 local function is_count(value) return math.type(value) == "integer" and value >= 0 end
 local function is_hex(value, digits) return type(value) == "string" and #value == digits and not value:find "[^%x]" end
 local function is_text(value) return type(value) == "string" and value ~= "" and not value:find "%z" end
+
+local function is_text_or_nothing(value) return value == nil or is_text(value) end
+
+--- Is this an id that a backup may have? It becomes part of paths.
+---@param id any
+---@return boolean
+---@usage assert(require("backup.manifest").is_id "20261124T120000Z-a1b2c3" and not require("backup.manifest").is_id "../x")
+function M.is_id(id) return type(id) == "string" and #id <= 100 and id:find "^[%w][%w._-]*$" ~= nil end
 
 --- Is this the name of a file below the backup's folder, and nowhere else?
 ---@param name any
@@ -57,6 +66,18 @@ function M.is_columns(text)
   end
 end
 
+--- The content of a file that is a plain one. A link could lead anywhere, and a pipe would be read for ever.
+---@param path string
+---@param limit? integer bytes
+---@return string? text, table? err
+---@usage local text, err = require("backup.manifest").read_plain "/dev/null"  assert(not text and err.message:find "no plain file")
+function M.read_plain(path, limit)
+  local stat, err = files.stat(path)
+  if not stat then return nil, err end
+  if stat.type ~= "file" then return nil, core_err.new { code = "io", op = "backup", message = path .. " is no plain file" } end
+  return files.read(path, limit)
+end
+
 local function check_files(where, manifest, hashes)
   if type(manifest.files) ~= "table" then refuse(where, "it names no files") end
   for name, one in pairs(manifest.files) do
@@ -66,15 +87,38 @@ local function check_files(where, manifest, hashes)
   end
 end
 
+-- What an incremental backup goes by; a backup from before there were any says nothing of it. The pieces must be all files of the
+-- table, and together what it is said to have.
+local function check_pieces(where, one)
+  if one.identity == nil and one.pieces == nil then return end
+  if one.identity ~= nil and not is_text(one.identity) then refuse(where, ("table %s has no identity"):format(one.name)) end
+  if type(one.pieces) ~= "table" then refuse(where, ("table %s has no list of pieces"):format(one.name)) end
+  local rows, checksum, before = 0, ("0"):rep(32), 0
+  for i, piece in ipairs(one.pieces) do
+    if type(piece) ~= "table" or not is_count(piece.rows) or not is_hex(piece.checksum, 32) or piece.file ~= one.files[i] then refuse(where, ("table %s: a piece has no file, number of rows or checksum"):format(one.name)) end
+    if piece.from_block ~= before or not (i == #one.pieces and piece.to_block == nil or is_count(piece.to_block) and piece.to_block > before) then refuse(where, ("table %s: its pieces are not side by side"):format(one.name)) end
+    rows, checksum, before = rows + piece.rows, tables_of.add(checksum, piece.checksum), piece.to_block
+  end
+  if #one.pieces ~= #one.files or rows ~= one.rows or checksum ~= one.checksum then refuse(where, ("table %s is not what its pieces are together"):format(one.name)) end
+end
+
 local function check_table(where, manifest, one)
   if type(one) ~= "table" or not is_text(one.name) or not is_count(one.rows) or not is_hex(one.checksum, 32) then refuse(where, "a table has no name, number of rows or checksum") end
   if manifest.database.info.format == "sqlite" then return end
   if not is_text(one.schema) or not is_text(one.table_name) then refuse(where, ("table %s has no schema"):format(one.name)) end
   if not M.is_columns(one.columns) then refuse(where, ("table %s: its columns are not a list of names"):format(one.name)) end
+  if not is_text_or_nothing(one.condition) then refuse(where, ("table %s: its condition is no text"):format(one.name)) end
   if type(one.files) ~= "table" then refuse(where, ("table %s has no list of files"):format(one.name)) end
   for _, name in ipairs(one.files) do
     if not manifest.files[name] then refuse(where, ("table %s: the backup has no file '%s'"):format(one.name, tostring(name))) end
   end
+  check_pieces(where, one)
+end
+
+-- Transactions are numbered with 64 bits; more digits would be no integer here.
+local function is_snapshot(value)
+  local oldest = type(value) == "string" and value:match "^(%d+):%d+:[%d,]*$"
+  return oldest and #oldest <= 18
 end
 
 local function check_database(where, manifest)
@@ -91,19 +135,23 @@ local function check_database(where, manifest)
   if format == "sqlite" then return end
   local info = database.info
   for _, name in ipairs { "encoding", "collate", "ctype" } do if not is_text(info[name]) then refuse(where, ("the database has no %s"):format(name)) end end
+  for _, name in ipairs { "locale", "icu_rules", "provider" } do if not is_text_or_nothing(info[name]) then refuse(where, ("the database's %s is no text"):format(name)) end end
+  if (info.provider or "c") ~= "c" and not info.locale then refuse(where, "the database has no locale") end
   if type(info.large_objects) ~= "table" or not is_count(info.large_objects.count) then refuse(where, "the number of large objects is missing") end
-  if info.current_snapshot ~= nil and not tostring(info.current_snapshot):match "^%d+:%d+:[%d,]*$" then refuse(where, "the snapshot is none") end
+  if info.current_snapshot ~= nil and not is_snapshot(info.current_snapshot) then refuse(where, "the snapshot is none") end
+  if info.origin ~= nil and (not is_text(info.origin) or info.current_snapshot == nil) then refuse(where, "its origin is none") end
 end
 
 local function check(where, manifest, hashes)
   if type(manifest) ~= "table" then refuse(where, "it is no manifest") end
   if manifest.version ~= M.VERSION then refuse(where, ("it is of version %s, this engine reads %d"):format(tostring(manifest.version), M.VERSION)) end
-  if type(manifest.id) ~= "string" or not manifest.id:match "^[%w][%w._-]*$" or #manifest.id > 100 then refuse(where, "its id is none") end
-  if not is_text(manifest.taken_at) then refuse(where, "it does not say when it was taken") end
+  if not M.is_id(manifest.id) then refuse(where, "its id is none") end
+  if not is_text(manifest.taken_at) or not manifest.taken_at:match "^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d" then refuse(where, "it does not say when it was taken") end
   if manifest.encryption ~= nil and manifest.encryption ~= ENCRYPTION then refuse(where, ("it is encrypted with '%s', this engine reads '%s'"):format(tostring(manifest.encryption), ENCRYPTION)) end
   check_files(where, manifest, hashes)
   if manifest.database ~= nil then check_database(where, manifest) end
-  for _, tree in ipairs(type(manifest.trees) == "table" and manifest.trees or {}) do
+  if type(manifest.trees) ~= "table" then refuse(where, "it has no list of file trees") end
+  for _, tree in ipairs(manifest.trees) do
     if type(tree) ~= "table" or not is_text(tree.path) or not manifest.files[tree.file] then refuse(where, "a file tree has no file") end
   end
   return manifest
@@ -115,7 +163,7 @@ end
 ---@return table? manifest, table? err code backup_corrupt
 function M.read(path, hashes)
   local where = path .. "/manifest.json"
-  local text, err = files.read(where, LIMIT_BYTES)
+  local text, err = M.read_plain(where, LIMIT_BYTES)
   if not text then return nil, core_err.new { code = "backup_corrupt", op = "backup", message = where .. " cannot be read", cause = err.message } end
   local manifest
   manifest, err = json.decode(text)

@@ -1,69 +1,93 @@
 --- backup.postgres_in_place: a backup restored into the live PostgreSQL database itself, in one transaction: for servers on which no
 -- database may be made or renamed.
 --
--- Everything of before is dropped, made again from the backup, filled, compared table by table, and only then committed: a failure at any
--- moment leaves the database as it was. Others wait for the whole of it; the drill's time says for how long.
+-- Where a drill kept a copy beside it, only the rows that differ are exchanged (backup.postgres_difference), and others wait for
+-- milliseconds. Otherwise everything of before is dropped, made again from the backup, filled, compared table by table, and only then
+-- committed; others wait for the whole of it, and the drill's time says for how long. A failure at any moment leaves the database as it was.
 
 local clock = require "clock"
 local core_postgres = require "core.backup_postgres"
+local difference = require "backup.postgres_difference"
+local display = require "display"
 local files = require "files"
 local json = require "json"
 local load = require "backup.postgres_load"
-local sql = require "sql"
+local restore_script = require "backup.restore_script"
 local tables_of = require "backup.postgres_tables"
 local take = require "backup.postgres_take"
 
 local M = {}
 
--- Drops all that pg_dump's pre-data section makes, and nothing of extensions.
+-- Drops all that pg_dump's pre-data section makes, and nothing of extensions nor what they stand in. Objects are named as the server
+-- itself identifies them; each may take others with it, so one that is gone already is no error.
 local DROP = [[DO $drop$
 DECLARE one record;
 BEGIN
-  FOR one IN SELECT nspname FROM pg_namespace n WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'public')
-    AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
-      AND EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid AND e.deptype = 'e'))
-    AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_namespace'::regclass AND e.objid = n.oid AND e.deptype = 'e')
-  LOOP EXECUTE format('DROP SCHEMA %I CASCADE', one.nspname); END LOOP;
-  FOR one IN SELECT evtname FROM pg_event_trigger t WHERE NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_event_trigger'::regclass AND e.objid = t.oid AND e.deptype = 'e')
-  LOOP EXECUTE format('DROP EVENT TRIGGER %I', one.evtname); END LOOP;
-  FOR one IN SELECT pubname FROM pg_publication LOOP EXECUTE format('DROP PUBLICATION %I', one.pubname); END LOOP;
-  LOOP
-    -- One at a time: each may take others with it.
-    SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END AS kind,
-      format('%I.%I', n.nspname, c.relname) AS name INTO one
-      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-      WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c')
-      AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
-        AND (e.deptype = 'e' OR (e.deptype = 'i' AND e.refobjid <> c.oid))) -- a partitioned table depends so on its own columns
-      LIMIT 1;
-    EXIT WHEN NOT FOUND;
-    EXECUTE format('DROP %s %s CASCADE', one.kind, one.name);
-  END LOOP;
-  LOOP
-    SELECT CASE WHEN p.prokind = 'p' THEN 'PROCEDURE' WHEN p.prokind = 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END AS kind, p.oid::regprocedure::text AS name INTO one
-      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-      AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype IN ('e', 'i')) LIMIT 1;
-    EXIT WHEN NOT FOUND;
-    EXECUTE format('DROP %s %s CASCADE', one.kind, one.name);
-  END LOOP;
-  LOOP
-    SELECT CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END AS kind, t.oid::regtype::text AS name INTO one
-      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-      AND t.typtype IN ('d', 'e', 'r', 'b') AND t.typelem = 0 AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype IN ('e', 'i')) LIMIT 1;
-    EXIT WHEN NOT FOUND;
-    EXECUTE format('DROP %s %s CASCADE', one.kind, one.name);
-  END LOOP;
-  FOR one IN SELECT kind, name FROM (
-      SELECT 'OPERATOR' AS kind, o.oid::regoperator::text AS name, 'pg_operator'::regclass AS class, o.oid AS oid, o.oprnamespace AS namespace FROM pg_operator o
-      UNION ALL SELECT 'TEXT SEARCH CONFIGURATION', format('%I.%I', n.nspname, cfgname), 'pg_ts_config'::regclass, c.oid, cfgnamespace FROM pg_ts_config c JOIN pg_namespace n ON n.oid = cfgnamespace
-      UNION ALL SELECT 'TEXT SEARCH DICTIONARY', format('%I.%I', n.nspname, dictname), 'pg_ts_dict'::regclass, c.oid, dictnamespace FROM pg_ts_dict c JOIN pg_namespace n ON n.oid = dictnamespace
-      UNION ALL SELECT 'COLLATION', format('%I.%I', n.nspname, collname), 'pg_collation'::regclass, c.oid, collnamespace FROM pg_collation c JOIN pg_namespace n ON n.oid = collnamespace
-      UNION ALL SELECT 'STATISTICS', format('%I.%I', n.nspname, stxname), 'pg_statistic_ext'::regclass, c.oid, stxnamespace FROM pg_statistic_ext c JOIN pg_namespace n ON n.oid = stxnamespace
-    ) x JOIN pg_namespace n ON n.oid = x.namespace WHERE n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
-      AND NOT EXISTS (SELECT 1 FROM pg_depend e WHERE e.classid = x.class AND e.objid = x.oid AND e.deptype = 'e')
+  FOR one IN SELECT kind, replace(identity, ' on language ', ' language ') AS name
+    FROM (SELECT 1 AS place, 'SCHEMA' AS kind, tableoid AS class, oid FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'public') AND NOT oid = ANY ($kept)
+      UNION ALL SELECT 2, 'EVENT TRIGGER', tableoid, oid FROM pg_event_trigger
+      UNION ALL SELECT 2, 'PUBLICATION', tableoid, oid FROM pg_publication
+      UNION ALL SELECT 2, CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END, tableoid, oid
+        FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
+      UNION ALL SELECT 2, 'CAST', tableoid, oid FROM pg_cast
+      UNION ALL SELECT 2, 'TRANSFORM', tableoid, oid FROM pg_transform
+      UNION ALL SELECT 3, 'ROUTINE', tableoid, oid FROM pg_proc
+      UNION ALL SELECT 3, 'TYPE', tableoid, oid FROM pg_type t WHERE typtype <> 'c' OR (SELECT relkind FROM pg_class WHERE oid = t.typrelid) = 'c'
+      UNION ALL SELECT 3, 'OPERATOR', tableoid, oid FROM pg_operator
+      UNION ALL SELECT 3, 'OPERATOR CLASS', tableoid, oid FROM pg_opclass
+      UNION ALL SELECT 4, 'OPERATOR FAMILY', tableoid, oid FROM pg_opfamily
+      UNION ALL SELECT 4, 'TEXT SEARCH CONFIGURATION', tableoid, oid FROM pg_ts_config
+      UNION ALL SELECT 4, 'TEXT SEARCH DICTIONARY', tableoid, oid FROM pg_ts_dict
+      UNION ALL SELECT 5, 'TEXT SEARCH PARSER', tableoid, oid FROM pg_ts_parser
+      UNION ALL SELECT 5, 'TEXT SEARCH TEMPLATE', tableoid, oid FROM pg_ts_template
+      UNION ALL SELECT 5, 'COLLATION', tableoid, oid FROM pg_collation
+      UNION ALL SELECT 5, 'CONVERSION', tableoid, oid FROM pg_conversion
+      UNION ALL SELECT 5, 'STATISTICS', tableoid, oid FROM pg_statistic_ext
+      UNION ALL SELECT 5, 'SERVER', tableoid, oid FROM pg_foreign_server
+      UNION ALL SELECT 6, 'FOREIGN DATA WRAPPER', tableoid, oid FROM pg_foreign_data_wrapper
+      UNION ALL SELECT 6, 'LANGUAGE', tableoid, oid FROM pg_language
+      UNION ALL SELECT 6, 'ACCESS METHOD', tableoid, oid FROM pg_am) x, pg_identify_object(class, x.oid, 0)
+    WHERE x.oid >= 16384 -- what initdb made has a lower number
+      AND NOT EXISTS (SELECT 1 FROM pg_namespace n WHERE nspname = schema AND n.nspname LIKE 'pg\_%')
+      AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.classid = class AND d.objid = x.oid
+        AND (d.deptype = 'e' OR (d.deptype IN ('i', 'S', 'P') AND d.refobjid <> x.oid))) -- a partitioned table depends so on its own columns
+    ORDER BY place
   LOOP EXECUTE format('DROP %s IF EXISTS %s CASCADE', one.kind, one.name); END LOOP;
+  FOR one IN SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %I %s', pg_get_userbyid(defaclrole), 'IN SCHEMA ' || quote_ident(nspname)) AS whose, nspname IS NULL AS everywhere, defaclobjtype AS kind,
+      CASE defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES' WHEN 'T' THEN 'TYPES' ELSE 'SCHEMAS' END AS on_what,
+      quote_ident(pg_get_userbyid(defaclrole)) AS owner, (SELECT string_agg(DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, ', ') FROM aclexplode(defaclacl)) AS grantees
+    FROM pg_default_acl LEFT JOIN pg_namespace n ON n.oid = defaclnamespace
+  LOOP -- what is as it was at first has no entry
+    IF one.grantees IS NOT NULL THEN EXECUTE format('%s REVOKE ALL ON %s FROM %s', one.whose, one.on_what, one.grantees); END IF;
+    IF one.everywhere THEN
+      EXECUTE format('%s GRANT ALL ON %s TO %s', one.whose, one.on_what, one.owner);
+      IF one.kind IN ('f', 'T') THEN EXECUTE format('%s GRANT ALL ON %s TO PUBLIC', one.whose, one.on_what); END IF;
+    END IF;
+  END LOOP;
+  CREATE SCHEMA IF NOT EXISTS public; -- which a dump takes to be there, as initdb made it
+  IF (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public') <> 'pg_database_owner' AND to_regrole('pg_database_owner') IS NOT NULL THEN
+    ALTER SCHEMA public OWNER TO pg_database_owner;
+  END IF;
+  IF (SELECT nspacl FROM pg_namespace WHERE nspname = 'public') IS DISTINCT FROM (SELECT initprivs FROM pg_init_privs WHERE classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace) THEN
+    FOR one IN SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS name FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'public'
+    LOOP EXECUTE format('REVOKE ALL ON SCHEMA public FROM %s CASCADE', one.name); END LOOP;
+    FOR one IN SELECT privilege_type AS kind, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END AS name
+      FROM pg_init_privs, aclexplode(initprivs) WHERE classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace
+    LOOP EXECUTE format('GRANT %s ON SCHEMA public TO %s', one.kind, one.name); END LOOP;
+  END IF;
+  IF NOT EXISTS (SELECT 1 FROM pg_init_privs WHERE classoid = 'pg_namespace'::regclass AND objoid = 'public'::regnamespace) THEN
+    -- It was made again since initdb, which is what a dump goes by.
+    EXECUTE format('GRANT ALL ON SCHEMA public TO %I', (SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'public'));
+    EXECUTE format('GRANT %s ON SCHEMA public TO PUBLIC', CASE WHEN current_setting('server_version_num')::int >= 150000 THEN 'USAGE' ELSE 'ALL' END);
+  END IF;
+  IF obj_description('public'::regnamespace, 'pg_namespace') IS DISTINCT FROM 'standard public schema' THEN COMMENT ON SCHEMA public IS 'standard public schema'; END IF;
   PERFORM lo_unlink(oid) FROM pg_largeobject_metadata;
 END $drop$]]
+
+-- Schemas that extensions stand in, or have parts in: they stay.
+local KEPT = [[SELECT n.oid::int8 AS oid, nspname AS name FROM pg_namespace n WHERE n.oid IN (SELECT extnamespace FROM pg_extension)
+  OR EXISTS (SELECT 1 FROM pg_depend e WHERE e.deptype = 'e' AND ((e.classid = 'pg_namespace'::regclass AND e.objid = n.oid)
+    OR EXISTS (SELECT 1 FROM pg_depend d WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid AND d.classid = e.classid AND d.objid = e.objid)))]]
 
 -- What the live database holds that a transaction wrote after the backup's snapshot, or may have written: its rows are copied away. Tables
 -- that the backup does not know are copied whole.
@@ -82,30 +106,48 @@ local function save_steps(db, manifest, to, same_server)
   return steps
 end
 
-local function lock_all(db)
-  local names = {}
-  for i, one in ipairs(tables_of.list(db)) do names[i] = "ONLY " .. tables_of.from(one) end
-  return names[1] and { sql = ("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE"):format(table.concat(names, ", ")) }
+-- The backup's schema without what stays of the live database.
+local function pre_data(db, manifest, folder, passphrase, kept)
+  local there = {}
+  for _, one in ipairs(kept) do if one.name ~= "public" then there[#there + 1] = "SCHEMA - " .. one.name end end
+  -- Their comments, too: on a hosted server an extension belongs to somebody else, who alone may comment on it.
+  for _, one in ipairs(assert(db:query "SELECT extname AS name FROM pg_extension")) do
+    there[#there + 1] = "EXTENSION - " .. one.name
+    there[#there + 1] = "COMMENT - EXTENSION " .. one.name
+  end
+  return load.pre_data_without(manifest, folder, there, passphrase)
+end
+
+-- The conditions of the rows that count in extensions' tables, by the tables' names.
+local function conditions_of(db)
+  local conditions = {}
+  for _, one in ipairs(tables_of.list(db)) do conditions[one.full_name] = one.condition end
+  return conditions
 end
 
 -- All steps of the restore, in order, and which of them save rows.
 local function plan(db, manifest, folder, options, same_server)
-  local steps = { lock_all(db) }
+  local kept, kept_oids, conditions = assert(db:query(KEPT)), {}, conditions_of(db)
+  for i, one in ipairs(kept) do kept_oids[i] = one.oid end
+  local lock = tables_of.lock(tables_of.list(db), "ACCESS EXCLUSIVE")
+  local steps = { lock and { sql = lock } }
   local saved = save_steps(db, manifest, options.to, same_server)
   local first = #steps + 1
   for _, step in ipairs(saved) do steps[#steps + 1] = step end
-  local function add_script(name)
-    local text = load.script(manifest, folder, name, options.passphrase)
-    if text then steps[#steps + 1] = { sql = text, name = name } end
+  local function add_text(text, name)
+    for _, step in ipairs(text and load.text_steps(text, name) or {}) do steps[#steps + 1] = step end
   end
-  steps[#steps + 1] = { sql = DROP, name = "dropping what is there" }
-  add_script "schema-pre.sql"
+  local function add_script(name) add_text(load.script(manifest, folder, name, options.passphrase), name) end
+  steps[#steps + 1] = { sql = DROP:gsub("%$kept", ("'{%s}'::oid[]"):format(table.concat(kept_oids, ","))), name = "dropping what is there" }
+  add_text(pre_data(db, manifest, folder, options.passphrase, kept), "schema-pre.sql")
   for _, one in ipairs(manifest.database.tables) do
+    local from, condition = ("%s.%s"):format(tables_of.quoted(one.schema), tables_of.quoted(one.table_name)), one.condition and conditions[one.name] or ""
+    if condition ~= "" then steps[#steps + 1] = { sql = ("DELETE FROM ONLY %s %s"):format(from, condition) } end
     for _, name in ipairs(one.files) do
       for _, step in ipairs(load.steps(manifest, folder, one, name)) do steps[#steps + 1] = step end
     end
     if one.files[1] then
-      steps[#steps + 1] = { out = ("COPY %s.%s (%s) TO STDOUT"):format(tables_of.quoted(one.schema), tables_of.quoted(one.table_name), one.columns), name = one.name, rows = one.rows, checksum = one.checksum }
+      steps[#steps + 1] = { out = ("COPY (SELECT %s FROM ONLY %s %s) TO STDOUT"):format(one.columns, from, condition), name = one.name, rows = one.rows, checksum = one.checksum }
     end
   end
   add_script "large-objects.sql"
@@ -124,7 +166,7 @@ local function loss_of(manifest, saved, results, first, to)
     if rows > 0 then
       loss.tables[#loss.tables + 1] = { name = step.name, inserted = rows, updated = 0, deleted = 0, path = step.to, only_in = not wanted[step.name] and "live" or nil }
       loss.inserted = loss.inserted + rows
-      if to then lines[#lines + 1] = ("zstd -dc %s | psql -c 'COPY %s (%s) FROM STDIN'"):format(step.to:match "[^/]+$", step.from_table, step.columns) end
+      if to then lines[#lines + 1] = ("zstd -dc %s | psql -c %s"):format(step.to:match "[^/]+$", restore_script.shell(("COPY %s (%s) FROM STDIN"):format(step.from_table, step.columns))) end
     elseif step.to then
       assert(files.remove(step.to))
     end
@@ -133,14 +175,8 @@ local function loss_of(manifest, saved, results, first, to)
   return loss
 end
 
---- Restores into the live database in one transaction.
----@param manifest table
----@param folder string the backup
----@param url any
----@param options { to?: string, passphrase?: any } to: folder for the rows that were written since the backup
----@return { downtime_s: number, loss: table }?, table? err and then the database is as it was
-function M.restore(manifest, folder, url, options)
-  local db, err = sql.open(url, { timeout = 60 })
+local function load_whole(manifest, folder, url, options)
+  local db, err = tables_of.open(url, 60)
   if not db then return nil, err end
   local closer <close> = db
   local same_server = manifest.database.info.system ~= nil and manifest.database.info.system == take.system_of(url)
@@ -156,6 +192,27 @@ function M.restore(manifest, folder, url, options)
   results, err = core_postgres.run(url, "BEGIN; SET LOCAL lock_timeout = '30s'", steps, { passphrase = options.passphrase })
   if not results then return nil, err end
   return { downtime_s = clock.now() - began, loss = loss_of(manifest, saved, results, first, options.to) }
+end
+
+--- Restores into the live database in one transaction: the rows that differ from a warm copy where there is one and they are few, and
+-- everything otherwise.
+---@param manifest table
+---@param folder string the backup
+---@param url any
+---@param options { to?: string, passphrase?: any, copy?: table, announce?: fun(text: string) } to: folder for the rows that were written since the backup; copy: of the drill, open to connections; announce: says before everything is locked for long why, and how long
+---@return { downtime_s: number, loss: table, whole?: string }? restored, table? err and then the database is as it was. whole: why everything was loaded in spite of the copy
+function M.restore(manifest, folder, url, options)
+  local restored, err, why
+  if options.copy then
+    restored, err, why = difference.restore(manifest, options.copy, url, options.to)
+    if not why then return restored, err end
+    if options.announce then
+      options.announce(("%s: every table is locked while everything is loaded%s"):format(why, options.copy.seconds and ", which took " .. display.duration(options.copy.seconds) .. " in the drill" or ""))
+    end
+  end
+  restored, err = load_whole(manifest, folder, url, options)
+  if restored then restored.whole = why end
+  return restored, err
 end
 
 return M

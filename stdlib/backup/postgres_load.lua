@@ -6,7 +6,6 @@ local core_postgres = require "core.backup_postgres"
 local files = require "files"
 local process = require "process"
 local random = require "random"
-local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 local take = require "backup.postgres_take"
 local task = require "task"
@@ -15,6 +14,7 @@ local M = {}
 
 local TIMEOUT_S = 3600
 local TEXT_BYTES = 256 << 20 -- of a schema
+local HEAD_BYTES = 4096 -- of a dump: its settings
 local BLOCK_BYTES = 8192
 local FREEZE_BYTES = 4 << 20 -- below it, emptying a table takes longer than frozen rows save
 local quoted = tables_of.quoted
@@ -30,13 +30,30 @@ function M.file(manifest, name)
   for _, full in ipairs { name .. ".zst", name .. ".zst.enc" } do if manifest.files[full] then return full end end
 end
 
+-- A value whose end removes files, however that comes.
+local function removal(...)
+  local paths = { ... }
+  return setmetatable({}, { __close = function() shield(function() for _, path in ipairs(paths) do files.remove(path) end end) end })
+end
+
 -- Unpacks a file beside the backup, not in it, for fn.
 local function unpacked(manifest, folder, name, passphrase, fn)
   local packed, plain = M.file(manifest, name), ("%s.%s.%s"):format(folder, name, random.hex(6))
-  local ok, err = core.unpack(folder .. "/" .. packed, plain, manifest.files[packed].sha256, manifest.files[packed].raw_bytes, passphrase)
+  local one, closer <close> = manifest.files[packed], removal(plain)
+  local ok, err
+  if one.raw_bytes > TEXT_BYTES then
+    err = core_err.new { code = "limit", op = "backup", message = ("%s/%s holds %d bytes, more than a schema may have"):format(folder, packed, one.raw_bytes) }
+  else
+    ok, err = core.unpack(folder .. "/" .. packed, plain, one.sha256, one.raw_bytes, passphrase)
+  end
   if ok then ok, err = fn(plain) end
-  shield(function() files.remove(plain) end)
-  return ok, err
+  return ok, err, closer and nil
+end
+
+-- Without what psql alone understands.
+local function without_psql(text)
+  local word = text:match "\n\\restrict (%w+)\n"
+  return word and text:gsub("\n\\restrict " .. word .. "\n", "\n", 1):gsub("\n\\unrestrict " .. word .. "\n", "\n", 1) or text
 end
 
 --- A file of SQL as one text that may stand within a transaction: without what psql alone understands, and without a COMMIT of its
@@ -48,16 +65,48 @@ end
 ---@return string? text nil: the backup has no such file
 function M.script(manifest, folder, name, passphrase)
   if not M.file(manifest, name) then return nil end
-  local text = assert(unpacked(manifest, folder, name, passphrase, function(plain) return files.read(plain, TEXT_BYTES) end))
-  local word = text:match "\n\\restrict (%w+)\n"
-  if word then text = text:gsub("\n\\restrict " .. word .. "\n", "\n", 1):gsub("\n\\unrestrict " .. word .. "\n", "\n", 1) end
+  local text = without_psql(assert(unpacked(manifest, folder, name, passphrase, function(plain) return files.read(plain, TEXT_BYTES) end)))
   if name == "large-objects.sql" then text = text:gsub("\nBEGIN;\n", "\n"):gsub("\nCOMMIT;\n", "\n") end
   return text
 end
 
+local function pg_restore(...) return assert(process.run { argv = { "pg_restore", ... }, timeout = TIMEOUT_S, check = true }) end
+
+--- The pre-data section as such a text, without some entries of the dump's list of contents.
+---@param manifest table
+---@param folder string
+---@param unwanted string[] as they stand in the list, up to the owner: "SCHEMA - extensions"
+---@param passphrase? any
+---@return string text
+function M.pre_data_without(manifest, folder, unwanted, passphrase)
+  return without_psql(assert(unpacked(manifest, folder, "schema.dump", passphrase, function(dump)
+    local list, plain, lines = dump .. ".list", dump .. ".sql", {}
+    local closer <close> = removal(list, plain)
+    pg_restore("--list", "--file=" .. list, dump)
+    for line in assert(files.read(list, TEXT_BYTES)):gmatch "[^\n]+" do
+      local entry, skipped = line:match "^%d+; %d+ %d+ (.*)$", false
+      for _, words in ipairs(unwanted) do skipped = skipped or (entry and entry:sub(1, #words + 1) == words .. " ") end
+      if not skipped then lines[#lines + 1] = line end
+    end
+    assert(files.write(list, table.concat(lines, "\n") .. "\n"))
+    pg_restore("--section=pre-data", "--use-list=" .. list, "--file=" .. plain, dump)
+    return files.read(plain, TEXT_BYTES), closer and nil
+  end)))
+end
+
+--- The steps that run a text of pg_dump. A database in which backslashes are special within quotes has them so in its dump, and the
+-- server reads the whole text before it obeys the SET within it.
+---@param text string
+---@param name string
+---@return table[] steps
+function M.text_steps(text, name)
+  if not text:sub(1, HEAD_BYTES):find("\nSET standard_conforming_strings = off;\n", 1, true) then return { { sql = text, name = name } } end
+  return { { sql = "SET standard_conforming_strings = off" }, { sql = text, name = name }, { sql = "SET standard_conforming_strings = on" } }
+end
+
 local function run_sql(manifest, folder, name, url, passphrase)
   local text = M.script(manifest, folder, name, passphrase)
-  if text then assert(core_postgres.run(url, BEGIN, { { sql = text, name = name } })) end
+  if text then assert(core_postgres.run(url, BEGIN, M.text_steps(text, name))) end
 end
 
 -- Indexes side by side, foreign keys after them: pg_restore knows the order.
@@ -79,7 +128,7 @@ end
 function M.steps(manifest, folder, one, name)
   local from = ("%s.%s"):format(quoted(one.schema), quoted(one.table_name))
   local alone = #one.files == 1
-  local freeze = alone and manifest.files[name].raw_bytes >= FREEZE_BYTES
+  local freeze = alone and not one.condition and manifest.files[name].raw_bytes >= FREEZE_BYTES
   local step = {
     into = ("COPY %s (%s) FROM STDIN%s"):format(from, one.columns, freeze and " WITH (FREEZE)" or ""), name = one.name,
     from = folder .. "/" .. name, sha256 = manifest.files[name].sha256, raw_bytes = manifest.files[name].raw_bytes, rows = alone and one.rows or nil,
@@ -127,7 +176,7 @@ local function analyze(url, tables)
 end
 
 local function compare(manifest, url, options)
-  local db = assert(sql.open(url, { timeout = TIMEOUT_S }))
+  local db = assert(tables_of.open(url, TIMEOUT_S))
   local closer <close> = db
   tables_of.compare(manifest, db, url, take.workers())
   if options.analyze then analyze(url, tables_of.list(db)) end

@@ -26,6 +26,7 @@ DECLARE
   renamed boolean := false;
   reason text := 'connections did not end';
   stay int := (SELECT datconnlimit FROM pg_database WHERE datname = $live);
+  note text := (SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $live);
 BEGIN
   EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', $live);
   EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', $copy);
@@ -38,7 +39,7 @@ BEGIN
         EXECUTE format('ALTER DATABASE %I RENAME TO %I', $live, $old);
         EXECUTE format('ALTER DATABASE %I RENAME TO %I', $copy, $live);
         EXECUTE format('ALTER DATABASE %I WITH ALLOW_CONNECTIONS true CONNECTION LIMIT %s', $live, CASE WHEN $counted THEN 0 ELSE stay END);
-        EXECUTE format('COMMENT ON DATABASE %I IS NULL', $live);
+        EXECUTE format('COMMENT ON DATABASE %I IS %L', $live, note);
         renamed := true;
       EXCEPTION WHEN OTHERS THEN
         reason := SQLERRM;
@@ -101,6 +102,7 @@ local function count_restored(admin, url, names, ready, fn)
   local closer <close> = restored
   return assert(restored:transaction(function(tx)
     assert(tx:execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL application_name = " .. literal(ready) .. "; SELECT 1"))
+    assert(tables_of.settle(tx)) -- after the snapshot: clients wait for that
     return fn(tx)
   end)), closer and nil
 end
@@ -116,7 +118,7 @@ local function swap_and_count(admin, copy, url, old, lost_to)
       downtime = clock.now() - began
     end,
     function()
-      local watcher = assert(sql.open(core_postgres.with_database(url, "postgres"), { timeout = 60 }))
+      local watcher = assert(tables_of.open(core_postgres.with_database(url, "postgres"), 60))
       local closer <close> = watcher
       local ok, result = pcall(count_restored, watcher, url, { old = old }, ready, function(tx)
         while not downtime do sleep(0.001) end
@@ -134,7 +136,7 @@ end
 -- Without the right to pass a connection limit the loss is counted while others may still write, and only then are they kept out.
 local function count_then_swap(admin, copy, url, old, lost_to)
   assert(admin:query(("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true"):format(quoted(copy.name)))) -- it may have been kept closed
-  local loss = assert(diff.compare(url, copy.url, lost_to, copy.snapshot))
+  local loss = assert(diff.compare(url, tables_of.url_of(copy, url), lost_to, copy.snapshot))
   local began = clock.now()
   assert(admin:query(swap_statement { live = literal(copy.live), copy = literal(copy.name), old = literal(old), ready = "''", counted = "false" }))
   loss.approximate = "what was written while it was counted is missing from the count"
@@ -147,7 +149,7 @@ end
 function M.repair(url, names)
   local give_up = clock.now() + REPAIR_S
   while true do
-    local admin = sql.open(core_postgres.with_database(url, "postgres"), { timeout = 30 })
+    local admin = tables_of.open(core_postgres.with_database(url, "postgres"), 30)
     if admin then
       local closer <close> = admin
       for _, name in ipairs(names) do
@@ -162,15 +164,41 @@ function M.repair(url, names)
   end
 end
 
+-- What the live database is called after the swap. With a key the name is known beforehand, so that a swap whose end nobody saw can be found.
+local function old_name(live, id, key) return ("%s_before_%s_%s"):format(tables_of.shortened(live, 21), id:gsub("%W", "_"):lower():sub(-24), key and key:sub(1, 8) or random.hex(2)) end
+
+-- A swap goes on at the server when the engine that sent it is gone.
+local function wait_for_swaps(admin)
+  while assert(admin:value "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE 'DO $swap$%'") > 0 do sleep(0.01) end
+end
+
+--- The database of before, when the swap with this key happened, whoever saw its end; nil when it did not.
+---@param url any the live database's address
+---@param id string of the backup
+---@param key string
+---@return { name: string, url: any }? old, table? err
+function M.swapped(url, id, key)
+  local admin, err = tables_of.open(core_postgres.with_database(url, "postgres"), TIMEOUT_S)
+  if not admin then return nil, err end
+  local closer <close> = admin
+  local settings = core_postgres.environment(url) -- the live one may be closed: it cannot be asked for its name
+  local live = settings.PGDATABASE or settings.PGUSER
+  local old = old_name(live, id, key)
+  wait_for_swaps(admin)
+  M.repair(url, { live, old })
+  if assert(admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", old)) == 0 then return nil, nil, closer and nil end
+  return { name = old, url = core_postgres.with_database(url, old) }
+end
+
 --- Makes the copy the live database, and counts from the database of before, which stays until it is dropped by hand, what is lost.
 ---@param copy table of restore_beside
 ---@param url any the live database's address
 ---@param id string of the backup
----@param lost_to? string folder for the lost rows
+---@param options { to?: string, key?: string } to: folder for the lost rows; key: by which swapped() finds it
 ---@return { downtime_s: number, loss: table, old: string }? swapped, table? err
-function M.swap(copy, url, id, lost_to)
-  local old = ("%s_before_%s_%s"):format(copy.live:sub(1, 25), id:gsub("%W", "_"):lower():sub(-24), random.hex(2))
-  local admin, err = sql.open(core_postgres.with_database(url, "postgres"), { timeout = TIMEOUT_S })
+function M.swap(copy, url, id, options)
+  local old, lost_to = old_name(copy.live, id, options.key), options.to
+  local admin, err = tables_of.open(core_postgres.with_database(url, "postgres"), TIMEOUT_S)
   if not admin then return nil, err end
   local closer <close> = admin
   local ok, result = pcall(function()

@@ -5,17 +5,18 @@ local core_postgres = require "core.backup_postgres"
 local files = require "files"
 local host = require "host"
 local json = require "json"
+local earlier_of = require "backup.earlier"
 local process = require "process"
-local sql = require "sql"
 local tables_of = require "backup.postgres_tables"
 local task = require "task"
+local unchanged = require "backup.postgres_unchanged"
 
 local M = {}
 
 local TIMEOUT_S, LOCK_TIMEOUT_S = 3600, 30
 local LEVEL = 1 -- of zstd: the server's COPY is the limit, compression must not make it wait
 
-local quoted, literal = tables_of.quoted, tables_of.literal
+local literal = tables_of.literal
 
 --- Connections that copy at the same time. The worker threads are four.
 ---@return integer
@@ -25,18 +26,17 @@ function M.workers() return math.max(2, math.min(4, assert(host.sample()).proces
 ---@param url any
 ---@return string?
 function M.system_of(url)
-  local db = assert(sql.open(url, { timeout = 30 }))
+  local db = assert(tables_of.open(url, 30))
   local closer <close> = db
   local id = db:value "SELECT system_identifier::text || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) FROM pg_control_system()"
   return id, closer and nil
 end
 
-local SEQUENCES = [[SELECT schemaname AS schema, sequencename AS name, last_value FROM pg_sequences ORDER BY 1, 2]]
-
 local FACTS = [[SELECT current_setting('server_version') AS server_version, pg_current_snapshot()::text AS current_snapshot,
   CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn,
-  pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype
-  FROM pg_database WHERE datname = current_database()]]
+  pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
+  coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider, coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale, to_jsonb(d) ->> 'daticurules' AS icu_rules
+  FROM pg_database d WHERE datname = current_database()]]
 
 -- What the parts of a take need, and the files that it made.
 local Take = {}
@@ -55,7 +55,7 @@ end
 -- The schema once as pg_restore reads it, which restores indexes side by side, and as SQL, which needs psql alone.
 function Take:schema()
   local dump = self.folder .. "/schema.dump"
-  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, ("--lock-wait-timeout=%d"):format(self.lock_timeout_ms), "--file=" .. dump })
+  assert(self:tool { "pg_dump", "-Fc", "-Z0", "--section=pre-data", "--section=post-data", "--snapshot=" .. self.snapshot, "--encoding=" .. self.encoding, ("--lock-wait-timeout=%d"):format(self.lock_timeout_ms), "--file=" .. dump })
   for _, section in ipairs { "pre", "post" } do
     local name = ("schema-%s.sql"):format(section)
     assert(self:tool { "pg_restore", ("--section=%s-data"):format(section), ("--file=%s/%s"):format(self.folder, name), dump })
@@ -67,17 +67,13 @@ end
 -- Large objects' contents; that they exist, and whose they are, is in the schema.
 function Take:large_objects()
   local name = "large-objects.sql"
-  assert(self:tool { "pg_dump", "--section=data", "--blobs", "--exclude-table-data=*.*", "--snapshot=" .. self.snapshot, ("--file=%s/%s"):format(self.folder, name) })
+  assert(self:tool { "pg_dump", "--section=data", "--blobs", "--exclude-table-data=*.*", "--snapshot=" .. self.snapshot, "--encoding=" .. self.encoding, ("--file=%s/%s"):format(self.folder, name) })
   self:pack(name)
 end
 
 function Take:sequences(tx)
   local lines = {}
-  for _, sequence in ipairs(assert(tx:query(SEQUENCES))) do
-    if sequence.last_value then
-      lines[#lines + 1] = ("SELECT pg_catalog.setval(%s, %d, true);"):format(literal(quoted(sequence.schema) .. "." .. quoted(sequence.name)), sequence.last_value)
-    end
-  end
+  for i, one in ipairs(tables_of.sequences(tx)) do lines[i] = ("SELECT pg_catalog.setval(%s, %d, %s);"):format(literal(one.name), one.last_value, one.is_called) end
   assert(files.write(self.folder .. "/sequences.sql", table.concat(lines, "\n") .. "\n"))
   self:pack "sequences.sql"
 end
@@ -89,47 +85,80 @@ function Take:piece_name(number, piece)
   return ("data/%03d-%s.%s%s.copy.zst%s"):format(number, one.schema:gsub("[^%w_]", "_"):sub(1, 60), one.name:gsub("[^%w_]", "_"):sub(1, 60), part, self.suffix)
 end
 
-function Take:rows(tables, progress)
-  local numbers, entries, pieces = {}, {}, tables_of.pieces(tables)
-  for number, one in ipairs(tables) do
-    numbers[one] = number
-    entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", rows = 0, checksum = ("0"):rep(32), files = json.array {} }
+-- Notes a piece that is in the backup: its file, what is in it, and its place in the table.
+function Take:add(piece, file, rows, checksum)
+  local entry = piece.entry
+  local from, to = tables_of.blocks_of(piece.table, piece.index)
+  self.files[piece.name] = { bytes = file.bytes, raw_bytes = file.raw_bytes, sha256 = file.sha256 }
+  entry.rows, entry.checksum = entry.rows + rows, tables_of.add(entry.checksum, checksum)
+  entry.pieces[#entry.pieces + 1] = { file = piece.name, rows = rows, checksum = checksum, from_block = from, to_block = to }
+end
+
+-- A second name for a file of the earlier backup, or a copy of it on another file system.
+function Take:link(piece, candidate)
+  local from, to = self.earlier.path .. "/" .. candidate.file, self.folder .. "/" .. piece.name
+  if not (files.hard_link(from, to) or files.copy(from, to)) then return false end
+  self:add(piece, self.earlier.files[candidate.file], candidate.rows, candidate.checksum)
+  return true
+end
+
+-- Takes what is proven unchanged over from the earlier backup. Returns the pieces that are left to be copied out.
+function Take:reuse(pieces)
+  if not self.earlier then return pieces end
+  local asked, left = {}, {}
+  for _, piece in ipairs(pieces) do
+    piece.candidate = unchanged.candidate(self.earlier, piece)
+    local list = piece.candidate and asked or left
+    list[#list + 1] = piece
   end
-  local at = { done = 0, all = #pieces, bytes = 0 }
-  local begin = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(self.snapshot)
-  task.map(tables_of.batches(pieces), function(batch)
-    local steps, names = {}, {}
-    for i, piece in ipairs(batch) do
-      names[i] = self:piece_name(numbers[piece.table], piece)
-      steps[i] = { out = tables_of.copy_out(piece.table, piece.index), to = self.folder .. "/" .. names[i], name = piece.table.full_name }
+  task.map(tables_of.batches(asked, M.workers()), function(batch)
+    local steps = {}
+    for i, piece in ipairs(batch) do steps[i] = { out = unchanged.question(piece, piece.candidate, self.earlier.oldest), name = piece.table.full_name } end
+    for i, answer in ipairs(assert(core_postgres.run(self.url, self.begin, steps))) do
+      local piece = batch[i]
+      if not (answer.rows == 1 and self:link(piece, piece.candidate)) then left[#left + 1] = piece end
     end
-    for i, copied in ipairs(assert(core_postgres.run(self.url, begin, steps, { level = LEVEL, passphrase = self.passphrase }))) do
-      local entry = entries[numbers[batch[i].table]]
-      self.files[names[i]] = { bytes = copied.bytes, raw_bytes = copied.raw_bytes, sha256 = copied.sha256 }
-      entry.rows, entry.checksum = entry.rows + copied.rows, tables_of.add(entry.checksum, copied.checksum)
-      entry.files[#entry.files + 1] = names[i]
+  end, { limit = M.workers() })
+  return left
+end
+
+function Take:rows(tables, progress)
+  local entries, pieces, by_table = {}, tables_of.pieces(tables), {}
+  for number, one in ipairs(tables) do
+    entries[number] = { name = one.full_name, schema = one.schema, table_name = one.name, columns = one.columns or "", identity = one.identity, condition = one.condition,
+      rows = 0, checksum = ("0"):rep(32), files = json.array {}, pieces = json.array {} }
+    by_table[one] = number
+  end
+  for _, piece in ipairs(pieces) do piece.entry, piece.name = entries[by_table[piece.table]], self:piece_name(by_table[piece.table], piece) end
+  local left = self:reuse(pieces)
+  self.linked, self.copied = #pieces - #left, #left
+  local at = { done = self.linked, all = #pieces, bytes = 0 }
+  task.map(tables_of.batches(left), function(batch)
+    local steps = {}
+    for i, piece in ipairs(batch) do steps[i] = { out = tables_of.copy_out(piece.table, piece.index), to = self.folder .. "/" .. piece.name, name = piece.table.full_name } end
+    for i, copied in ipairs(assert(core_postgres.run(self.url, self.begin, steps, { level = LEVEL, passphrase = self.passphrase }))) do
+      self:add(batch[i], copied, copied.rows, copied.checksum)
       at.done, at.bytes = at.done + 1, at.bytes + copied.raw_bytes
     end
     if progress then progress(at) end
   end, { limit = M.workers() })
-  for _, entry in ipairs(entries) do table.sort(entry.files) end
+  for _, entry in ipairs(entries) do
+    table.sort(entry.pieces, function(a, b) return a.from_block < b.from_block end)
+    for i, piece in ipairs(entry.pieces) do entry.files[i] = piece.file end
+  end
   return entries
 end
 
--- So that nobody changes what is being read; ends after lock_timeout when somebody already does.
-local function lock(tx, tables)
-  local names = {}
-  for i, one in ipairs(tables) do names[i] = "ONLY " .. tables_of.from(one) end
-  if names[1] then assert(tx:execute(("LOCK TABLE %s IN ACCESS SHARE MODE"):format(table.concat(names, ", ")))) end
-end
-
---- Takes a backup of one snapshot into the folder.
+--- Takes a backup of one snapshot into the folder. With since, pieces that are proven unchanged come from an earlier backup.
 ---@param url any
 ---@param folder string
----@param options { passphrase?: any, lock_timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
----@return { tables: table[], files: table<string, table>, info: table }?, table? err
+---@param options { to: string, since?: string|true, chunk_blocks?: integer, passphrase?: any, lock_timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@return { tables: table[], files: table<string, table>, info: table, incremental?: table }?, table? err
 function M.take(url, folder, options)
-  local db, err = sql.open(url, { timeout = TIMEOUT_S })
+  -- Verifying the earlier backup may take long: before anything is locked.
+  local earlier, why
+  if options.since then earlier, why = earlier_of.find(options, unchanged.origin(url)) end
+  local db, err = tables_of.open(url, TIMEOUT_S)
   if not db then return nil, err end
   local closer <close> = db
   local ok
@@ -140,15 +169,24 @@ function M.take(url, folder, options)
   return db:transaction(function(tx)
     assert(tx:execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off; SET LOCAL lock_timeout = " .. take.lock_timeout_ms))
     take.snapshot = assert(tx:value "SELECT pg_export_snapshot()")
+    take.begin = tables_of.begin_within(take.snapshot)
     local info = assert(tx:one(FACTS))
-    local tables = tables_of.list(tx)
-    lock(tx, tables)
+    take.encoding = info.encoding == "SQL_ASCII" and info.encoding or "UTF8" -- as the sessions that copy have it
+    local tables = tables_of.list(tx, options.chunk_blocks)
+    local lock = tables_of.lock(tables, "ACCESS SHARE") -- so that nobody changes what is being read; ends after lock_timeout when somebody already does
+    if lock then assert(tx:execute(lock)) end
+    info.origin = unchanged.identify(url, tables)
+    if earlier then
+      take.earlier, why = unchanged.earlier(earlier.manifest, info)
+      if take.earlier then take.earlier.path, take.earlier.files = earlier.path, earlier.manifest.files end
+    end
     local entries = parallel { function() return take:rows(tables, options.progress) end, function() take:schema() end }[1]
     local large = tables_of.large_objects(tx)
     if large.count > 0 then take:large_objects() end
     take:sequences(tx)
     info.format, info.snapshot, info.system, info.large_objects = "postgres", take.snapshot, M.system_of(url), large
-    return { tables = entries, files = take.files, info = info }
+    return { tables = entries, files = take.files, info = info,
+      incremental = options.since and { since = take.earlier and earlier.manifest.id, linked = take.linked, copied = take.copied, why = why } or nil }
   end)
 end
 

@@ -6,6 +6,7 @@ local core_err = require "core.err"
 local files = require "files"
 local json = require "json"
 local sql = require "sql"
+local tables_of = require "backup.postgres_tables"
 
 local M = {}
 
@@ -23,7 +24,7 @@ local dialects = {
     columns = "SELECT name, hidden = 0 AS writable FROM pragma_table_xinfo($2) WHERE $1 = '' AND hidden <> 1",
   },
   postgres = {
-    literal = function(value) return "'" .. value:gsub("'", "''") .. "'" end,
+    literal = tables_of.literal,
     equal = function(column, literal) return ("%s::text IS NOT DISTINCT FROM %s"):format(column, literal) end,
     row_id = "ctid", overriding = " OVERRIDING SYSTEM VALUE", from = function(schema, name) return quoted(schema) .. "." .. quoted(name) end,
     tables = "SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND n.nspname NOT LIKE 'pg\\_%'",
@@ -38,7 +39,7 @@ local function describe(db, dialect)
   for _, row in ipairs(assert(db:query(dialect.tables))) do
     local columns = {}
     for _, column in ipairs(assert(db:query(dialect.columns, row.schema, row.name))) do columns[column.name] = column.writable == true or column.writable == 1 end
-    tables[row.schema == "" and row.name or row.schema .. "." .. row.name] = { from = dialect.from(row.schema, row.name), columns = columns }
+    tables[row.schema == "" and row.name or tables_of.full_name(row.schema, row.name)] = { from = dialect.from(row.schema, row.name), columns = columns }
   end
   return tables
 end

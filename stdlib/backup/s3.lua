@@ -21,6 +21,7 @@ local ATTEMPTS = 5
 local FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5
 local TIMEOUT_S = 300
 local EXECUTABLE = tonumber("700", 8)
+local MAX_OBJECTS = 1000000 -- of one list
 local EMPTY_HASH = files.sha256_text ""
 
 -- --- texts -----------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ local ADVICE = {
   NoSuchBucket = "Make the bucket, or correct its name.", RequestTimeTooSkewed = "Set the machine's clock.",
 }
 
--- One request, again while that may help. options: query, headers, body, body_file, body_offset, body_bytes, hash (of the body), to_file, allow
+-- One request, again while that may help. options: query, headers, body, body_file, body_offset, body_bytes, hash (of the body), to_file, to_file_limit, allow
 -- (a status that is no failure).
 function Store:request(method, key, options)
   options = options or {}
@@ -112,12 +113,11 @@ function Store:request(method, key, options)
   for attempt = 1, ATTEMPTS do
     local response, err = http.request {
       method = method, url = url, headers = headers, body = options.body, body_file = options.body_file, body_offset = options.body_offset, body_bytes = options.body_bytes,
-      to_file = options.to_file, timeout = self.timeout, user = self.access_key, password = self.secret_key, sigv4 = "aws:amz:" .. self.region .. ":s3", max_response = 64 << 20,
+      to_file = options.to_file, to_file_limit = options.to_file_limit, timeout = self.timeout, user = self.access_key, password = self.secret_key, sigv4 = "aws:amz:" .. self.region .. ":s3", max_response = 64 << 20,
     }
-    if response and (response.status < 300 or response.status == options.allow) then
-      -- CompleteMultipartUpload may answer 200 and say in the body that it failed.
-      if not (method == "POST" and response.body:find("<Error>", 1, true)) then return response end
-    end
+    if response and response.status == options.allow then return response end
+    -- CompleteMultipartUpload may answer 200 and say in the body that it failed.
+    if response and response.status < 300 and not (method == "POST" and response.body:find("<Error>", 1, true)) then return response end
     if options.to_file then files.remove(options.to_file) end
     local what = ("%s %s/%s"):format(method, self.bucket, key or "")
     local code = response and element(response.body, "Code")
@@ -130,14 +130,36 @@ function Store:request(method, key, options)
   end
 end
 
+-- An answer that is a whole list of its kind, and where the next page of it begins. A page that was cut off, or that leads back to
+-- one that was seen, would make a list look shorter, or endless.
+function Store:page_of(kind, key, query, next_name, seen)
+  local xml = self:request("GET", key, { query = query }).body
+  local what = ("the list of %s/%s"):format(self.bucket, key or query.prefix)
+  if not xml:find(("</%s>%%s*$"):format(kind)) then failed(what .. " is cut off, or none") end
+  if element(xml, "IsTruncated") ~= "true" then return xml end
+  local next_page = element(xml, next_name)
+  if not next_page or next_page == "" or seen[next_page] then failed(what .. " does not say where it goes on") end
+  seen[next_page] = true
+  return xml, next_page
+end
+
 -- Every object under a prefix: key and size. With a delimiter: the prefixes up to it.
 function Store:keys(prefix, delimiter)
-  local objects, prefixes, token = {}, {}, nil
+  local objects, prefixes, seen, keys, xml, token = {}, {}, {}, {}, nil, nil
+  local function checked(key)
+    if not key or key:sub(1, #prefix) ~= prefix or keys[key] then failed(("the list of %s/%s has the key '%s', which is not of it or was there already"):format(self.bucket, prefix, tostring(key))) end
+    keys[key] = true
+    return key
+  end
   repeat
-    local xml = self:request("GET", nil, { query = { ["list-type"] = 2, prefix = prefix, delimiter = delimiter, ["continuation-token"] = token, ["max-keys"] = self.page } }).body
-    for _, one in ipairs(elements(xml, "Contents")) do objects[#objects + 1] = { key = element(one, "Key"), size = math.tointeger(tonumber(element(one, "Size"))) } end
-    for _, one in ipairs(elements(xml, "CommonPrefixes")) do prefixes[#prefixes + 1] = element(one, "Prefix") end
-    token = element(xml, "IsTruncated") == "true" and element(xml, "NextContinuationToken") or nil
+    xml, token = self:page_of("ListBucketResult", nil, { ["list-type"] = 2, prefix = prefix, delimiter = delimiter, ["continuation-token"] = token, ["max-keys"] = self.page }, "NextContinuationToken", seen)
+    for _, one in ipairs(elements(xml, "Contents")) do
+      local key, size = checked(element(one, "Key")), math.tointeger(tonumber(element(one, "Size")))
+      if not size or size < 0 then failed(("%s has no size in the store's list"):format(key)) end
+      objects[#objects + 1] = { key = key, size = size }
+    end
+    for _, one in ipairs(elements(xml, "CommonPrefixes")) do prefixes[#prefixes + 1] = checked(element(one, "Prefix")) end
+    if #objects + #prefixes > MAX_OBJECTS then failed(("the list of %s/%s has no end"):format(self.bucket, prefix)) end
   until not token
   return objects, prefixes
 end
@@ -173,11 +195,13 @@ function Store:unfinished(key)
   local xml = self:request("GET", nil, { query = { uploads = "", prefix = key } }).body
   for _, one in ipairs(elements(xml, "Upload")) do
     if element(one, "Key") == key then
-      local id, have, marker = element(one, "UploadId"), {}, nil
+      local id, have, seen, page, marker = element(one, "UploadId"), {}, {}, nil, nil
       repeat
-        local page = self:request("GET", key, { query = { uploadId = id, ["part-number-marker"] = marker } }).body
-        for _, part in ipairs(elements(page, "Part")) do have[tonumber(element(part, "PartNumber"))] = { checksum = element(part, "ChecksumSHA256"), etag = element(part, "ETag") } end
-        marker = element(page, "IsTruncated") == "true" and element(page, "NextPartNumberMarker") or nil
+        page, marker = self:page_of("ListPartsResult", key, { uploadId = id, ["part-number-marker"] = marker }, "NextPartNumberMarker", seen)
+        for _, part in ipairs(elements(page, "Part")) do
+          local number = tonumber(element(part, "PartNumber"))
+          if number then have[number] = { checksum = element(part, "ChecksumSHA256"), etag = element(part, "ETag") } end
+        end
       until not marker
       return id, have
     end
@@ -205,8 +229,8 @@ function Store:send_parts(key, path, parts, checksum)
   for i, part in ipairs(parts) do
     lines[i] = ("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><ChecksumSHA256>%s</ChecksumSHA256></Part>"):format(part.number, part.etag:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }), part.checksum)
   end
-  self:request("POST", key, { query = { uploadId = id }, body = "<CompleteMultipartUpload>" .. table.concat(lines) .. "</CompleteMultipartUpload>" })
-  -- What the store put together, as it says itself.
+  self:request("POST", key, { query = { uploadId = id }, body = "<CompleteMultipartUpload>" .. table.concat(lines) .. "</CompleteMultipartUpload>", allow = 404 })
+  -- What the store put together, as it says itself. There is no such upload any more when an attempt before had done it and its answer was lost.
   if not self:has(key, parts[#parts].offset + parts[#parts].bytes, checksum) then failed(key .. ": the store put the parts together to something else") end
 end
 
@@ -234,6 +258,19 @@ local function guarded(fn, ...)
   error(result, 0)
 end
 
+-- What was sent is what the store lists, each with its size, and nothing else.
+function Store:check_list(prefix, sent)
+  local sizes = {}
+  for _, one in ipairs(self:keys(prefix)) do sizes[one.key] = one.size end
+  for _, one in ipairs(sent) do
+    local key = prefix .. one.name
+    if sizes[key] ~= one.size then failed(("%s: %d bytes were sent, the store lists %s"):format(key, one.size, sizes[key] or "nothing")) end
+    sizes[key] = nil
+  end
+  local extra = next(sizes)
+  if extra then failed(extra .. " does not belong to the backup that was sent; remove it, or send the backup under another prefix") end
+end
+
 --- Sends a finished backup. What the store already has of it is not sent again.
 ---@param folder string the backup
 ---@param id string
@@ -254,7 +291,9 @@ function Store:put(folder, id, progress)
       if progress then progress(at) end
     end, { limit = AT_ONCE })
     self:send(self.prefix .. id .. "/COMPLETE", folder .. "/COMPLETE", last.size)
-    return { files = #list + 1, sent_bytes = self.sent_bytes }
+    list[#list + 1] = last
+    self:check_list(self.prefix .. id .. "/", list)
+    return { files = #list, sent_bytes = self.sent_bytes }
   end)
 end
 
@@ -282,7 +321,7 @@ end
 function Store:fetch(id, folder)
   local partial, path = ("%s/%s.partial"):format(folder, id), ("%s/%s"):format(folder, id)
   local fetched, err = guarded(function()
-    if not id:match "^[%w][%w._-]*$" then failed(("'%s' is no id of a backup"):format(id)) end
+    if not manifests.is_id(id) then failed(("'%s' is no id of a backup"):format(id)) end
     local prefix = self.prefix .. id .. "/"
     local objects, complete = self:keys(prefix), false
     for _, one in ipairs(objects) do
@@ -295,7 +334,7 @@ function Store:fetch(id, folder)
     for _, one in ipairs(objects) do assert(files.mkdir(partial .. "/" .. (one.name:match "^(.*)/" or ""))) end
     task.map(objects, function(one)
       local to = partial .. "/" .. one.name
-      self:request("GET", one.key, { to_file = to })
+      self:request("GET", one.key, { to_file = to, to_file_limit = math.max(one.size, 1) })
       local stat = assert(files.stat(to))
       if stat.size ~= one.size then failed(("%s: %d bytes came, the store says %d"):format(one.key, stat.size, one.size)) end
     end, { limit = AT_ONCE })

@@ -67,12 +67,20 @@ local function compare(tables, path)
   return true
 end
 
+-- Copies that a run left behind when it died. A run holds the venture's lease, so nobody uses them any more.
+local function drop_leftovers(live)
+  local folder, name = live:match "^(.*)/([^/]+)$"
+  for _, found in ipairs(assert(files.list(folder))) do
+    if found:sub(1, #name + 9) == name .. ".restore-" then assert(files.remove(folder .. "/" .. found)) end
+  end
+end
+
 --- Restores beside the live database and compares every table. Returns a reference to the copy.
 function M.restore_beside(manifest, folder, url, id, options)
   local live, err = path_of(url)
   if not live then return nil, err end
   local path = ("%s.restore-%s"):format(live, id)
-  for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(path .. suffix)) end
+  drop_leftovers(live)
   local name = "database.sqlite.zst" .. (manifest.encryption and ".enc" or "")
   local packed, ok = manifest.files[name], nil
   ok, err = core.unpack(folder .. "/" .. name, path, packed.sha256, packed.raw_bytes, options.passphrase)
@@ -90,13 +98,19 @@ function M.restore_beside(manifest, folder, url, id, options)
   return { path = path }
 end
 
+--- The address of a copy.
+---@param copy table
+---@return string
+function M.url_of(copy) return "sqlite:" .. copy.path end
+
 --- A copy is a file that nobody else knows of: nothing needs to be done to keep it as it is.
 function M.keep() return true end
 
 --- A second file with the same content, in which anything may be tried; removed like a copy.
 function M.scratch(copy)
   local path = copy.path .. ".try"
-  local ok, err = files.copy(copy.path, path)
+  local ok, err = M.drop { path = path } -- of a run that died: its log would be taken for the new one's
+  if ok then ok, err = files.copy(copy.path, path) end
   if not ok then return nil, err end
   return { path = path, url = "sqlite:" .. path, address = function() return "sqlite:" .. path end }
 end
@@ -110,23 +124,70 @@ function M.drop(copy)
   return true
 end
 
+-- A table that comes into the live file with the restored pages, in the same transaction, and goes when the swap is known to be over: by it a swap
+-- whose end nobody saw is told from one that did not happen.
+local MARK = "engine_restore_mark"
+
+local function old_path(live, id, key) return key and ("%s.before-%s-%s"):format(live, id, key:sub(1, 8)) or ("%s.before-%s"):format(live, id) end
+
+local function on(path, statement, ...)
+  local db = assert(sql.open("sqlite:" .. path, { timeout = 60 }))
+  local closer <close> = db
+  return assert(db:query(statement, ...)), closer and nil
+end
+
+local function set_mark(path, key)
+  on(path, ("CREATE TABLE IF NOT EXISTS %s (key TEXT)"):format(MARK))
+  on(path, ("INSERT INTO %s VALUES ($1)"):format(MARK), key)
+end
+
+local function take_mark(path) on(path, ("DROP TABLE IF EXISTS %s"):format(MARK)) end
+
+local function has_mark(path, key)
+  if on(path, "SELECT count(*) AS n FROM sqlite_master WHERE name = $1", MARK)[1].n == 0 then return false end
+  return on(path, ("SELECT count(*) AS n FROM %s WHERE key = $1"):format(MARK), key)[1].n > 0
+end
+
+--- The database of before, when the swap with this key happened, whoever saw its end; nil when it did not.
+---@param url any the live database's address
+---@param id string of the backup
+---@param key string
+---@return { name: string, url: any }? old, table? err
+function M.swapped(url, id, key)
+  local live, err = path_of(url)
+  if not live then return nil, err end
+  if not has_mark(live, key) then return nil end
+  take_mark(live)
+  local old = old_path(live, id, key)
+  return { name = old, url = "sqlite:" .. old }
+end
+
 --- Makes the copy the live database: page by page into the live file in one transaction, so that clients keep their
 -- connections. The database of before is kept beside it, and the loss is counted from it. SQLite has no way to keep
 -- writers out over both copies: what is written in the milliseconds between them is lost and not in the report.
 -- Stop the writers first where that matters.
-function M.swap(copy, url, id, lost_to)
+---@param options { to?: string, key?: string } to: folder for the lost rows; key: by which swapped() finds it
+function M.swap(copy, url, id, options)
+  local lost_to = options.to
   local live, err = path_of(url)
   if not live then return nil, err end
-  local old = ("%s.before-%s"):format(live, id)
-  assert(files.remove(old))
+  -- SQLite makes a file that is not there, and an empty database must never become the live one.
+  if not files.stat(copy.path) then return nil, core_err.new { code = "backup", op = "restore", message = ("the copy %s is gone"):format(copy.path) } end
+  local old = old_path(live, id, options.key)
+  for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(old .. suffix)) end
   local ok
   ok, err = core.sqlite_copy(live, old, 60)
   if not ok then return nil, err end
+  if options.key then set_mark(copy.path, options.key) end
   local began = clock.now()
   ok, err = core.sqlite_copy(copy.path, live, 60)
   local downtime = clock.now() - began
   if ok then ok, err = core.sqlite_check(live) end
   if not ok then return nil, err end
+  if options.key then
+    take_mark(copy.path)
+    take_mark(live)
+  end
   local loss
   loss, err = diff.compare("sqlite:" .. old, "sqlite:" .. copy.path, lost_to)
   if not loss then return nil, err end

@@ -61,18 +61,14 @@ function M.digits(evidence)
   return out
 end
 
---- Gives a new policy everything that a run has counted so far. False when it has counted nothing.
+--- Gives a new policy everything that a run has counted so far.
 ---@param policy table verdict.policy
 ---@param events table[] of the run
----@return boolean
----@usage assert(not require("canary.record").count_on(verdict.policy {}, {}))
+---@usage require("canary.record").count_on(verdict.policy {}, {})
 function M.count_on(policy, events)
-  local began = false
   for _, event in ipairs(events) do
-    if event.kind == "policy" then began = true
-    elseif event.kind == "slots" and began then M.play(policy, event.data.words) end
+    if event.kind == "slots" then M.play(policy, event.data.words) end
   end
-  return began
 end
 
 --- Makes every verdict of a run again from its recorded counts.

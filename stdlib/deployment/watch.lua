@@ -61,7 +61,7 @@ function Watch:prepare_feed() self.make_feed = feeds[self.venture.metrics.driver
 
 --- Opens the stream of requests, as the proxy or the colours report them.
 function Watch:open_feed()
-  if not self.feed then self.feed = self.make_feed() end
+  if not self.feed and not self.run.is_planning then self.feed = self.make_feed() end
 end
 
 function Watch:close_feed()
@@ -129,7 +129,7 @@ local function session_of(self, colour, baseline, stages, recorded)
     cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
-    record = function(kind, data) self.run:event(kind, data) end,
+    record = function(kind, data) self.run:event_later(kind, data) end,
     say = function(text, kind) self.run:say(text, kind) end,
     on_tick = function(view)
       self.run:say(("%.0f of %g s: %s; %s%s"):format(view.seconds, view.minimum, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline]),
@@ -154,7 +154,7 @@ end
 --- From here on the canary goes by this baseline, which may have been measured before the engine died.
 ---@param baseline? table of warm
 function Watch:take_baseline(baseline)
-  if baseline then self.canary:take_baseline(baseline) end
+  if baseline and self.canary then self.canary:take_baseline(baseline) end
 end
 
 -- Writes a verdict to the journal and says it. Raises "breach", or "no_data" when no limit was crossed but there was too little to go by.

@@ -1,17 +1,22 @@
 --- environment.process: each colour is one process on this machine; the embedded default.
 --
 -- What is known about a colour's process (pid and kernel start time, which together identify it for
--- ever) is written to the state folder before anything relies on it.
+-- ever) is written to the state folder before anything relies on it. Before it is started, a token is: whoever dies between the start and
+-- the record leaves a process that is found again by the token in its environment.
 
 local clock = require "clock"
+local core_boundary = require "core.boundary"
 local core_err = require "core.err"
 local environment = require "environment"
 local files = require "files"
 local host = require "host"
 local json = require "json"
 local process = require "process"
+local random = require "core.random"
 
 local M = {}
+
+local TOKEN = "ENGINE_COLOUR_TOKEN"
 
 local Process = {}
 Process.__index = Process
@@ -26,13 +31,31 @@ end
 
 function Process:record_path(colour) return self.context.state .. "/" .. colour .. ".json" end
 
+-- The first process with the token: those that it started have it too.
+local function find(token)
+  local wanted, first = ("%s=%s\0"):format(TOKEN, token), nil
+  for _, name in ipairs(assert(files.list "/proc")) do
+    local environ = name:match "^%d+$" and files.read(("/proc/%s/environ"):format(name))
+    local who = environ and (environ .. "\0"):find(wanted, 1, true) and process.identify(math.tointeger(tonumber(name)))
+    if who and (not first or who.started < first.started) then first = who end
+  end
+  return first
+end
+
+-- What is known of a colour; nil when it was never made, or its start never came about.
 function Process:record(colour)
   local text, err = files.read(self:record_path(colour))
   if not text then
     if err.code == "not_found" then return nil end
     error(err, 0)
   end
-  return assert(json.decode(text))
+  local record = assert(json.decode(text))
+  if record.pid then return record end
+  local found = find(record.token)
+  if not found then return nil end
+  record.pid, record.started = found.pid, found.started
+  assert(files.write(self:record_path(colour), json.encode(record)))
+  return record
 end
 
 function Process:provision(colour, release, database)
@@ -47,10 +70,20 @@ function Process:provision(colour, release, database)
   local ok, err = files.mkdir(self.context.state)
   if not ok then return nil, err end
   local log = ("%s/%s-%s.log"):format(self.context.state, colour, release.version)
+  local record = { token = random.hex(16), release = release.version, digest = release.digest, log = log, at = clock.wall() }
+  ok, err = files.write(self:record_path(colour), json.encode(record))
+  if not ok then return nil, err end
+  local env = { [TOKEN] = record.token }
+  for key, value in pairs(self.config.env or {}) do env[key] = value end
   local handle
-  handle, err = process.spawn { argv = argv, cwd = release.folder, env = self.config.env or {}, log = log }
-  if not handle then return nil, err end
-  ok, err = files.write(self:record_path(colour), json.encode { pid = handle.pid, started = handle.started, release = release.version, digest = release.digest, log = log, at = clock.wall() })
+  handle, err = process.spawn { argv = argv, cwd = release.folder, env = env, log = log }
+  if not handle then
+    files.remove(self:record_path(colour))
+    return nil, err
+  end
+  core_boundary.pass "colour: between its start and its record"
+  record.pid, record.started = handle.pid, handle.started
+  ok, err = files.write(self:record_path(colour), json.encode(record))
   if not ok then
     process.stop(handle, { grace = 1 })
     return nil, err
@@ -80,7 +113,7 @@ end
 
 function Process:destroy(colour)
   local record = self:record(colour)
-  if not record then return true end
+  if not record then return files.remove(self:record_path(colour)) end
   local handle = { pid = record.pid, started = record.started }
   if process.alive(handle) then
     local ok, err = process.stop(handle, { grace = self.config.stop_grace or 10 })

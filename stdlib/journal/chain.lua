@@ -46,29 +46,20 @@ local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
 local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
   WHERE (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) = $10 AND EXISTS (SELECT 1 FROM leases WHERE venture = $12 AND epoch = $3 AND run = $2)]]
 
---- The last event, or what stands for it in an empty journal.
+--- Appends an event inside tx. What it quotes of an answer or an error is redacted. The first one of a change carries its number.
 ---@param tx table
----@return { seq: integer, hash: string }
-function M.head(tx)
-  return assert(tx:query "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")[1] or { seq = 0, hash = M.GENESIS }
-end
-
---- Appends an event inside tx. What it quotes of an answer or an error is redacted.
----@param tx table
----@param now { utc: string }
----@param event { run: string, epoch?: integer, n?: integer, kind: string, step?: integer, place?: string, data: table }
----@param head? { seq: integer, hash: string } the last event, if it is known; it becomes this one
----@param held? { lease: string } nothing is appended unless head is still the last event and the run has this lease
----@return string at
-function M.append(tx, now, event, head, held)
-  head = head or M.head(tx)
-  local row = { seq = head.seq + 1, prev = head.hash, at = now.utc, run = event.run, epoch = event.epoch, n = event.n, kind = event.kind,
+---@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer } where the chain ends, and whose change this is; goes on with it
+---@param event { kind: string, step?: integer, place?: string, data: table }
+---@param held? { lease: string } SQLite: nothing is appended unless the chain still ends there and the run has this lease
+---@return string utc
+function M.append(tx, at, event, held)
+  local row = { seq = at.seq + 1, prev = at.hash or M.GENESIS, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind,
     step = event.step, place = event.place, data = core_secret.redact(json.encode(event.data)) }
   row.hash = M.hash_of(row)
   local values = { row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash, held and held.lease }
   assert(tx:query(held and IF_UNCHANGED or PLAIN, table.unpack(values)))
-  head.seq, head.hash = row.seq, row.hash
-  return row.at
+  at.seq, at.hash, at.n = row.seq, row.hash, nil
+  return at.utc
 end
 
 return M

@@ -24,7 +24,7 @@ end
 ---@param now { wall: number }
 ---@return table? row, boolean lives
 function M.look(db, venture, now)
-  local row = db:one("SELECT * FROM leases WHERE venture = $1", venture)
+  local row = assert(db:query("SELECT * FROM leases WHERE venture = $1", venture))[1]
   return row, row ~= nil and holder_lives(row, now)
 end
 
@@ -34,6 +34,18 @@ end
 function M.held(row)
   return core_err.new { code = "lock_held", message = ("run %s holds %s since %s for %s (process %d on %s)"):format(row.run, row.venture, row.acquired_at, row.operation, row.pid, row.host),
     next = ("engine status %s"):format(row.run) }
+end
+
+--- Is the lease still the holder's? Raises lock_held when it was taken over or taken away. One that has expired and was not taken is.
+---@param db table a connection or transaction
+---@param row { epoch?: integer, run?: string } the lease as it is now
+---@param held { lease: string, run: string, epoch: integer }
+function M.check(db, row, held)
+  if row.epoch == held.epoch and row.run == held.run then return end
+  local now = assert(db:query("SELECT * FROM leases WHERE venture = $1", held.lease))[1] or {}
+  local by = now.run and (", by run %s (process %d on %s)"):format(now.run, now.pid, now.host) or ""
+  error(core_err.new { code = "lock_held", message = ("this run's lease (epoch %d) was taken over (epoch %s%s); nothing more is done by this engine"):format(
+    held.epoch, tostring(now.epoch), by), next = "engine status " .. held.run }, 0)
 end
 
 --- Takes the lease inside tx. Raises lock_held when somebody alive has it.

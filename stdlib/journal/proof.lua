@@ -34,7 +34,7 @@ local function follow(told, event)
   elseif event.kind == "answer" then
     local data = json.decode(event.data)
     told_of(told.answers, event.run .. "/" .. data.seq).answer = data.answer
-  elseif event.kind == "run_begin" or event.kind == "resume" or event.kind == "rollback" then
+  elseif event.kind == "run_begin" or event.kind == "rebase" then
     local data, run = json.decode(event.data), told_of(told.runs, event.run)
     run.hash, run.row, run.event = data.hash or run.hash, run.row or data.row, event.seq
   end

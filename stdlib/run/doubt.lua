@@ -32,6 +32,7 @@ local function ask_a_person(run, step, row, why)
   if ok then return { done = true, why = "a person says that it happened" } end
   if core_err.is(err) and err.code == "approval" and not err.unanswered then return { why = "a person says that it did not happen" } end
   if core_err.is(err) and err.unanswered then
+    run.is_left = true
     error(core_err.new { code = "in_doubt", message = ("nobody knows whether '%s' happened: %s"):format(step.name, why), unanswered = true,
       next = ("Look for yourself, then: engine resume %s, and answer."):format(run.id) }, 0)
   end

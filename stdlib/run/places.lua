@@ -5,6 +5,13 @@ local M = {}
 
 local function new_scope(place) return { place = place, count = 0 } end
 
+--- The place number `n` within another; "" is the run itself.
+---@param within string
+---@param n integer
+---@return string
+---@usage assert(require("run.places").of("", 7) == "7" and require("run.places").of("7", 2) == "7.2")
+function M.of(within, n) return within == "" and tostring(n) or ("%s.%d"):format(within, n) end
+
 -- The context of branch number `index` of parallel work.
 local function branch(context, place)
   return function(index)
@@ -13,12 +20,16 @@ local function branch(context, place)
 end
 
 -- Work that begins side by side takes one place for all of it, in the order in which it begins; task asks for it.
-local function fork(context) return branch(context, M.next(context)) end
+local function fork(context)
+  local place = M.next(context)
+  context.run:begin_branches(place)
+  return branch(context, place)
+end
 
 --- The context of a run's function.
 ---@param run table
 ---@return table
----@usage assert(require("run.places").next(require("run.places").context({})) == "1")
+---@usage assert(require("run.places").next(require("run.places").context {}) == "1")
 function M.context(run) return { run = run, scope = new_scope "", fork = fork } end
 
 --- The context within a step.
@@ -27,13 +38,22 @@ function M.context(run) return { run = run, scope = new_scope "", fork = fork } 
 ---@return table
 function M.within(context, step) return { run = context.run, step = step, scope = new_scope(step.place), fork = fork } end
 
+--- From here on a context's places are within another one.
+---@param context table
+---@param place string
+---@return { place: string, count: integer } scope
+function M.turn(context, place)
+  context.scope = new_scope(place)
+  return context.scope
+end
+
 --- The next place of a context.
 ---@param context table
 ---@return string
 function M.next(context)
   local scope = context.scope
   scope.count = scope.count + 1
-  return scope.place == "" and tostring(scope.count) or ("%s.%d"):format(scope.place, scope.count)
+  return M.of(scope.place, scope.count)
 end
 
 return M

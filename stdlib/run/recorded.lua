@@ -1,6 +1,7 @@
 --- run.recorded: what a run that is gone through again has recorded, by place, and whether the playbook still does the same.
 
 local core_err = require "core.err"
+local places = require "run.places"
 
 local M = {}
 
@@ -18,6 +19,9 @@ local function remember(self, place, entry)
   self.by_place[place] = entry
   local within, number = parts_of(place)
   self.last[within] = math.max(self.last[within] or 0, number or 0)
+  -- Branches themselves record nothing, but that there were some is known from what they did.
+  local branches = within:match "^(.*)%[%d+%]$"
+  if branches and not self.by_place[branches] then remember(self, branches, { what = "work", name = "side by side" }) end
 end
 
 --- Reads what a run has recorded.
@@ -45,6 +49,22 @@ local function stop(place, recorded, actual)
 end
 
 local function described(entry) return ("%s '%s'"):format(entry.what, entry.name) end
+
+--- Work begins side by side at a place: raises "replay" when the run has something else there.
+---@param place string
+function Recorded:branches(place)
+  local entry = self.by_place[place]
+  if entry and entry.what ~= "work" and entry.what ~= "interrupt" then stop(place, described(entry), "work 'side by side'") end
+end
+
+--- The playbook has ended: raises "replay" when the run has recorded more than it did.
+---@param scope { place: string, count: integer } the outermost
+function Recorded:ends(scope)
+  if scope.count >= (self.last[scope.place] or 0) then return end
+  local place = places.of(scope.place, scope.count + 1)
+  local entry = self.by_place[place]
+  stop(place, entry and described(entry) or "something that stood side by side", "nothing more")
+end
 
 --- What stands at a place: nil when the run did not come so far. Raises "replay" when the playbook does something else there.
 ---@param place string

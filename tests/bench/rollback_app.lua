@@ -2,6 +2,7 @@
 -- how long no request was served, at most, and how many were refused.
 
 local clock = require "clock"
+local random = require "random"
 
 return playbook {
   name = "rollback-app",
@@ -12,7 +13,7 @@ return playbook {
     local connections, last, gap, refused = {}, nil, 0, 0
     local function answer()
       local db = table.remove(connections) or sql.open(args.url, { timeout = 2 })
-      local value = db and db:value "SELECT abalance FROM pgbench_accounts WHERE aid = 1 + (random() * 100000)::int"
+      local value = db and db:value("SELECT abalance FROM pgbench_accounts WHERE aid = $1", random.integer(1, 100000))
       if not value then
         if db then db:close() end
         refused = refused + 1

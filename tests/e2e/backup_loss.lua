@@ -1,11 +1,14 @@
 -- What a rollback loses, against the truth: 1,000 random changes after the backup, also in tables without a key, in new tables and in
--- new columns; and the rows brought back. Run by backup_loss.sh, which gives the address of an empty database.
+-- new columns; the rows brought back; and restores in place that exchange only the difference. Run by backup_loss.sh, which gives the address of an empty database.
 
 local t = require "test"
+local core_postgres = require "core.backup_postgres"
 local core_secret = require "core.secret"
 local diff = require "backup.diff"
 local json = require "json"
 local reapply = require "backup.reapply"
+local tables_of = require "backup.postgres_tables"
+local watch = require "backup.postgres_watch"
 
 local URL = core_secret.environment "LOSS_URL"
 local CHANGES = 1000
@@ -117,6 +120,20 @@ local function state_of(db, without)
   return out
 end
 
+-- A generator of our own, so that a seed means the same everywhere.
+local function random_of(seed)
+  local state = seed * 7919
+  return function(n)
+    state = (state * 1103515245 + 12345) % (1 << 31)
+    return 1 + (state >> 8) % n
+  end
+end
+
+local function make_changes(db, n, random)
+  local made = 0
+  while made < n do made = made + t.ok(db:query(CHANGE[random(#CHANGE)](random(100000)))).affected end
+end
+
 for seed = 1, 3 do
   t.case(("1,000 random changes: the report is the truth to the row, and they come back (seed %d)"):format(seed), function()
     local folder = t.ok(files.mkdtemp "/tmp/engine-loss-")
@@ -128,13 +145,7 @@ for seed = 1, 3 do
     local taken = t.ok(backup.take { database = URL, to = folder .. "/backups" })
     local drill = t.ok(backup.drill { backup = taken.path, database = URL, keep = true })
     t.ok(db:execute "ALTER TABLE keyed ADD COLUMN fresh text DEFAULT 'd'; CREATE TABLE newer (x int, y text)")
-    local state = seed * 7919
-    local function random(n) -- a generator of our own, so that a seed means the same everywhere
-      state = (state * 1103515245 + 12345) % (1 << 31)
-      return 1 + (state >> 8) % n
-    end
-    local made = 0
-    while made < CHANGES do made = made + t.ok(db:query(CHANGE[random(#CHANGE)](random(100000)))).affected end
+    make_changes(db, CHANGES, random_of(seed))
     local after_rows, after = {}, state_of(db, "fresh")
     for _, name in ipairs(TABLES) do after_rows[name] = rows_of(db, name) end
     db:close()
@@ -152,7 +163,7 @@ for seed = 1, 3 do
     -- Read row by row, without the snapshot, the report is the same.
     local admin = t.ok(sql.open(URL))
     t.eq(state_of(admin), before, "the database is as it was")
-    local old = require("core.backup_postgres").with_database(URL, restored.old)
+    local old = core_postgres.with_database(URL, restored.old)
     t.ok(diff.compare(old, URL, folder .. "/again"))
     for _, name in ipairs(TABLES) do t.eq(report_of(folder .. "/again", name), report_of(folder .. "/lost", name), name .. ", compared row by row") end
 
@@ -166,8 +177,138 @@ for seed = 1, 3 do
     t.eq(twice.updated, 0, "a second time, updates are conflicts")
     t.ok(admin:query "INSERT INTO keyed (v) VALUES ('the sequence goes on')")
     admin:close()
-    local server = t.ok(sql.open(require("core.backup_postgres").with_database(URL, "postgres")))
+    local server = t.ok(sql.open(core_postgres.with_database(URL, "postgres")))
     t.ok(server:query(('DROP DATABASE "%s" WITH (FORCE)'):format(restored.old)))
     server:close()
   end, 120)
 end
+
+-- The database, its backup and its warm copy, for restores in place. What the random changes touch is there from the start.
+local function with_copy(fn)
+  local folder = t.ok(files.mkdtemp "/tmp/engine-loss-")
+  local cleanup <close> = setmetatable({}, { __close = function() files.remove_tree(folder) end })
+  local db = t.ok(sql.open(URL))
+  local closer <close> = db
+  t.ok(db:execute(SCHEMA .. "ALTER TABLE keyed ADD COLUMN fresh text DEFAULT 'd'; CREATE TABLE newer (x int, y text); CREATE MATERIALIZED VIEW names AS SELECT name FROM parents"))
+  local taken = t.ok(backup.take { database = URL, to = folder .. "/backups" })
+  local copy = t.ok(backup.drill { backup = taken.path, database = URL, keep = true }).copy
+  fn(folder, db, function(options)
+    options.backup, options.database, options.copy, options.in_place, options.safety = taken.path, URL, copy, true, false
+    return t.ok(backup.restore(options))
+  end)
+  t.ok(backup.drop_copy(copy, URL))
+  return cleanup, closer
+end
+
+-- Something that happens between the comparison and the lock.
+local function meanwhile(act, fn)
+  local real = tables_of.lock
+  local back <close> = setmetatable({}, { __close = function() tables_of.lock = real end })
+  tables_of.lock = function(...)
+    tables_of.lock = real
+    act()
+    return real(...)
+  end
+  return fn(), back
+end
+
+local function rows_and_state(db)
+  local rows = {}
+  for _, name in ipairs(TABLES) do rows[name] = rows_of(db, name) end
+  return rows, state_of(db)
+end
+
+for seed = 4, 6 do
+  t.case(("in place: only the rows that differ, also those of the last moment, are exchanged (seed %d)"):format(seed), function()
+    with_copy(function(folder, db, restore)
+      local before, state = rows_and_state(db)
+      local random, after, changed = random_of(seed), nil, nil
+      make_changes(db, 500, random)
+      local untouched = t.ok(db:value "SELECT xmin::text FROM keyed ORDER BY xmin::text::bigint LIMIT 1")
+      local restored = meanwhile(function()
+        make_changes(db, 200, random)
+        after, changed = rows_and_state(db)
+      end, function() return restore { to = folder .. "/lost" } end)
+      t.ok(not restored.whole and restored.warm, restored.whole)
+      t.eq(state_of(db), state, "the rows are those of the backup")
+      t.eq(db:value "SELECT xmin::text FROM keyed ORDER BY xmin::text::bigint LIMIT 1", untouched, "rows that did not differ were left alone")
+      for _, name in ipairs(TABLES) do t.eq(report_of(folder .. "/lost", name), truth_of(name, before[name], after[name]), name) end
+      t.eq(db:value "SELECT count(*) FROM pg_namespace WHERE nspname = 'engine_restore'", 0)
+      t.eq(db:value "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal", 0)
+      t.eq(db:value "SELECT count(*) FROM names FULL JOIN parents USING (name) WHERE names.name IS NULL OR parents.name IS NULL", 0, "the materialized view follows")
+      t.ok(db:value "SELECT nextval('keyed_id_seq') > max(id) FROM keyed", "sequences go on")
+      t.eq(t.ok(reapply.run { database = URL, lost = folder .. "/lost" }).conflicts, 0)
+      t.eq(state_of(db), changed, "what was lost is back")
+    end)
+  end, 120)
+end
+
+-- What makes the whole be loaded: before the restore, or in the middle of it.
+local WHOLE = {
+  { "another schema", "schema is not that", before = "ALTER TABLE keyed ADD COLUMN extra int DEFAULT 1" },
+  { "a schema that changes meanwhile", "changed meanwhile", meanwhile = "CREATE INDEX ON keyed (n)" },
+  { "a table that is emptied meanwhile", "pairs was emptied", meanwhile = "TRUNCATE pairs" },
+  { "too many changes", "too much has changed", before = "INSERT INTO pairs SELECT i, 'x', '' FROM generate_series(1000, 12000) i" },
+  { "a large object", "large objects", before = "SELECT lo_create(0)" },
+  { "a trigger that always fires", "always fire",
+    before = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER f AFTER INSERT ON keyed EXECUTE FUNCTION f(); ALTER TABLE keyed ENABLE ALWAYS TRIGGER f" },
+}
+
+t.case("in place: where the difference does not do, that is said and everything is loaded", function()
+  with_copy(function(_, db, restore)
+    local _, state = rows_and_state(db)
+    for _, one in ipairs(WHOLE) do
+      make_changes(db, 50, random_of(7))
+      if one.before then t.ok(db:execute(one.before)) end
+      local said
+      local restored = meanwhile(function() if one.meanwhile then t.ok(db:execute(one.meanwhile)) end end, function()
+        return restore { announce = function(text) said = text end }
+      end)
+      t.ok(restored.whole and restored.whole:find(one[2]), ("%s: %s"):format(one[1], restored.whole))
+      t.ok(said:find(one[2], 1, true) and said:find "locked", said)
+      t.eq(state_of(db), state, one[1])
+      t.eq(db:value "SELECT count(*) FROM pg_namespace WHERE nspname = 'engine_restore'", 0)
+    end
+  end)
+end, 120)
+
+t.case("in place: what a killed restore left behind notes nothing more, and the next one drops it", function()
+  with_copy(function(_, db, restore)
+    local killed = t.ok(sql.open(URL))
+    watch.begin(killed, diff.describe(killed))
+    local noted = "SELECT count(*) FROM engine_restore.changed"
+    t.ok(db:query "UPDATE pairs SET v = 'a' WHERE a = 3")
+    local while_it_lives = t.ok(db:value(noted))
+    t.ok(while_it_lives > 0)
+    killed:close()
+    t.ok(db:query "SELECT pg_advisory_lock(1701734759, 1919251317), pg_advisory_unlock(1701734759, 1919251317)") -- waits for its end
+    t.ok(db:query "UPDATE pairs SET v = 'b' WHERE a = 4")
+    t.eq(db:value(noted), while_it_lives)
+    local restored = restore {}
+    t.ok(not restored.whole, restored.whole)
+    t.eq(db:value "SELECT count(*) FROM pg_namespace WHERE nspname = 'engine_restore'", 0)
+  end)
+end, 60)
+
+t.case("in place: a role that may not keep triggers from firing loads everything", function()
+  local folder = t.ok(files.mkdtemp "/tmp/engine-loss-")
+  local cleanup <close> = setmetatable({}, { __close = function() files.remove_tree(folder) end })
+  local admin = t.ok(sql.open(core_postgres.with_database(URL, "postgres")))
+  t.ok(admin:query "CREATE ROLE keeper LOGIN CREATEDB")
+  t.ok(admin:query "CREATE DATABASE kept OWNER keeper")
+  local url = core_secret.environment "KEEPER_URL"
+  local db = t.ok(sql.open(url))
+  t.ok(db:execute "CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a SELECT i, 'x' FROM generate_series(1, 100) i")
+  local taken = t.ok(backup.take { database = url, to = folder })
+  local copy = t.ok(backup.drill { backup = taken.path, database = url, keep = true }).copy
+  t.ok(db:execute "UPDATE a SET v = 'y' WHERE id < 20")
+  local restored = t.ok(backup.restore { backup = taken.path, database = url, copy = copy, in_place = true, safety = false })
+  t.ok(restored.whole and restored.whole:find "triggers from firing", restored.whole)
+  t.eq(db:value "SELECT count(*) FROM a WHERE v = 'x'", 100)
+  t.ok(backup.drop_copy(copy, url))
+  db:close()
+  t.ok(admin:query "DROP DATABASE kept WITH (FORCE)")
+  t.ok(admin:query "DROP ROLE keeper")
+  admin:close()
+  return cleanup
+end, 60)

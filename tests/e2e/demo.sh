@@ -18,6 +18,9 @@ sed '/^  traffic = {/,/^  },/c\
     servers = { blue = { "blue1" }, green = { "green1" } }, public = env "DEMO_PUBLIC",\
   },' playbooks/demo/venture/venture.lua > "$scratch/command/venture.lua"
 
+mkdir -p "$scratch/cold"
+sed 's/^  backup = { /&warm = false, /' playbooks/demo/venture/venture.lua > "$scratch/cold/venture.lua"
+
 # run NAME ARGS... : one demo in a world of its own
 run() {
   local name=$1
@@ -53,6 +56,7 @@ start override --overlay tests/e2e/ventures/override
 start command --overlay "$scratch/command"
 start pg_success --postgres
 start pg_migration --postgres --fault migration
+start pg_cold --postgres --fault migration --overlay "$scratch/cold"
 start incompatible --fault incompatible
 start pg_incompatible --postgres --fault incompatible
 start pg_backup --postgres --fault backup
@@ -70,6 +74,7 @@ expect override 0 "$promoted" '30.1.0 our own freeze check'
 expect command 0 "$promoted"
 expect pg_success 0 "$promoted"
 expect pg_migration 0 "$back" 'database rollback' 'restored from the warm copy' 'lost in public.ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'
+expect pg_cold 0 "$back" 'a database rollback takes as long' 'restored in [0-9.]+ s, not available for' 'lost in public.ventures: [0-9]+ inserted' 'schema of 1.0: yes; rows of before: 200 of 200'
 expect incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
 expect pg_incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
 expect pg_backup 0 "$aborted" 'invalid page'

@@ -9,7 +9,7 @@ passed=0 failed=0
 check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; [ -z "${3:-}" ] || sed 's/^/  /' "$3" | tail -30; fi; }
 
 mkdir "$scratch/overlay"
-sed -e 's/watch = 8, max_watch = 20/watch = 2, max_watch = 20/' -e 's/rollback = { watch = 5/approvals = { timeout = 3 }, rollback = { watch = 1/' playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
+sed -e 's/rollback = { watch = 5/approvals = { timeout = 3 }, rollback = { watch = 1/' playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
 "$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
 world=$!
 finish() { kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }

@@ -21,7 +21,7 @@ well_formed() {
     awk -F'\t' '
         NR == 1 { if ($0 != "package\tminimum\tscope\tlicence\twhy") { print "line 1: " $0; bad = 1 } next }
         NF != 5 { print "line " NR ": " NF " columns"; bad = 1 }
-        $3 !~ /^(run|build|test|demo)$/ { print "line " NR ": scope " $3; bad = 1 }
+        $3 !~ /^(run|build|test|demo|bench)$/ { print "line " NR ": scope " $3; bad = 1 }
         $2 !~ /^([0-9]+:)?[0-9][0-9.]*$/ { print "line " NR ": version " $2; bad = 1 }
         $4 == "" || $5 !~ /\.$/ { print "line " NR ": no licence, or no sentence"; bad = 1 }
         seen[$1]++ { print "line " NR ": " $1 " twice"; bad = 1 }

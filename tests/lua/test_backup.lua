@@ -31,6 +31,17 @@ t.case("take, verify, list, drill", function()
   end)
 end)
 
+t.case("an incremental backup of SQLite is a full one, and says so", function()
+  world(function(folder, url)
+    for _ = 1, 2 do
+      local taken = t.ok(backup.take { database = url, to = folder .. "/backups", since = true })
+      t.has(backup.reuse_text(taken.incremental), "everything was copied: only tables of PostgreSQL")
+      t.ok(backup.verify(taken.path))
+    end
+    t.raises(function() backup.take { database = url, to = folder, chunk_blocks = 0 } end, "chunk_blocks")
+  end)
+end)
+
 t.case("a restore takes back and says what is lost", function()
   world(function(folder, url, db)
     local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
@@ -59,6 +70,22 @@ t.case("a restore takes back and says what is lost", function()
     t.eq(db:value "SELECT count(*) FROM log", 4)
     local ok, err = backup.restore { backup = taken.path, database = url, to = folder .. "/lost" }
     t.err(ok, err, "exists")
+  end)
+end)
+
+t.case("a kept copy is swapped in; one that is gone is refused and the live database stays", function()
+  world(function(folder, url, db)
+    local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    local kept = t.ok(backup.drill { backup = taken.path, database = url, keep = true }).copy
+    t.ok(db:query "DELETE FROM people WHERE id > 100")
+    local options = { backup = taken.path, database = url, copy = kept, key = ("ab"):rep(16) }
+    local restored = t.ok(backup.restore(options))
+    t.eq({ restored.warm, db:value "SELECT count(*) FROM people" }, { true, 5000 })
+    options.key = ("cd"):rep(16)
+    local none, err = backup.restore(options)
+    t.has(t.err(none, err, "backup").message, "is gone")
+    t.eq(db:value "SELECT count(*) FROM people", 5000)
+    t.eq(db:value "SELECT count(*) FROM sqlite_master WHERE name = 'engine_restore_mark'", 0)
   end)
 end)
 

@@ -318,3 +318,82 @@ t.case("object names that lead out of the folder are refused, and nothing is fet
     end
   end)
 end)
+
+t.case("lists that are cut off, endless, or of something else are refused", function()
+  world(function(folder, standin)
+    local store = open(standin)
+    t.ok(store:put(folder .. "/b", "one"))
+    local prefix = "back ups/of shop/one/"
+    local function contents(key, size) return "<Contents>" .. tag("Key", key) .. tag("Size", size) .. "</Contents>" end
+    local function page(text, more) return "<ListBucketResult>" .. text .. tag("IsTruncated", more and "true" or "false") .. (more and more ~= "" and tag("NextContinuationToken", more) or "") .. "</ListBucketResult>" end
+    for words, answer in pairs {
+      ["is cut off, or none"] = page(contents(prefix .. "COMPLETE", 5)):sub(1, -12),
+      ["cut off, or none"] = "<html>Please log in</html>",
+      ["does not say where it goes on"] = page(contents(prefix .. "COMPLETE", 5), ""),
+      ["not say where it goes on"] = page("", "the same page again"),
+      ["not of it or was there already"] = page(contents(prefix .. "COMPLETE", 5) .. contents(prefix .. "COMPLETE", 5)),
+      ["which is not of it"] = page(contents("another/COMPLETE", 5)),
+      ["has no size in the store's list"] = page(contents(prefix .. "COMPLETE", "many")),
+      ["no size in the store's list"] = page(contents(prefix .. "COMPLETE", -1)),
+    } do
+      standin.fault = function(request) if request.query["list-type"] then return xml(200, answer) end end
+      for _, act in ipairs { function() return store:fetch("one", folder .. "/got") end, function() return store:remove "one" end } do
+        local done, err = act()
+        t.err(done, err, "store")
+        t.has(err.message, words)
+      end
+    end
+    t.eq(files.list(folder .. "/got") or {}, {})
+    -- A body that is larger than the list says is not written to its end.
+    standin.fault = function(request) if request.method == "GET" and request.path:find "/COMPLETE" then return { status = 200, body = ("x"):rep(1 << 20) } end end
+    local got, err = store:fetch("one", folder .. "/got")
+    t.err(got, err, "store")
+    t.has(err.message, "larger than the limit of its file")
+  end)
+end)
+
+t.case("an upload is done when the store says so of the object, whatever it answered", function()
+  world(function(folder, standin)
+    local store, completions = open(standin), 0
+    local function is_completion(request) return request.method == "POST" and request.query.uploadId end
+    -- 200, and an error within: it is asked again, and then it is done.
+    standin.fault = function(request)
+      if is_completion(request) then
+        completions = completions + 1
+        if completions == 1 then return xml(200, "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>") end
+      end
+    end
+    t.ok(store:put(folder .. "/b", "one"))
+    t.eq(completions, 2)
+    -- The same for ever.
+    standin.fault = function(request) if is_completion(request) then return xml(200, "<Error><Code>InternalError</Code><Message>never</Message></Error>") end end
+    local sent, err = store:put(folder .. "/b", "two")
+    t.err(sent, err, "store")
+    t.has(err.message, "InternalError: never")
+    -- It was done, and the answer was lost: the upload is no more, the object is there.
+    local lost = false
+    standin.fault = function(request)
+      if is_completion(request) and not lost then
+        lost, standin.fault = true, function() end
+        standin.handle(request)
+        return { status = 503, body = "" }
+      end
+    end
+    t.ok(store:put(folder .. "/b", "three"))
+    t.ok(lost)
+    t.ok(store:fetch("three", folder .. "/got"))
+    same(folder, "b", "got/three")
+    -- What the store lists at the end is what was sent, and nothing else.
+    standin.objects["back ups/of shop/three/more"] = { body = "x", checksum = "" }
+    sent, err = store:put(folder .. "/b", "three")
+    t.err(sent, err, "store")
+    t.has(err.message, "three/more does not belong to the backup")
+  end)
+end)
+
+t.case("the answer to HEAD may tell of any size", function()
+  local server = t.ok(serve.http { handler = function() return { status = 200, body = ("x"):rep(5 << 20) } end })
+  local response = t.ok(http.request { method = "HEAD", url = ("http://127.0.0.1:%d/"):format(server.port), max_response = 1000 })
+  t.eq(response.headers["content-length"], tostring(5 << 20))
+  server:stop(1)
+end)

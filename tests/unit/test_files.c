@@ -108,6 +108,20 @@ TEST(links_are_replaced_in_one_step_and_files_are_not)
     CHECK_INT(files_symlink("two", in("plain"), true, &e), -ERR_EXISTS);
 }
 
+TEST(a_second_name_is_the_same_file)
+{
+    struct err e;
+    struct buf out = BUF_INIT;
+    CHECK_INT(files_write(in("first"), "bytes", 5, 0600, &e), 0);
+    CHECK_INT(files_hard_link(in("first"), in("second"), &e), 0);
+    CHECK_INT(files_hard_link(in("first"), in("second"), &e), -ERR_EXISTS);
+    CHECK_INT(files_hard_link(in("no first"), in("third"), &e), -ERR_NOT_FOUND);
+    CHECK_INT(files_remove(in("first"), &e), 0);
+    CHECK_INT(files_read(in("second"), 10, &out, &e), 0);
+    CHECK_STR(buf_str(&out), "bytes");
+    buf_release(&out);
+}
+
 TEST(copies_keep_the_mode)
 {
     struct err e;

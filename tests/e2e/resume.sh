@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Engines that die in a real deployment, and what brings the run to an end: resume, rollback, unlock, the guardian. One demo world with
+# clients that keep asking; each part begins and ends with blue serving 1.0, and the clients may not notice anything.
+set -u
+cd "$(dirname "$0")/../.." || exit
+engine=${ENGINE:-build/engine}
+scratch=$(mktemp -d /tmp/engine-resume-XXXXXX)
+passed=0 failed=0
+check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; [ -z "${3:-}" ] || sed 's/^/  /' "$3" | tail -30; fi; }
+
+# The procedure with short stages; the guardian is chosen for each run.
+mkdir "$scratch/overlay"
+sed -e 's/stages = { 10, 50, 100 }.*cpu = 1, memory = 1,/stages = { 50, 100 }, advance = "evidence", minimum = 1.5, bake = 0.5, warm = 0.5, max_watch = 60, max_bake = 60, min_requests = 20, cpu = 1, memory = 1,/' \
+  -e 's/rollback = { watch = 5/guardian = { action = env("GUARDIAN", "off"), grace = 1 }, rollback = { watch = 0.5/' playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
+"$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
+world=$!
+finish() { kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
+trap finish EXIT
+
+# wait_for WHAT COMMAND...: until the command succeeds, at most 60 s
+wait_for() {
+  local what=$1 end=$((SECONDS + 60))
+  shift
+  until "$@" > /dev/null 2>&1; do
+    if [ $SECONDS -ge $end ]; then echo "never: $what"; return 1; fi
+    read -rt 0.05 <> <(:) || true
+  done
+}
+wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
+. "$scratch/world/world.env"
+state=$scratch/world/state
+database=${DEMO_DATABASE#sqlite:}
+
+ask() { "$engine" "$@" --state "$state"; }
+sqlite() { sqlite3 -cmd '.timeout 10000' "$@"; }
+of_journal() { sqlite "$state/journal.db" "$1"; }
+last_run() { of_journal 'SELECT id FROM runs ORDER BY started_at DESC LIMIT 1'; }
+outcome() { of_journal "SELECT coalesce(outcome, 'none') || ' ' || coalesce(exit_code, '-') FROM runs WHERE id = '$run'"; }
+has_outcome() { [ "$(outcome)" = "$1" ]; }
+has_event() { [ "$(of_journal "SELECT count(*) FROM events WHERE run = '$run' AND kind = '$1'")" -ge "${2:-1}" ]; }
+lives() { kill -0 "$1" 2> /dev/null; }
+is_gone() { ! lives "$1"; }
+served() { "$engine" -e "return http.get('$DEMO_PUBLIC/health'):json().version" | tr -d '"'; }
+stage() { sqlite "$database" "SELECT current_workflow_stage FROM ventures WHERE id = 'demo'"; }
+weights() { "$engine" -e "local w = traffic.open { driver = 'haproxy', socket = '$DEMO_HAPROXY', backend = 'app', servers = { blue = { 'blue1' }, green = { 'green1' } } }:get() return w.blue .. ' ' .. w.green" | tr -d '"'; }
+# The world as clients and operators see it: blue's and green's shares, the version, the venture's stage.
+is_at() { local now; now="$(weights) $(served) $(stage)"; [ "$now" = "$1" ] || { echo "the world is at $now, expected $1"; return 1; }; }
+BEFORE='100 0 1.0 30' AFTER='0 100 1.1 31'
+proved() { ask log --verify > "$scratch/verify" 2>&1 && grep -q 'chain whole' "$scratch/verify"; check "the chain is whole: $1" $? "$scratch/verify"; }
+
+# begin NAME [COMMAND...]: a deployment in the background until it watches green (or what WHERE says); sets engine_pid and run
+begin() {
+  "$engine" playbooks/stage30.lua --venture "$scratch/world/venture" --state "$state" --release 1.1 > "$scratch/$1" 2>&1 &
+  engine_pid=$!
+  wait_for "$1: ${2:-the canary}" grep -q "${2:-watch green at 50}" "$scratch/$1" || sed 's/^/  /' "$scratch/$1"
+  run=$(last_run)
+}
+die() { kill -9 "$@"; wait "$engine_pid" 2> /dev/null; wait_for 'its end' is_gone "$engine_pid"; }
+
+# --- killed in the canary; two resumes at once
+begin canary
+die $engine_pid
+ask status "$run" > "$scratch/status" && grep -q '▶ 30.2.2 watch green at 50' "$scratch/status" && grep -q 'running$' <(head -1 "$scratch/status"); check 'status of a run that died in the canary' $? "$scratch/status"
+proved 'after the death in the canary'
+"$engine" resume --state "$state" --reason 'it was killed' > "$scratch/resume.1" 2>&1 &
+one=$!
+"$engine" resume --state "$state" > "$scratch/resume.2" 2>&1 &
+two=$!
+wait $one; code_one=$?
+wait $two; code_two=$?
+winner=1 loser=2
+[ $code_two = 0 ] && winner=2 loser=1
+[ "$((code_one + code_two))" = 6 ] && grep -q "run $run holds demo since .* for resume (process" "$scratch/resume.$loser"; check "of two resumes one wins, the other exits 6 and names the holder: $code_one, $code_two" $? "$scratch/resume.$loser"
+grep -q 'green serves 1.1 at 100 %, verified' "$scratch/resume.$winner" && has_outcome 'promoted 0' && is_at "$AFTER"; check 'resume after a kill in the canary ends promoted' $? "$scratch/resume.$winner"
+! grep -q "▶ 30.1.3 backup" "$scratch/resume.$winner"; check 'what was done is not done again' $? "$scratch/resume.$winner"
+ask resume > "$scratch/ended" 2>&1
+[ $? = 2 ] && grep -q "has ended: promoted" "$scratch/ended" && grep -q "engine rollback $run takes it back" "$scratch/ended"; check 'resume of a promoted run says that it has ended' $? "$scratch/ended"
+
+# --- rollback of a promoted run
+ask rollback --dry-run > "$scratch/dry" 2>&1
+[ $? = 0 ] && grep -q 'traffic stood at blue 0 %, green 100 %; the schema was migrated (traffic-safe)' "$scratch/dry" && grep -q 'the evidence decides' "$scratch/dry" && is_at "$AFTER" && has_outcome 'promoted 0'; check 'a dry run says what would be done and does nothing' $? "$scratch/dry"
+ask rollback --reason 'the numbers are wrong' > "$scratch/promoted" 2>&1
+[ $? = 4 ] && has_outcome 'rolled_back 4' && is_at "$BEFORE"; check 'rollback of a promoted run: blue has all traffic, the venture is back at 30, exit 4' $? "$scratch/promoted"
+grep -q 'the numbers are wrong' "$state/runs/$run/rollback-report.md"; check 'the report has the reason' $? "$state/runs/$run/rollback-report.md"
+ask rollback > "$scratch/again" 2>&1
+[ $? = 2 ] && grep -q 'has ended: rolled_back; there is nothing to take back' "$scratch/again"; check 'a run that was rolled back is refused' $? "$scratch/again"
+proved 'after the rollback of a promoted run'
+first_run=$run
+
+# --- killed before traffic moved: by hand
+begin early 'measure blue'
+die $engine_pid
+ask status "$run" > "$scratch/status" && grep -q '▶ ' "$scratch/status"; check 'status of a dead run shows the step it was in' $? "$scratch/status"
+ask rollback "$run" --reason 'start again' > "$scratch/early.back" 2>&1
+[ $? = 1 ] && has_outcome 'aborted 1' && is_at "$BEFORE"; check 'a rollback of a run that died before traffic moved aborts it, nothing changed' $? "$scratch/early.back"
+[ "$(curl -s -o /dev/null -w '%{http_code}' "http://$DEMO_GREEN/health")" = 000 ]; check 'what it had provisioned is gone' $?
+
+# --- rollback of a run under way, and of one that is not the latest
+begin underway
+ask rollback "$first_run" > "$scratch/old" 2>&1
+[ $? = 2 ] && grep -q 'there is nothing to take back' "$scratch/old"; check 'an older run is refused' $? "$scratch/old"
+ask rollback "$run" --type traffic --reason 'a hunch' > "$scratch/asked" 2>&1
+asked=$?
+wait $engine_pid
+[ $? = 4 ] && [ $asked = 4 ] && grep -q 'is under way and was asked to roll back' "$scratch/asked" && is_at "$BEFORE"; check "rollback of a run under way: both exit 4 (asked: $asked)" $? "$scratch/underway"
+grep -q 'traffic rollback: it was asked for' "$scratch/underway"; check 'the type that was asked for' $? "$scratch/underway"
+
+# --- rollback of a dead run
+begin dead
+die $engine_pid
+ask rollback --type full > "$scratch/full" 2>&1
+[ $? = 4 ] && grep -q 'full rollback' "$scratch/full" && is_at "$BEFORE"; check 'a full rollback of a dead run' $? "$scratch/full"
+
+# --- somebody moves traffic while the engine is dead
+begin moved
+die $engine_pid
+"$engine" -e "return traffic.open { driver = 'haproxy', socket = '$DEMO_HAPROXY', backend = 'app', servers = { blue = { 'blue1' }, green = { 'green1' } } }:set { blue = 80, green = 20 }" > "$scratch/moved.by"
+ask resume > "$scratch/moved.resume" 2>&1
+[ $? = 4 ] && grep -q 'E0504 drift: green was left with 50 % of the traffic and has 20 %: somebody moved it' "$scratch/moved.resume" && is_at "$BEFORE"; check 'traffic that was moved meanwhile: resume rolls back' $? "$scratch/moved.resume"
+
+# --- a lock that is taken away
+begin unlocked
+ask unlock > "$scratch/unlock" 2>&1
+[ $? = 0 ] && grep -q "run $run holds demo since .*: process $engine_pid on .*, which lives; epoch" "$scratch/unlock" && lives $engine_pid; check 'unlock says who holds the lock and leaves it' $? "$scratch/unlock"
+ask unlock --yes --reason 'the machine hangs' > "$scratch/unlock" 2>&1 && grep -q 'taken away' "$scratch/unlock"; check 'unlock --yes takes it away' $? "$scratch/unlock"
+wait $engine_pid
+[ $? = 6 ] && grep -q 'was taken over' "$scratch/unlocked" && ! grep -q 'traffic: 100 % to green' "$scratch/unlocked"; check 'the engine whose lock was taken stops before its next effect, exit 6' $? "$scratch/unlocked"
+ask unlock > "$scratch/unlock" 2>&1 && grep -q 'nobody holds demo' "$scratch/unlock"; check 'nobody holds it then' $? "$scratch/unlock"
+ask rollback > "$scratch/unlocked.back" 2>&1
+[ $? = 4 ] && is_at "$BEFORE"; check 'and the run is rolled back' $? "$scratch/unlocked.back"
+proved 'after an unlock'
+
+# --- the guardian
+guardian_pid() { of_journal "SELECT json_extract(data, '\$.pid') FROM events WHERE run = '$run' AND kind = 'guardian' ORDER BY seq DESC LIMIT 1"; }
+
+export GUARDIAN=rollback
+begin guarded
+wait_for 'a guardian' has_event guardian
+guardian=$(guardian_pid)
+kill -9 "$guardian"
+wait_for 'another guardian' has_event guardian 2
+[ "$(guardian_pid)" != "$guardian" ] && lives "$(guardian_pid)"; check 'a guardian that is killed alone is started again' $? "$scratch/guarded"
+die $engine_pid
+wait_for 'the end' has_outcome 'rolled_back 4'
+check 'the guardian takes traffic back when the engine was killed' $? "$state/guardian.log"
+wait_for 'the guardian to go' is_gone "$(guardian_pid)"
+is_at "$BEFORE" && has_event engine_died && grep -q 'the guardian: the engine (process' "$state/runs/$run/rollback-report.md"; check 'and says who did it and why' $? "$state/guardian.log"
+
+begin both_killed
+wait_for 'a guardian' has_event guardian
+die $engine_pid "$(guardian_pid)"
+[ "$(outcome)" = 'none -' ]; check 'both killed: nobody acts' $?
+GUARDIAN=off ask resume > "$scratch/both.resume" 2>&1
+[ $? = 0 ] && is_at "$AFTER"; check 'both killed: resume by hand ends promoted' $? "$scratch/both.resume"
+ask rollback > "$scratch/both.back" 2>&1
+[ $? = 4 ] && is_at "$BEFORE"; check 'and it can be taken back' $? "$scratch/both.back"
+
+begin before_traffic 'provision green'
+wait_for 'a guardian' has_event guardian
+guardian=$(guardian_pid)
+die $engine_pid
+wait_for 'the guardian to go' is_gone "$guardian"
+[ "$(outcome)" = 'none -' ] && of_journal "SELECT data FROM events WHERE run = '$run'" | grep -q 'the engine died before traffic moved: the run is left as it is'; check 'killed before traffic moved: the guardian leaves the run and says so' $? "$state/guardian.log"
+ask rollback > "$scratch/before.back" 2>&1
+[ $? = 1 ] && is_at "$BEFORE"; check 'a person aborts it' $? "$scratch/before.back"
+
+export GUARDIAN=resume
+begin resumed
+wait_for 'a guardian' has_event guardian
+guardian=$(guardian_pid)
+die $engine_pid
+wait_for 'the end' has_outcome 'promoted 0'
+is_at "$AFTER"; check 'a guardian that resumes ends promoted' $? "$state/guardian.log"
+wait_for 'the guardian to go' is_gone "$guardian"
+check 'and is gone with its run' $?
+proved 'at the end'
+wait_for 'the latest count of the clients' grep -q 'failed=' "$scratch/world/clients"
+grep -q 'failed=0' "$scratch/world/clients"; check "no client's request failed: $(cat "$scratch/world/clients")" $? "$scratch/world/clients"
+
+# --- back to the schema of before; what was written since is lost, so this is not asked of the clients.
+ask rollback --type database > "$scratch/database" 2>&1
+[ $? = 4 ] && grep -q 'database rollback: it was asked for' "$scratch/database" && is_at "$BEFORE"; check 'a database rollback of a promoted run' $? "$scratch/database"
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
