@@ -3,8 +3,9 @@
 local M = {}
 
 --- The version of these tables. A journal of another version is refused, never changed.
-M.VERSION = 3
+M.VERSION = 4
 
+-- runs.seq is the number of the run's first event: clocks jump, and the latest run is the one that began last.
 -- %INT%: a 64-bit integer, %REAL%: a double, %ID%: a number that the database gives.
 local TABLES = [[
 CREATE TABLE leases (
@@ -14,7 +15,7 @@ CREATE TABLE leases (
 CREATE TABLE runs (
   id TEXT PRIMARY KEY, venture TEXT, playbook TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL, args TEXT NOT NULL, release TEXT,
   mode TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, engine TEXT, state_folder TEXT, settings TEXT NOT NULL,
-  started_at TEXT NOT NULL, ended_at TEXT, outcome TEXT, exit_code %INT%, summary TEXT
+  seq %INT% NOT NULL UNIQUE, started_at TEXT NOT NULL, ended_at TEXT, outcome TEXT, exit_code %INT%, summary TEXT
 );
 CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE sources (
