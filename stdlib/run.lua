@@ -57,6 +57,9 @@ function M.is_playbook(value) return getmetatable(value) == Playbook end
 local Run = {}
 Run.__index = Run
 
+-- Errors that come from around the code that they are raised in.
+local FROM_OUTSIDE = { canceled = true, interrupted = true, deadline = true, rollback_asked = true }
+
 -- Errors that end the engine's part in a run and not the run: no playbook may answer them, and the run can be taken up again.
 local STOPS = { journal = true, lock_held = true, replay = true, in_doubt = true }
 
@@ -176,12 +179,32 @@ local function recorded_at(run, ...)
   return row
 end
 
+-- What of an error is plain data: as it is recorded, and raised again.
+local function plain_error(err)
+  local plain = {}
+  for key, value in pairs(err) do
+    local kind = type(value)
+    if key == "cause" and value ~= nil then plain.cause = tostring(value)
+    elseif kind == "string" or kind == "boolean" or math.type(value) == "integer" or (kind == "number" and value == value and math.abs(value) < math.huge) then plain[key] = value end
+  end
+  plain.shown, plain.recorded = nil, nil
+  return plain
+end
+
+local function raise_recorded(problem)
+  local err = core_err.new(problem)
+  err.recorded = true
+  err.shown = true
+  error(err, 0)
+end
+
 --- Work begins side by side at a place (run.places asks): raises "replay" when the run has something else there.
 ---@param place string
 function Run:begin_branches(place)
   if not self.recorded then return end
-  local ok, err = pcall(self.recorded.branches, self.recorded, place)
-  if not ok then leave(self, err) end
+  local ok, result = pcall(self.recorded.branches, self.recorded, place)
+  if not ok then leave(self, result) end
+  if result then raise_recorded(result.interrupt) end
 end
 
 --- Raises "replay" when the playbook has ended before it did all that is recorded.
@@ -204,7 +227,9 @@ function Run:event(kind, data)
   local context = core_task.context()
   local step = context and context.step
   local place = not step and places.next(context) or nil
-  if place and recorded_at(self, place, "event", kind) then return end
+  local row = place and recorded_at(self, place, "event", kind)
+  if row and row.interrupt then raise_recorded(row.interrupt) end
+  if row then return end
   drain(self, step)
   write(self, function() return self.journal:event(self.id, kind, data, step and step.seq, place) end)
 end
@@ -243,28 +268,10 @@ function M.current()
   return context.run
 end
 
--- What of an error is plain data: as it is recorded, and raised again.
-local function plain_error(err)
-  local plain = {}
-  for key, value in pairs(err) do
-    local kind = type(value)
-    if key == "cause" and value ~= nil then plain.cause = tostring(value)
-    elseif kind == "string" or kind == "boolean" or math.type(value) == "integer" or (kind == "number" and value == value and math.abs(value) < math.huge) then plain[key] = value end
-  end
-  plain.shown = nil
-  return plain
-end
-
 -- As if nothing had happened in between: what came out of a step is what comes out of the journal.
 local function as_recorded(value)
   if value == nil then return nil end
   return json.decode(json.encode(value))
-end
-
-local function raise_recorded(problem)
-  local err = core_err.new(problem)
-  err.shown = true
-  error(err, 0)
 end
 
 -- Raises again how a step failed. One that was ended by its owner is ended by it again: what its task raised instead would be a failure.
@@ -296,13 +303,17 @@ function Run:record(name, fn)
   else
     self.early[#self.early + 1] = value
   end
-  if not ok then error(result, 0) end
+  if not ok then
+    result.recorded = true
+    error(result, 0)
+  end
   return as_recorded(result)
 end
 
 -- Ends the playbook's way here by an error that is recorded at this place: when the run is gone through again, it ends here too.
 function Run:interrupt(place, err)
   write(self, function() return self.journal:event(self.id, "interrupt", { error = plain_error(err) }, nil, place) end)
+  err.recorded = true
   error(err, 0)
 end
 
@@ -387,6 +398,7 @@ local function finish_step(run, step, ok, result, seconds)
   local state = ok and "done" or ((result.code == "canceled" or result.code == "interrupted" or result.code == "deadline" or result.code == "rollback_asked") and "canceled" or "failed")
   -- The outcome is recorded even when the step is being canceled.
   write(run, function() return run.journal:step_end(run.id, step.seq, state, ok and result or nil, not ok and plain_error(result) or nil, seconds) end)
+  if not ok then result.recorded = true end
   local text = ("%s  %s"):format(step.name, display.duration(seconds))
   if not ok and not result.shown then
     text = text .. "\n" .. (result.message or tostring(result))
@@ -547,8 +559,14 @@ function M.attempt(fn)
   if not ok and not core_err.is(result) then
     result = core_err.new { code = "script", message = tostring(result) }
   end
+  local run = context and context.run
   -- What a plan cannot find out is no reason to plan a rollback.
-  if not ok and (M.stops(result) or (context and context.run and context.run.is_planning)) then error(result, 0) end
+  if not ok and (M.stops(result) or (run and run.is_planning)) then error(result, 0) end
+  -- What ended a wait outside of any step is in no step's outcome: it is recorded where the next thing would have been.
+  if not ok and FROM_OUTSIDE[result.code] and not result.recorded and run and run.id and run.is_live and context.scope and not context.step then
+    ok, result = pcall(run.interrupt, run, places.next(context), result)
+    if M.stops(result) then error(result, 0) end
+  end
   return ok, result
 end
 

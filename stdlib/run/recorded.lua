@@ -52,9 +52,11 @@ local function described(entry) return ("%s '%s'"):format(entry.what, entry.name
 
 --- Work begins side by side at a place: raises "replay" when the run has something else there.
 ---@param place string
+---@return { interrupt: table }? ended what ended the playbook's way there
 function Recorded:branches(place)
   local entry = self.by_place[place]
-  if entry and entry.what ~= "work" and entry.what ~= "interrupt" then stop(place, described(entry), "work 'side by side'") end
+  if entry and entry.what == "interrupt" then return { interrupt = entry.row.data.error } end
+  if entry and entry.what ~= "work" then stop(place, described(entry), "work 'side by side'") end
 end
 
 --- The playbook has ended: raises "replay" when the run has recorded more than it did.

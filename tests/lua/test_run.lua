@@ -518,3 +518,25 @@ t.case("an end that is recorded can still be taken back, also twice interrupted"
     t.eq(w.did, {})
   end)
 end)
+
+t.case("what ends a wait outside of any step is recorded where the next thing would have been", function()
+  with_world(function(w)
+    local dies, seen = true, nil
+    local function book(run)
+      local ok, err = attempt(function()
+        step("one", function() w:do_it "one" end)
+        if run.is_live and not run.recorded then deadline(0.01, function() sleep(60) end) end
+        step("two", function() w:do_it "two" end)
+      end)
+      seen = { ok, not ok and err.code }
+      run.is_rolling_back = true
+      step("back", function() w:do_it "back" if dies then die() end end)
+      return "back"
+    end
+    t.eq(w:live(book), false)
+    t.eq({ seen, w.did }, { { false, "deadline" }, { "one", "back" } })
+    dies = false
+    t.eq({ w:live(book) }, { true, "back" })
+    t.eq({ seen, w.did }, { { false, "deadline" }, { "back" } }, "the second step is not begun by going through the run again")
+  end)
+end)
