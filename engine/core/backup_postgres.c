@@ -78,7 +78,7 @@ static int connect_to(const char *url, const char *what, PGconn **out, struct er
         return -ERR_CONNECT;
     }
     PQsetNoticeProcessor(*out, keep_quiet, NULL);
-    /* Alone: the role's own limit would be that of all that stands in the same text. */
+    /* By itself: a role's limit would count for all the others together. */
     rc = run(*out, "SET statement_timeout = 0", what, e);
     if (rc == 0) rc = run(*out, SETTINGS, what, e);
     if (rc != 0) PQfinish(*out);

@@ -7,7 +7,9 @@ local task = require "task"
 
 local M = {}
 
-local CHUNK_BLOCKS = 8192 -- 64 MB of pages a piece
+--- Pages of a piece, unless a take says otherwise: 64 MB.
+M.CHUNK_BLOCKS = 8192
+
 local BATCH_BLOCKS, BATCH_PIECES = 1024, 40 -- small tables share a connection: opening one takes longer than reading them
 
 -- What a role, a database or a server is set to must change neither the text of a value nor which function or table a name means: a
@@ -19,7 +21,7 @@ local SESSION = [[SET search_path = ''; SET standard_conforming_strings = on; SE
 ---@param db table
 ---@return true? ok, table? err
 function M.settle(db)
-  local ok, err = db:execute "SET statement_timeout = 0" -- alone: the role's own would be that of all that stands in the same text
+  local ok, err = db:query "SET statement_timeout = 0" -- a role's own might cut short what comes now
   if not ok then return nil, err end
   return db:execute(SESSION)
 end
@@ -88,22 +90,30 @@ local TABLES = [[SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS na
   ]] .. WHERE .. [[ ORDER BY pg_table_size(c.oid) DESC, 2, 3]]
 
 --- The statement for the names alone of those tables.
-M.NAMES = "SELECT n.nspname AS schema, c.relname AS name " .. WHERE
+M.NAMES = "SELECT c.oid AS oid, n.nspname AS schema, c.relname AS name " .. WHERE
 
 local SEQUENCES = [[SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ]] .. OURS .. " ORDER BY 1"
 local SEQUENCES_A_QUERY = 200
 
+--- The address of a copy of a database: a copy is plain data, without an address, which may be a secret.
+---@param copy { name: string }
+---@param url any the live database's
+---@return any
+function M.url_of(copy, url) return core.with_database(url, copy.name) end
+
 --- The tables of a database, the largest first: oid, schema, name, full_name, columns (nil: it has none), blocks, pieces, and condition
 -- (of the rows that count; nil: of all).
 ---@param db table an open connection
+---@param chunk_blocks? integer pages of a piece
 ---@return table[]
-function M.list(db)
+function M.list(db, chunk_blocks)
   local by_range = assert(db:value "SELECT current_setting('server_version_num')::int") >= 140000 -- scans of a range of row addresses
   local tables = assert(db:query(TABLES))
   for _, one in ipairs(tables) do
     one.full_name = M.full_name(one.schema, one.name)
-    one.pieces = by_range and one.heap and not one.condition and math.max(1, math.ceil(one.blocks / CHUNK_BLOCKS)) or 1
+    one.chunk_blocks = chunk_blocks or M.CHUNK_BLOCKS
+    one.pieces = by_range and one.heap and not one.condition and math.max(1, math.ceil(one.blocks / one.chunk_blocks)) or 1
   end
   return tables
 end
@@ -123,16 +133,46 @@ end
 
 function M.from(one) return M.quoted(one.schema) .. "." .. M.quoted(one.name) end
 
---- The statement that copies piece `index` of a table out. Rows that came after the blocks were counted are in the last.
+--- The statement that locks tables; nil without any.
+---@param tables table[] of list
+---@param mode string
+---@return string?
+---@usage assert(require("backup.postgres_tables").lock({ { schema = "a", name = "b" } }, "SHARE") == 'LOCK TABLE ONLY "a"."b" IN SHARE MODE')
+function M.lock(tables, mode)
+  local names = {}
+  for i, one in ipairs(tables) do names[i] = "ONLY " .. M.from(one) end
+  return names[1] and ("LOCK TABLE %s IN %s MODE"):format(table.concat(names, ", "), mode)
+end
+
+--- The blocks of piece `index` of a table: from the first on, up to the second, which is not of it. The last piece has no end: rows
+-- that came after the blocks were counted are in it.
+---@param one table
+---@param index integer
+---@return integer from, integer? to
+---@usage assert(require("backup.postgres_tables").blocks_of({ pieces = 2, chunk_blocks = 8 }, 2) == 8)
+function M.blocks_of(one, index)
+  local from = (index - 1) * one.chunk_blocks
+  return from, index < one.pieces and from + one.chunk_blocks or nil
+end
+
+--- The condition for the rows of piece `index`; empty: it is the whole table.
+---@param one table
+---@param index integer
+---@return string
+function M.where(one, index)
+  if one.pieces == 1 then return "" end
+  local from, to = M.blocks_of(one, index)
+  return (" WHERE ctid >= '(%d,0)'::tid"):format(from) .. (to and (" AND ctid < '(%d,0)'::tid"):format(to) or "")
+end
+
+--- The statement that copies piece `index` of a table out.
 ---@param one table
 ---@param index integer
 ---@return string
 function M.copy_out(one, index)
   if one.condition then return ("COPY (SELECT %s FROM ONLY %s %s) TO STDOUT"):format(one.columns, M.from(one), one.condition) end
   if one.pieces == 1 then return ("COPY %s (%s) TO STDOUT"):format(M.from(one), one.columns) end
-  local where = ("ctid >= '(%d,0)'::tid"):format((index - 1) * CHUNK_BLOCKS)
-  if index < one.pieces then where = where .. (" AND ctid < '(%d,0)'::tid"):format(index * CHUNK_BLOCKS) end
-  return ("COPY (SELECT %s FROM ONLY %s WHERE %s) TO STDOUT"):format(one.columns, M.from(one), where)
+  return ("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT"):format(one.columns, M.from(one), M.where(one, index))
 end
 
 --- Every piece of every table, in order.
@@ -147,13 +187,20 @@ end
 
 --- Groups pieces for one connection each, the largest first.
 ---@param pieces { blocks: integer }[]
+---@param ways? integer into so many of about the same size, if there is enough for that; without it into small ones
 ---@return table[][]
----@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)
-function M.batches(pieces)
+---@usage assert(#require("backup.postgres_tables").batches { { blocks = 9000 }, { blocks = 1 }, { blocks = 2 } } == 2)  assert(#require("backup.postgres_tables").batches({ { blocks = 9000 }, { blocks = 5000 }, { blocks = 4000 } }, 2) == 2)
+function M.batches(pieces, ways)
+  local room_blocks, room_pieces = BATCH_BLOCKS, BATCH_PIECES
+  if ways then
+    local all = 0
+    for _, piece in ipairs(pieces) do all = all + piece.blocks end
+    room_blocks, room_pieces = math.max(room_blocks, math.ceil(all / ways)), math.max(room_pieces, math.ceil(#pieces / ways))
+  end
   local sorted, out, batch, blocks = table.move(pieces, 1, #pieces, 1, {}), {}, nil, 0
   table.sort(sorted, function(a, b) return a.blocks > b.blocks end)
   for _, piece in ipairs(sorted) do
-    if not batch or blocks + piece.blocks > BATCH_BLOCKS or #batch == BATCH_PIECES then
+    if not batch or blocks + piece.blocks > room_blocks or #batch == room_pieces then
       batch, blocks = {}, 0
       out[#out + 1] = batch
     end
@@ -162,15 +209,14 @@ function M.batches(pieces)
   return out
 end
 
---- The condition for rows that may be newer than a snapshot. Transaction numbers are 32 bits wide and go round; those of
--- subtransactions are not in a snapshot's list, so everything from its oldest on counts as newer.
+--- The condition for rows that may be newer than a snapshot. Transaction numbers are 32 bits wide and go round, which age() knows;
+-- those of subtransactions are not in a snapshot's list, so everything from its oldest on counts as newer.
 ---@param snapshot string as pg_current_snapshot() gives it
 ---@param alias string of the table in the statement
 ---@return string condition
 ---@usage assert(require("backup.postgres_tables").newer_than("700:700:", "t"):find "700")
 function M.newer_than(snapshot, alias)
-  local oldest = math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32)
-  return ("((%s.xmin::text::bigint - %d + 4294967296) %% 4294967296) < 2147483648"):format(alias, oldest)
+  return ("age(%s.xmin) <= age('%d'::xid)"):format(alias, math.tointeger(tonumber(snapshot:match "^(%d+):")) % (1 << 32))
 end
 
 --- The sum of two row checksums, modulo 2^128: that of both parts together.
@@ -186,18 +232,35 @@ function M.add(a, b)
   return ("%016x%016x"):format(high_a + high_b + (math.ult(low, low_a) and 1 or 0), low)
 end
 
+--- The difference of two row checksums: what is left of a sum without one of its parts.
+---@param a string 32 hexadecimal digits
+---@param b string
+---@return string
+---@usage local t = require "backup.postgres_tables"  assert(t.add(t.subtract(("0"):rep(32), ("1"):rep(32)), ("1"):rep(32)) == ("0"):rep(32))
+function M.subtract(a, b)
+  local negative = b:gsub("%x", function(digit) return ("%x"):format(15 - tonumber(digit, 16)) end)
+  return M.add(M.add(a, negative), ("0"):rep(31) .. "1")
+end
+
+--- The statements that begin a worker's transaction within another one's snapshot.
+---@param snapshot string as pg_export_snapshot() gives it
+---@return string
+function M.begin_within(snapshot) return ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '%s'"):format(snapshot) end
+
 --- Reads all tables of a database: rows and checksum of each by its full name.
 ---@param url any
 ---@param tables table[]
 ---@param workers integer
+---@param snapshot? string of pg_export_snapshot(); nil: what each of the workers sees
 ---@return table<string, { rows: integer, checksum: string }>
-function M.sums(url, tables, workers)
+function M.sums(url, tables, workers, snapshot)
+  local begin = snapshot and M.begin_within(snapshot) or "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
   local sums = {}
   for _, one in ipairs(tables) do sums[one.full_name] = { rows = 0, checksum = ("0"):rep(32) } end
   task.map(M.batches(M.pieces(tables)), function(batch)
     local steps = {}
     for i, piece in ipairs(batch) do steps[i] = { out = M.copy_out(piece.table, piece.index), name = piece.table.full_name } end
-    for i, found in ipairs(assert(core.run(url, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", steps))) do
+    for i, found in ipairs(assert(core.run(url, begin, steps))) do
       local sum = sums[batch[i].table.full_name]
       sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
     end
