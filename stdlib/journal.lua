@@ -101,7 +101,7 @@ end
 local function write_at_once(self, held, fn)
   while self.head do
     local before, plan, at = self.head, new_plan(), self.store:now()
-    at.seq, at.hash, at.run, at.epoch, at.n = before.seq, before.hash, held.run, held.epoch, M.number()
+    at.seq, at.hash, at.run, at.epoch = before.seq, before.hash, held.run, held.epoch -- and no number: a file's answer is not lost
     local result = fn(plan, at, function(event) return chain.append(plan, at, event, held) end)
     local done, err = self.store:batch(plan)
     if done == nil then return nil, err end

@@ -27,10 +27,11 @@ CREATE TABLE steps (
   started_at TEXT NOT NULL, ended_at TEXT, seconds %REAL%, result TEXT, error TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
 );
 CREATE TABLE events (
-  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT% UNIQUE, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
+  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
   prev TEXT NOT NULL, hash TEXT NOT NULL
 );
 CREATE INDEX events_of_run ON events (run, seq);
+CREATE UNIQUE INDEX events_by_number ON events (n) WHERE n IS NOT NULL;
 CREATE TABLE approvals (
   run TEXT NOT NULL REFERENCES runs (id), seq %INT% NOT NULL, place TEXT NOT NULL, asked_at TEXT NOT NULL, question TEXT NOT NULL, evidence TEXT NOT NULL,
   evidence_hash TEXT NOT NULL, answered_at TEXT, answer TEXT, by TEXT, reason TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)

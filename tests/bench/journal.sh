@@ -2,9 +2,9 @@
 # What durability costs: a step (two transactions with their events) against two bare SQLite commits on the same file system, turn and turn
 # about; a resume of a run of many steps, up to its first probe; the journal's size.
 #
-#   STEPS=10000 ROUND=300 RUNS=9 tests/bench/run.sh journal     (TMPDIR: the file system)
+#   STEPS=10000 ROUND=2000 RUNS=5 tests/bench/run.sh journal     (TMPDIR: the file system)
 . tests/lib/bench.sh
-STEPS=${STEPS:-10000} ROUND=${ROUND:-300} RUNS=${RUNS:-9}
+STEPS=${STEPS:-10000} ROUND=${ROUND:-2000} RUNS=${RUNS:-5}
 make --no-print-directory -s build/bench/journal || exit 1
 
 steps() { # STATE STEPS [OPTION]: the playbook with a journal of its own
