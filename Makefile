@@ -105,13 +105,20 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libcore.a $(BUILD)/libbase.a
 unit: $(UNIT)
 .PHONY: unit
 
+# What a test loads into the engine, such as a disk that loses writes.
+$(BUILD)/faults/%.so: tests/faults/%.c
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fPIC -shared -o $@ $< $(LDFLAGS) $(shell pkg-config --libs sqlite3)
+
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
 
-test-kill: deps  ## what make test samples, whole: a deployment killed at every boundary, a backup at 50 points of each kind of work (hours)
+test-kill: deps  ## what make test samples, whole: a deployment killed at every boundary, the journal at every write, a backup at 50 points of each kind of work (hours)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
 	$(Q)SAMPLE=all tests/faults/kill.sh
+	$(Q)IO_POINTS=100000 bash tests/faults/kills.sh
 
 test-incremental: deps  ## what make test samples, whole: incremental backups after 1,000 random histories, and 200 where transaction numbers wrap (SEED=1)
 	$(Q)$(MAKE) --no-print-directory all

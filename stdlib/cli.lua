@@ -17,11 +17,13 @@ function M.evaluate(argv)
   return results[1] == nil and require("core.err").is(results[2]) and 1 or 0
 end
 
-local function usage(err)
+local function failure(err, code)
   require("display").failure(err)
   print("  next   " .. (err.next or "engine help"))
-  return 2
+  return code
 end
+
+local function usage(err) return failure(err, 2) end
 
 local commands
 
@@ -35,10 +37,10 @@ local function with_journal(fn, extra)
     if not options then return usage(err) end
     local journal
     journal, err = journal_option.existing(options)
-    if not journal then return usage(err) end
+    if not journal then return failure(err, err.code == "journal" and 1 or 2) end
     local code, problem = fn(journal, options)
     journal:close()
-    if not code then return usage(problem) end
+    if not code then return failure(problem, problem.code == "journal" and 1 or 2) end
     return code
   end
 end

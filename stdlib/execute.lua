@@ -195,7 +195,7 @@ local function exit_of(run, err)
   if err.code == "interrupted" then return 130 end
   if err.code == "lock_held" then return 6 end
   if err.unanswered then return 3 end
-  if run_module.stops(err) then return 130 end
+  if run.id and run_module.stops(err) then return 130 end
   if not run.id and USAGE_CODES[err.code] then return 2 end
   return 1
 end

@@ -10,6 +10,7 @@ local clock = require "core.clock"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
+local heads = require "journal.head"
 local json = require "json"
 local leases = require "journal.lease"
 local random = require "core.random"
@@ -38,7 +39,7 @@ function M.prepare(where)
   local is_url = core_secret.is(where) or where:match "^postgres%w*://"
   local store, err = stores.prepare(is_url and where or "sqlite:" .. where)
   if not store then return nil, err end
-  return setmetatable({ store = store, path = not is_url and where or nil }, Journal)
+  return setmetatable({ store = store, head = store.dialect == "sqlite" and heads.new(store) or nil, path = not is_url and where or nil }, Journal)
 end
 
 --- Opens the journal, and makes it if it is not there.
@@ -75,7 +76,8 @@ function M.number() return random.integer(1, math.maxinteger) end
 -- One durable change. fn(tx, at, append) writes it, unless it is there already; its result is that of the try that did it.
 local function write(self, change, fn)
   local result
-  change.n = change.n or M.number()
+  -- Only a server's answer can get lost.
+  if self.store.dialect == "postgres" then change.n = change.n or M.number() end
   return self.store:write(change, function(tx, at)
     local held = change.held
     if held then
@@ -88,23 +90,36 @@ local function write(self, change, fn)
   end)
 end
 
--- One change of the run whose lease this journal holds.
-local function change(self, run, fn, n, once)
-  local held = self.held
+-- A change that reads first where the chain ends.
+local function change_after_reading(self, held, fn, how)
+  local head, last = self.head, nil
+  local done, err = write(self, { run = held.run, lease = held.lease, held = held, n = how.n, once = how.once }, function(tx, at, append)
+    if head then head:found(at) end
+    last = at
+    return fn(tx, at, append)
+  end)
+  if done ~= nil and head and last then head:left(last) end
+  return done, err
+end
+
+-- One change of the run whose lease this journal holds. fn appends an event before it writes anything else.
+-- how: n and once as of numbered_event; undisturbed: false is given and nothing is written when something may have been asked of the run.
+local function change(self, run, fn, how)
+  local held, began = self.held, clock.now()
   if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
-  local began = clock.now()
-  local done, err = write(self, { run = run, lease = held.lease, held = held, n = n, once = once }, fn)
+  how = how or {}
+  local done, err = false, nil
+  if self.head and not how.n then
+    done, err = self.head:change(held, how.undisturbed, function(tx, at) return fn(tx, at, function(event) return chain.append(tx, at, event) end) end)
+    if done == false and how.undisturbed then return false end
+  end
+  if done == false then done, err = change_after_reading(self, held, fn, how) end
   if done == nil then return nil, err end
   held.confirmed = math.max(held.confirmed, began)
   return done
 end
 
--- The hash of everything that a run is made of.
-local function hash_of(sources)
-  local lines = {}
-  for i, source in ipairs(sources) do lines[i] = files.sha256_text(source.text) .. "  " .. source.name end
-  return files.sha256_text(table.concat(lines, "\n")), lines
-end
+local hash_of = chain.hash_of_sources
 
 local function insert_sources(tx, run, sources, lines)
   for i, source in ipairs(sources) do
@@ -126,7 +141,7 @@ end
 
 -- A run whose engine is gone has not ended: what it did is to be gone on with or taken back before anything else begins.
 local function unfinished(db, venture)
-  local row = assert(db:query("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1", venture))[1]
+  local row = assert(db:query("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY seq DESC LIMIT 1", venture))[1]
   return row and core_err.new { code = "lock_held", message = ("run %s of %s, which began at %s, has not ended, and its engine is gone"):format(row.id, venture, row.started_at),
     next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id) }
 end
@@ -143,12 +158,14 @@ function Journal:run_begin(fields)
     local epoch, taken_from = leases.acquire(tx, at, lease, id, fields.playbook)
     if left then error(left, 0) end
     at.epoch = epoch
-    assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)]], id, opt(fields.venture), fields.playbook, fields.path, hash, json.encode(fields.args),
-      opt(fields.release), fields.mode, fields.actor, opt(fields.reason), opt(fields.engine), opt(fields.state_folder), encode(fields.settings or {}), at.utc))
+    local row = { id = id, venture = fields.venture, playbook = fields.playbook, path = fields.path, args = json.encode(fields.args), release = fields.release, mode = fields.mode,
+      state_folder = fields.state_folder, settings = encode(fields.settings or {}) }
+    assert(tx:query([[INSERT INTO runs (id, venture, playbook, path, hash, args, release, mode, actor, reason, engine, state_folder, settings, started_at, seq)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)]], id, opt(row.venture), row.playbook, row.path, hash, row.args, opt(row.release), row.mode,
+      fields.actor, opt(fields.reason), opt(fields.engine), opt(row.state_folder), row.settings, at.utc, at.seq + 1))
     insert_sources(tx, id, fields.sources, lines)
     append { kind = "run_begin", data = { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
-      actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from } }
+      actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from, row = chain.hash_of_run(row) } }
     for _, value in ipairs(fields.values or {}) do insert_value(tx, id, value, append_value(append, value)) end
     return { run = id, lease = lease, epoch = epoch, confirmed = began }
   end)
@@ -274,8 +291,7 @@ function Journal:let_go()
 end
 
 --- The key of an effect: the same whenever this run does this, so that whoever is asked twice can see that it is the same.
----@return string 32 hexadecimal digits
-function M.key(run, place, name, args_hash) return files.sha256_text(table.concat({ run, place, name, args_hash }, "\n")):sub(1, 32) end
+M.key = chain.key
 
 --- Arguments as they are compared: their JSON and its hash.
 ---@return string text, string hash
@@ -286,17 +302,19 @@ end
 
 --- Records that a step begins; durable when it returns. For an effect this is its INTENT.
 ---@param run string
----@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, undo?: string, key?: string }
----@return true?, table? err
-function Journal:step_begin(run, step)
+---@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, args_text?: string, args_hash?: string, undo?: string, key?: string } args_text, args_hash: what args() gives
+---@param undisturbed? boolean only if nobody else has written since the run's signals were read
+---@return boolean? begun false: something may have been asked, which signals() tells; table? err
+function Journal:step_begin(run, step, undisturbed)
   return change(self, run, function(tx, _, append)
-    local args, args_hash = M.args(step.args)
+    local args, args_hash = step.args_text, step.args_hash
+    if not args then args, args_hash = M.args(step.args) end
     local state = step.effect == "pure" and "running" or "intent"
     local key = step.key or M.key(run, step.place, step.name, args_hash)
     local at = append { kind = "step_begin", step = step.seq, data = { name = step.name, place = step.place, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state } }
     assert(tx:query([[INSERT INTO steps (run, seq, place, parent, name, effect, key, args, args_hash, undo, state, attempts, started_at)
       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)]], run, step.seq, step.place, opt(step.parent), step.name, step.effect, key, args, args_hash, opt(step.undo), state, at))
-  end)
+  end, { undisturbed = undisturbed })
 end
 
 --- Records that a step which was begun before begins again.
@@ -348,7 +366,7 @@ function Journal:numbered_event(run, event, once)
     local late = clock.now() - event.since
     if late >= LATE_S then event.data.late_s = late end
     append { kind = event.kind, step = event.step, data = event.data }
-  end, event.n, once)
+  end, { n = event.n, once = once })
 end
 
 --- Records something about a run from outside: a process that does not hold its lease.
@@ -413,7 +431,17 @@ local function decoded(rows, names)
 end
 
 --- What was asked of a run, in order.
-function Journal:signals(run) return decoded(self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run), { "data" }) end
+function Journal:signals(run)
+  local function read() return self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run) end
+  if not self.head or not self.held or self.held.run ~= run then return decoded(read(), { "data" }) end
+  local rows, err = self.head:listen(read)
+  return decoded(rows, { "data" }), err
+end
+
+--- May something have been asked of the run that this journal has not read? Not as long as nobody else wrote; that somebody did is known
+-- after the next change at the latest.
+---@return boolean
+function Journal:may_be_asked() return not self.head or self.head:may_be_asked() end
 
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }
@@ -421,16 +449,16 @@ function Journal:signals(run) return decoded(self.store:query("SELECT * FROM sig
 function Journal:runs(filter)
   filter = filter or {}
   if filter.venture then
-    return decoded(self.store:query("SELECT * FROM runs WHERE venture = $1 ORDER BY started_at DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
+    return decoded(self.store:query("SELECT * FROM runs WHERE venture = $1 ORDER BY seq DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
   end
-  return decoded(self.store:query("SELECT * FROM runs ORDER BY started_at DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
+  return decoded(self.store:query("SELECT * FROM runs ORDER BY seq DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
 end
 
 --- One run by its id or the beginning of it; the latest when none is given.
 ---@param id? string
 ---@return table? row, table? err code not_found
 function Journal:run(id)
-  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY started_at DESC LIMIT 2", #(id or ""), id or "")
+  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY seq DESC LIMIT 2", #(id or ""), id or "")
   if not rows then return nil, err end
   if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
@@ -454,8 +482,9 @@ function Journal:sources(run)
   return self.store:query("SELECT s.name, s.path, s.hash, t.text FROM sources s JOIN texts t ON t.hash = s.hash WHERE s.run = $1 ORDER BY s.n", run)
 end
 
---- Proves the chain of events whole, and that the rows of steps say what the events say.
+--- Proves the chain of events whole, and that the rows say what the events say.
+---@param run? string only from this run's beginning on, with its rows and sources
 ---@return { events: integer }?, table? err names the first link that is broken
-function Journal:verify() return chain.verify(self.store) end
+function Journal:verify(run) return require("journal.proof").verify(self.store, run) end
 
 return M

@@ -72,7 +72,11 @@ end
 
 -- Takes the run up and runs it to its end.
 local function go_on(journal, row, options, operation)
-  local sources, err = journal:sources(row.id)
+  -- A journal that does not say what was recorded is nothing to go by.
+  local proof, err = journal:verify(row.id)
+  if not proof then return nil, err end
+  local sources
+  sources, err = journal:sources(row.id)
   if not sources then return nil, err end
   if options.rebase then
     sources, err = sources_of_now(sources)

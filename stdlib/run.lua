@@ -328,11 +328,12 @@ local function go_live(run)
 end
 
 -- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
--- stop(err) is called when something of it is so, and records it.
-local function heed(run, stop)
+-- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the write
+-- that follows.
+local function heed(run, stop, lightly)
   local ok, err = M.attempt(function()
     if task.canceled() then task.sleep(0) end -- raises what canceled it
-    local asked = run:asked()
+    local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
     if asked then error(asked, 0) end
     if not run.is_live then go_live(run) end
   end)
@@ -358,6 +359,20 @@ function Run:heed()
   self.outermost = places.turn(core_task.context(), place .. "!")
   if taken_back then raise_recorded(taken_back.interrupt) end
   self:interrupt(place .. "!", asked)
+end
+
+-- Records that a step begins. What was asked of the run before that is heeded first.
+local function begin_step(run, record, stop)
+  while true do
+    local begun
+    write(run, function()
+      local err
+      begun, err = run.journal:step_begin(run.id, record, not run.is_rolling_back)
+      return begun ~= nil, err
+    end)
+    if begun then return end
+    heed(run, stop)
+  end
 end
 
 local function needs_yes(run, options)
@@ -458,13 +473,13 @@ function M.step(name_or_options, fn)
   run:open()
   local parent, name = context.step, options[1]
   local place = places.next(context)
-  local _, args_hash = journal.args(options.args)
+  local args_text, args_hash = journal.args(options.args)
   local row = recorded_at(run, place, "step", name, args_hash)
   if row and row.interrupt then raise_recorded(row.interrupt) end
   local function interrupt(err) run:interrupt(place, err) end
   if not row then
     drain(run, parent)
-    heed(run, interrupt)
+    heed(run, interrupt, true)
   end
   if not row and needs_yes(run, options) then
     local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
@@ -472,9 +487,8 @@ function M.step(name_or_options, fn)
   end
   local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }
   if not row then
-    write(run, function()
-      return run.journal:step_begin(run.id, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, key = step.key, undo = options.undo and ("undo " .. name) or nil })
-    end)
+    begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, args_text = args_text, args_hash = args_hash,
+      key = step.key, undo = options.undo and ("undo " .. name) or nil }, interrupt)
   end
   if options.undo then
     -- From here on it may have happened, wholly or in part: it can be taken back even if it fails.

@@ -47,6 +47,23 @@ local function check_seconds(seconds, level)
   return seconds
 end
 
+local NOTHING = {} -- raised to roll a batch back
+
+-- A batch over a connection that takes one statement at a time.
+local function batch_by_turns(db, statements)
+  local called, affected, err = pcall(db.transaction, db, function(tx)
+    local sum = 0
+    for i, statement in ipairs(statements) do
+      sum = sum + assert(tx:query(table.unpack(statement))).affected
+      if i == 1 and sum == 0 then error(NOTHING, 0) end
+    end
+    return sum
+  end)
+  if called then return affected, err end
+  if affected == NOTHING then return 0 end
+  error(affected, 0)
+end
+
 --- Connects to a database.
 -- `postgres://user:password@host:port/database?sslmode=verify-full&...` (libpq's options; TLS is only
 -- verified with sslmode=verify-full), or `sqlite:/path/file.db` (made if it is not there; `?mode=rw`
@@ -126,6 +143,27 @@ function db_methods:execute(script)
   local ok, err = core.run(self.core, "script", self.lease, self.timeout, script)
   if not ok then return nil, err end
   return true
+end
+
+--- Runs statements in one transaction: all of them, or none. None too when the first affects no row, so it can be a condition of the
+-- others. On SQLite it is a single turn of a worker, several times as quick as db:transaction.
+---@param statements any[][] each the text and its parameters; $1 of each is its own first
+---@return integer? affected rows by all of them; 0: nothing was done; table? err
+---@usage local db <close> = assert(sql.open "sqlite::memory:")  db:execute "CREATE TABLE t (x integer)"  assert(db:batch { { "INSERT INTO t VALUES ($1)", 7 }, { "UPDATE t SET x = x + $1", 1 } } == 2)
+function db_methods:batch(statements)
+  if self.lease ~= 0 then error("a batch is a transaction of its own", 2) end
+  if core.driver(self.core) ~= "sqlite" then return batch_by_turns(self, statements) end
+  local texts, values, n = {}, {}, 0
+  for i, statement in ipairs(statements) do
+    texts[i] = statement[1]
+    for k = 2, #statement do
+      n = n + 1
+      values[n] = statement[k]
+    end
+  end
+  local rows, err = core.run(self.core, "batch", 0, self.timeout, table.concat(texts, ";\n"), table.unpack(values, 1, n))
+  if not rows then return nil, err end
+  return rows.affected
 end
 
 --- The same connection with another time limit.

@@ -112,3 +112,14 @@ char *buf_detach(struct buf *b)
     buf_init(b);
     return data;
 }
+
+void hex_text(char *out, const void *bytes, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+    const unsigned char *from = bytes;
+    for (size_t i = 0; i < n; i++) {
+        *out++ = digits[from[i] >> 4];
+        *out++ = digits[from[i] & 15];
+    }
+    *out = '\0';
+}

@@ -39,6 +39,9 @@ void buf_consume(struct buf *b, size_t n);
 /* The text, never NULL: "" for an empty buffer. */
 const char *buf_str(const struct buf *b);
 
+/* Bytes as 2 * n hexadecimal digits and a NUL. */
+void hex_text(char *out, const void *bytes, size_t n);
+
 /* Hands the memory to the caller (mem_free), or NULL if the buffer failed; b is then empty. */
 char *buf_detach(struct buf *b);
 

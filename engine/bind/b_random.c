@@ -1,4 +1,5 @@
 /* b_random: core.random for Lua: unpredictable bytes from the kernel. */
+#include "base/buf.h"
 #include "bind/b_err.h"
 
 #include <errno.h>
@@ -25,16 +26,12 @@ static void fill(lua_State *L, void *out, size_t n)
 /* random.hex(n) -> 2n hexadecimal digits of n random bytes */
 static int l_hex(lua_State *L)
 {
-    static const char digits[] = "0123456789abcdef";
     lua_Integer n = luaL_checkinteger(L, 1);
     luaL_argcheck(L, n >= 1 && n <= MAX_BYTES, 1, "between 1 and 1024 bytes");
     unsigned char bytes[MAX_BYTES];
-    char text[2 * MAX_BYTES];
+    char text[2 * MAX_BYTES + 1];
     fill(L, bytes, (size_t)n);
-    for (lua_Integer i = 0; i < n; i++) {
-        text[2 * i] = digits[bytes[i] >> 4];
-        text[2 * i + 1] = digits[bytes[i] & 15];
-    }
+    hex_text(text, bytes, (size_t)n);
     lua_pushlstring(L, text, 2 * (size_t)n);
     return 1;
 }

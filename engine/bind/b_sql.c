@@ -2,7 +2,7 @@
  *
  *   open(url) -> db | nil, err                 looks at the url only
  *   run(db, role, lease, seconds, text, ...) -> rows | nil, err
- *        role: "query", "script", "connect", "begin", "end"; lease: 0 or lease(db)
+ *        role: "query", "batch", "script", "connect", "begin", "end"; lease: 0 or lease(db)
  *   lease(db), abandon(db, lease), close(db), is_closed(db), name(db), driver(db)
  *   blob(text), null */
 #include "bind/await.h"
@@ -225,8 +225,8 @@ static int run_done(lua_State *L, int status, lua_KContext ctx)
 
 static int l_run(lua_State *L)
 {
-    static const char *const names[] = {"query", "script", "connect", "begin", "end", NULL};
-    static const enum sql_role roles[] = {SQL_QUERY, SQL_SCRIPT, SQL_CONNECT, SQL_BEGIN, SQL_END};
+    static const char *const names[] = {"query", "batch", "script", "connect", "begin", "end", NULL};
+    static const enum sql_role roles[] = {SQL_QUERY, SQL_BATCH, SQL_SCRIPT, SQL_CONNECT, SQL_BEGIN, SQL_END};
     enum { DB = 1, ROLE, LEASE, SECONDS, TEXT, FIRST_PARAM };
     struct db *db = check_db(L);
     enum sql_role role = roles[luaL_checkoption(L, ROLE, NULL, names)];

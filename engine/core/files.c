@@ -203,8 +203,7 @@ static int digest_text(EVP_MD_CTX *ctx, char out[65])
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     if (!EVP_DigestFinal_ex(ctx, bytes, &len) || len != 32) return -1;
-    for (unsigned i = 0; i < len; i++)
-        snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+    hex_text(out, bytes, len);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "core/pack.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "core/lazy_crypto.h"
 
@@ -58,8 +59,7 @@ static void hex_digest(EVP_MD_CTX *hash, char hex[65])
 {
     unsigned char digest[32];
     EVP_DigestFinal_ex(hash, digest, NULL);
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    hex_text(hex, digest, sizeof digest);
 }
 
 /* Counter mode: the same keystream encrypts and decrypts. */

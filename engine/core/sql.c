@@ -218,6 +218,8 @@ int sql_query_start(struct sql_query *q, int64_t timeout_us, op_done_fn done, vo
 {
     struct sql *db = q->db;
     if (db->closed) return err_set(e, ERR_CLOSED, "sql", "%s: the connection was closed", db->name);
+    if (q->role == SQL_BATCH && db->driver != &sql_sqlite)
+        return err_set(e, ERR_USAGE, "sql", "%s: a batch is for SQLite", db->name);
     if (q->out_of_memory || q->text.failed) return err_set(e, ERR_MEMORY, "sql", "no memory for a query");
     q->timeout_us = timeout_us;
     op_begin(&q->op, db->loop, &SQL, timeout_us, done, arg);

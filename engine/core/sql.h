@@ -52,7 +52,9 @@ const char *sql_driver_name(const struct sql *db); /* "postgres" or "sqlite" */
 
 /* What a query is for. */
 enum sql_role {
-    SQL_QUERY,   /* one statement with parameters; rows come back */
+    SQL_QUERY, /* one statement with parameters; rows come back */
+    SQL_BATCH, /* SQLite: several, all in one transaction or none; $1 of each is its first parameter. None too
+                  when the first affects no row */
     SQL_SCRIPT,  /* any number of statements without parameters; rows are dropped */
     SQL_CONNECT, /* only makes sure that there is a connection */
     SQL_BEGIN,   /* takes the connection for a lease ... */
@@ -81,8 +83,9 @@ struct op *sql_query_op(struct sql_query *q);
 struct sql_query *sql_query_of(struct op *op);
 
 /* After the completion. */
-const char *sql_state(const struct sql_query *q);  /* "23505", "SQLITE_CONSTRAINT_UNIQUE" or "" */
-unsigned sql_statement(const struct sql_query *q); /* of a script: the statement that failed, from 1; or 0 */
+const char *sql_state(const struct sql_query *q); /* "23505", "SQLITE_CONSTRAINT_UNIQUE" or "" */
+unsigned
+sql_statement(const struct sql_query *q); /* of a script or batch: the statement that failed, from 1; or 0 */
 size_t sql_columns(const struct sql_query *q);
 const char *sql_column_name(const struct sql_query *q, size_t column);
 size_t sql_rows(const struct sql_query *q);

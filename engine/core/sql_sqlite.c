@@ -6,6 +6,7 @@
 #include "core/sql_driver.h"
 
 #include "base/mem.h"
+#include "core/sql_sqlite_kept.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -26,6 +27,7 @@ struct sqlite {
     int flags;
     char name[192]; /* a job may outlive the struct sql */
     _Atomic(sqlite3 *) handle;
+    struct kept kept; /* the job's, like the handle */
     uv_work_t job;
     bool job_runs, orphaned;
     atomic_bool stop;
@@ -97,7 +99,8 @@ static int refused(struct sqlite *s, sqlite3 *handle, struct err *e)
     struct sql_query *q = s->q;
     snprintf(q->sqlstate, sizeof q->sqlstate, "%s", name);
     char where[32] = "";
-    if (q->role == SQL_SCRIPT) snprintf(where, sizeof where, "statement %u: ", q->statement);
+    if (q->role == SQL_SCRIPT || (q->role == SQL_BATCH && q->statement > 0))
+        snprintf(where, sizeof where, "statement %u: ", q->statement);
     enum err_code kind = ERR_SQL;
     if ((code & 0xff) == SQLITE_CANTOPEN) kind = ERR_CONNECT;
     if ((code & 0xff) == SQLITE_NOMEM) kind = ERR_MEMORY;
@@ -157,11 +160,12 @@ static int bind_one(sqlite3_stmt *stmt, int index, const struct sql_value *v)
     return sqlite3_bind_null(stmt, index);
 }
 
-/* $1 is, to SQLite, a variable named "$1"; its index is the order of appearance. */
-static int bind_all(struct sqlite *s, sqlite3 *handle, sqlite3_stmt *stmt, struct err *e)
+/* $1 is, to SQLite, a variable named "$1"; its index is the order of appearance. The statement's own
+ * parameters begin behind the first `taken` of the query's; taken grows by them. */
+static int bind_all(struct sqlite *s, sqlite3 *handle, sqlite3_stmt *stmt, size_t *taken, struct err *e)
 {
     struct sql_query *q = s->q;
-    size_t highest = 0;
+    size_t highest = 0, given = q->param_count - *taken;
     for (int i = 1; i <= sqlite3_bind_parameter_count(stmt); i++) {
         const char *variable = sqlite3_bind_parameter_name(stmt, i);
         char *end = NULL;
@@ -170,12 +174,13 @@ static int bind_all(struct sqlite *s, sqlite3 *handle, sqlite3_stmt *stmt, struc
             return err_set(e, ERR_SQL, "sql", "%s: the parameter %s is not of the form $1", s->name,
                            variable != NULL ? variable : "?");
         if (number > highest) highest = number;
-        if (number <= q->param_count && bind_one(stmt, i, &q->params[number - 1]) != SQLITE_OK)
+        if (number <= given && bind_one(stmt, i, &q->params[*taken + number - 1]) != SQLITE_OK)
             return refused(s, handle, e);
     }
-    if (highest != q->param_count)
+    if (highest > given || (highest < given && q->role == SQL_QUERY))
         return err_set(e, ERR_SQL, "sql", "%s: the statement takes %zu parameters, %zu were given", s->name,
-                       highest, q->param_count);
+                       highest, given);
+    *taken += highest;
     return 0;
 }
 
@@ -225,19 +230,19 @@ static void put_row(struct sql_query *q, sqlite3_stmt *stmt)
     q->rows++;
 }
 
+/* The columns are asked for after the first step: a statement that was kept may be prepared anew by it. */
 static int step_all(struct sqlite *s, sqlite3 *handle, sqlite3_stmt *stmt, struct err *e)
 {
     struct sql_query *q = s->q;
     bool keep = q->role == SQL_QUERY;
-    int rc = 0;
+    int64_t changes_before = sqlite3_total_changes64(handle);
+    int step = sqlite3_step(stmt);
     if (keep && sql_set_columns(q, (size_t)sqlite3_column_count(stmt), column_name, stmt) < 0)
         return err_set(e, ERR_MEMORY, "sql", "no memory for the rows of a query");
-    int64_t changes_before = sqlite3_total_changes64(handle);
-    int step;
-    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+    for (; step == SQLITE_ROW; step = sqlite3_step(stmt)) {
         if (!keep) continue;
         put_row(q, stmt);
-        rc = sql_check_size(q, e);
+        int rc = sql_check_size(q, e);
         if (rc < 0) return rc;
     }
     if (step != SQLITE_DONE) return refused(s, handle, e);
@@ -259,28 +264,53 @@ static bool is_blank(const char *sql)
     }
 }
 
+static int run_statement(struct sqlite *s, sqlite3 *handle, const char **rest, size_t *taken, struct err *e)
+{
+    struct sql_query *q = s->q;
+    sqlite3_stmt *stmt = NULL;
+    int rc = 0;
+    if (atomic_load(&s->stop))
+        return err_set(e, ERR_CANCELED, "sql", "%s: canceled before statement %u", s->name, q->statement);
+    if (kept_take(&s->kept, handle, *rest, &stmt, rest) != SQLITE_OK) return refused(s, handle, e);
+    if (stmt == NULL) return 0; /* a comment at the end */
+    if (q->role != SQL_SCRIPT && q->role != SQL_BATCH && !is_blank(*rest))
+        rc = err_set(e, ERR_SQL, "sql", "%s: a query is one statement; use execute for several", s->name);
+    if (rc == 0 && (q->role == SQL_QUERY || q->role == SQL_BATCH)) rc = bind_all(s, handle, stmt, taken, e);
+    if (rc == 0) rc = step_all(s, handle, stmt, e);
+    kept_give(&s->kept, stmt);
+    return rc;
+}
+
 static int run_text(struct sqlite *s, struct err *e)
 {
     sqlite3 *handle = atomic_load(&s->handle);
     struct sql_query *q = s->q;
     const char *rest = buf_str(&q->text);
-    int rc = 0;
+    size_t taken = 0;
     if (strlen(rest) != q->text.len)
         return err_set(e, ERR_USAGE, "sql", "%s: the statement holds a NUL byte", s->name);
-    for (q->statement = 1; rc == 0 && !is_blank(rest); q->statement++) {
-        sqlite3_stmt *stmt = NULL;
-        if (atomic_load(&s->stop))
-            return err_set(e, ERR_CANCELED, "sql", "%s: canceled before statement %u", s->name, q->statement);
-        if (sqlite3_prepare_v2(handle, rest, -1, &stmt, &rest) != SQLITE_OK) return refused(s, handle, e);
-        if (stmt == NULL) break;
-        if (q->role != SQL_SCRIPT && !is_blank(rest))
-            rc = err_set(e, ERR_SQL, "sql", "%s: a query is one statement; use execute for several", s->name);
-        if (rc == 0 && q->role == SQL_QUERY) rc = bind_all(s, handle, stmt, e);
-        if (rc == 0) rc = step_all(s, handle, stmt, e);
-        sqlite3_finalize(stmt);
+    for (q->statement = 1; !is_blank(rest); q->statement++) {
+        int rc = run_statement(s, handle, &rest, &taken, e);
         if (rc < 0) return rc;
+        if (q->role == SQL_BATCH && q->affected == 0) break;
     }
+    if (q->role == SQL_BATCH && q->affected > 0 && taken != q->param_count)
+        return err_set(e, ERR_SQL, "sql", "%s: the statements take %zu parameters, %zu were given", s->name,
+                       taken, q->param_count);
     q->statement = 0;
+    return 0;
+}
+
+/* A whole transaction in one job: nobody else's turn of the loop lies inside. */
+static int run_batch(struct sqlite *s, struct err *e)
+{
+    sqlite3 *handle = atomic_load(&s->handle);
+    if (sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) return refused(s, handle, e);
+    int rc = run_text(s, e);
+    if (rc == 0 && s->q->affected > 0 && sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        rc = refused(s, handle, e);
+    /* Some errors have rolled back by themselves. */
+    if (!sqlite3_get_autocommit(handle)) sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
     return rc;
 }
 
@@ -290,16 +320,22 @@ static void on_worker(uv_work_t *job)
     s->rc = 0;
     err_clear(&s->err);
     if (atomic_load(&s->handle) == NULL) s->rc = connect_file(s, &s->err);
-    if (s->rc == 0 && s->q->role != SQL_CONNECT) s->rc = run_text(s, &s->err);
+    if (s->rc == 0 && s->q->role != SQL_CONNECT)
+        s->rc = s->q->role == SQL_BATCH ? run_batch(s, &s->err) : run_text(s, &s->err);
     sqlite3 *handle = atomic_load(&s->handle);
     s->in_transaction = handle != NULL && !sqlite3_get_autocommit(handle);
+}
+
+static void close_now(struct sqlite *s)
+{
+    kept_release(&s->kept);
+    sqlite3_close_v2(atomic_load(&s->handle));
 }
 
 /* Closing may write (a WAL is moved into the file), so it is a job too. */
 static void on_worker_close(uv_work_t *job)
 {
-    struct sqlite *s = job->data;
-    sqlite3_close_v2(atomic_load(&s->handle));
+    close_now(job->data);
 }
 
 /* --- on the loop --------------------------------------------------------------------------- */
@@ -320,7 +356,7 @@ static void close_handle(struct sqlite *s)
 {
     if (atomic_load(&s->handle) == NULL ||
         uv_queue_work(loop_uv(s->loop), &s->job, on_worker_close, on_closed) != 0) {
-        sqlite3_close_v2(atomic_load(&s->handle));
+        close_now(s);
         release(s);
     }
 }

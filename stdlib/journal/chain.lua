@@ -1,6 +1,6 @@
---- journal.chain: the audit trail. Every event carries the hash of the one before, so that a changed, removed or inserted one is found.
+--- journal.chain: the audit trail. Every event carries the hash of the one before, so that a changed, removed or inserted one is found. And the
+-- other hashes that the journal keeps. What they prove: journal.proof.
 
-local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
 local json = require "json"
@@ -8,78 +8,57 @@ local sql = require "sql"
 
 local M = {}
 
-local GENESIS = ("0"):rep(64)
-local PAGE = 1000
+--- What the first event names as the one before.
+M.GENESIS = ("0"):rep(64)
 
-local function hash_of(row)
+--- The hash of an event's row.
+---@param row table
+---@return string
+function M.hash_of(row)
   return files.sha256_text(table.concat({ row.prev, row.seq, row.at, row.run, row.epoch or "", row.n or "", row.kind, row.step or "", row.place or "", row.data }, "\n"))
 end
 
+--- The hash of everything that a run is made of, and the lines that it is over, one a source.
+---@param sources { name: string, text: string }[]
+---@return string hash, string[] lines
+---@usage assert(#require("journal.chain").hash_of_sources { { name = "main", text = "return 1" } } == 64)
+function M.hash_of_sources(sources)
+  local lines = {}
+  for i, source in ipairs(sources) do lines[i] = files.sha256_text(source.text) .. "  " .. source.name end
+  return files.sha256_text(table.concat(lines, "\n")), lines
+end
+
+--- The hash of what stays the same of a run's row.
+---@param row table of runs, with args and settings as text
+---@return string
+function M.hash_of_run(row)
+  return files.sha256_text(table.concat({ row.id, row.venture or "", row.playbook, row.path, row.args, row.release or "", row.mode, row.state_folder or "", row.settings }, "\n"))
+end
+
+--- The key of an effect: the same whenever this run does this, so that whoever is asked twice can see that it is the same.
+---@return string 32 hexadecimal digits
+function M.key(run, place, name, args_hash) return files.sha256_text(table.concat({ run, place, name, args_hash }, "\n")):sub(1, 32) end
+
 local function or_null(value) return value == nil and sql.null or value end
+
+local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, prev, hash)"
+local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+  WHERE (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) = $10 AND EXISTS (SELECT 1 FROM leases WHERE venture = $12 AND epoch = $3 AND run = $2)]]
 
 --- Appends an event inside tx. What it quotes of an answer or an error is redacted. The first one of a change carries its number.
 ---@param tx table
----@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer } where the chain ends, and whose change this is; goes on with it
+---@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer, only_with?: string } where the chain ends, and whose change this is; goes on with it. only_with: the first one is appended only if the chain still ends there and the run has this lease
 ---@param event { kind: string, step?: integer, place?: string, data: table }
 ---@return string utc
 function M.append(tx, at, event)
-  local row = { seq = at.seq + 1, prev = at.hash or GENESIS, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind,
+  local row = { seq = at.seq + 1, prev = at.hash or M.GENESIS, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind,
     step = event.step, place = event.place, data = core_secret.redact(json.encode(event.data)) }
-  row.hash = hash_of(row)
-  assert(tx:query("INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, prev, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash))
-  at.seq, at.hash, at.n = row.seq, row.hash, nil
+  row.hash = M.hash_of(row)
+  local values = { row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash, at.only_with }
+  assert(tx:query(at.only_with and IF_UNCHANGED or PLAIN, table.unpack(values)))
+  at.seq, at.hash, at.n, at.only_with = row.seq, row.hash, nil, nil
   return at.utc
-end
-
-local function broken(seq, why)
-  error(core_err.new { code = "journal", op = "verify", message = ("event %d: %s"):format(seq, why), next = "The journal was changed from outside; treat what follows this event as unproved." }, 0)
-end
-
--- What the events say of each step: its last state, result and error.
-local function follow(steps, row)
-  if row.kind ~= "step_begin" and row.kind ~= "step_end" and row.kind ~= "step_again" and row.kind ~= "value" then return end
-  local data = json.decode(row.data)
-  steps[row.run .. "/" .. row.step] = { state = data.state, result = data.result, error = data.error, event = row.seq }
-end
-
-local function same(text, value)
-  if text == nil then return value == nil end
-  return json.encode(json.decode(text)) == json.encode(value)
-end
-
-local function compare_rows(db, steps)
-  for _, row in ipairs(assert(db:query "SELECT run, seq, state, result, error FROM steps")) do
-    local told = steps[row.run .. "/" .. row.seq]
-    if not told then broken(0, ("step %d of run %s has no event"):format(row.seq, row.run)) end
-    if told.state ~= row.state then broken(told.event, ("step %d of run %s is '%s' in its row, but '%s' in its event"):format(row.seq, row.run, row.state, told.state)) end
-    if not same(row.result, told.result) or not same(row.error, told.error) then broken(told.event, ("step %d of run %s has another result in its row than in its event"):format(row.seq, row.run)) end
-  end
-end
-
---- Proves the chain whole, and that the rows of steps say what the events say.
----@param db table
----@return { events: integer }?, table? err names the first link that is broken
-function M.verify(db)
-  local ok, problem = pcall(function()
-    local prev, expected, steps = GENESIS, 1, {}
-    while true do
-      local rows = assert(db:query("SELECT * FROM events WHERE seq >= $1 ORDER BY seq LIMIT $2", expected, PAGE))
-      for _, row in ipairs(rows) do
-        if row.seq ~= expected then broken(expected, "it is missing") end
-        if row.prev ~= prev then broken(row.seq, "it does not follow the one before") end
-        if row.hash ~= hash_of(row) then broken(row.seq, "its content was changed") end
-        follow(steps, row)
-        prev, expected = row.hash, expected + 1
-      end
-      if #rows == 0 then break end
-    end
-    compare_rows(db, steps)
-    return { events = expected - 1 }
-  end)
-  if ok then return problem end
-  if core_err.is(problem) then return nil, problem end
-  error(problem, 0)
 end
 
 return M

@@ -3,8 +3,10 @@
 local M = {}
 
 --- The version of these tables. A journal of another version is refused, never changed.
-M.VERSION = 3
+M.VERSION = 4
 
+-- runs.seq is the number of the run's first event: clocks jump, and the latest run is the one that began last.
+-- %NUMBER%: of a change, see journal.store; on SQLite few have one, and the others are in no index.
 -- %INT%: a 64-bit integer, %REAL%: a double, %ID%: a number that the database gives.
 local TABLES = [[
 CREATE TABLE leases (
@@ -14,7 +16,7 @@ CREATE TABLE leases (
 CREATE TABLE runs (
   id TEXT PRIMARY KEY, venture TEXT, playbook TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL, args TEXT NOT NULL, release TEXT,
   mode TEXT NOT NULL, actor TEXT NOT NULL, reason TEXT, engine TEXT, state_folder TEXT, settings TEXT NOT NULL,
-  started_at TEXT NOT NULL, ended_at TEXT, outcome TEXT, exit_code %INT%, summary TEXT
+  seq %INT% NOT NULL UNIQUE, started_at TEXT NOT NULL, ended_at TEXT, outcome TEXT, exit_code %INT%, summary TEXT
 );
 CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE sources (
@@ -26,7 +28,7 @@ CREATE TABLE steps (
   started_at TEXT NOT NULL, ended_at TEXT, seconds %REAL%, result TEXT, error TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
 );
 CREATE TABLE events (
-  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT% UNIQUE, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
+  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %NUMBER%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
   prev TEXT NOT NULL, hash TEXT NOT NULL
 );
 CREATE INDEX events_of_run ON events (run, seq);
@@ -40,6 +42,7 @@ CREATE TABLE signals (
 ]]
 
 local SQLITE = [[
+CREATE UNIQUE INDEX events_n ON events (n) WHERE n IS NOT NULL;
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'events are never changed'); END;
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'events are never removed'); END;
 ]]
@@ -56,8 +59,8 @@ CREATE TABLE journal_version (version bigint PRIMARY KEY);
 ---@return string
 ---@usage assert(require("journal.schema").script("sqlite"):find "CREATE TABLE leases")
 function M.script(dialect)
-  local types = dialect == "sqlite" and { INT = "INTEGER", REAL = "REAL", ID = "INTEGER PRIMARY KEY AUTOINCREMENT" }
-    or { INT = "bigint", REAL = "double precision", ID = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" }
+  local types = dialect == "sqlite" and { INT = "INTEGER", NUMBER = "INTEGER", REAL = "REAL", ID = "INTEGER PRIMARY KEY AUTOINCREMENT" }
+    or { INT = "bigint", NUMBER = "bigint UNIQUE", REAL = "double precision", ID = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" }
   local tables = TABLES:gsub("%%(%u+)%%", types)
   if dialect == "sqlite" then return ("%s%sPRAGMA user_version = %d;"):format(tables, SQLITE, M.VERSION) end
   return ("%s%sINSERT INTO journal_version VALUES (%d);"):format(tables, POSTGRES, M.VERSION)

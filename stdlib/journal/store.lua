@@ -39,8 +39,19 @@ local function is_away(self, err)
   return AWAY[err.code] or UNABLE[state] or state:sub(1, 2) == "53" or false -- 53: out of connections, disk, memory
 end
 
+-- What to do about a disk, by SQLite's name of the problem.
+local NEXT = {
+  SQLITE_FULL = "Make room on the disk of the state folder; what was recorded stays, and nothing else was begun.",
+  SQLITE_IOERR = "Check the disk of the state folder, and whether it was mounted read-only.",
+  SQLITE_READONLY = "Let the engine write to the state folder: check its owner, its mode and its mount.",
+  SQLITE_CANTOPEN = "Let the engine write to the state folder: check its owner, its mode and its mount.",
+  SQLITE_CORRUPT = "The journal's file is damaged: keep a copy of it, check the disk, and begin a new journal (--state DIR).",
+  SQLITE_NOTADB = "That file is no journal: name another state folder (--state DIR).",
+}
+
 local function failed(err, what)
-  return nil, core_err.new { code = "journal", op = "journal", message = ("%s: %s"):format(what, err.message or tostring(err)), cause = err.cause and tostring(err.cause) or nil, next = err.next }
+  return nil, core_err.new { code = "journal", op = "journal", message = ("%s: %s"):format(what, err.message or tostring(err)), cause = err.cause and tostring(err.cause) or nil,
+    next = NEXT[err.sqlstate] or err.next }
 end
 
 local function checked(value, err)
@@ -181,7 +192,7 @@ end
 -- One try of a write, in a transaction.
 local function try(self, change, fn)
   return self.db:transaction(function(tx)
-    local row = checked(tx:query(standing_of[self.dialect], change.lease or sql.null, change.n))[1]
+    local row = checked(tx:query(standing_of[self.dialect], change.lease or sql.null, change.n or sql.null))[1]
     local at = row and clock_of(self, row.wall) or self:now(tx)
     row = row or {}
     at.seq, at.hash, at.run, at.n, at.happened = row.seq or 0, row.hash, change.run, change.n, row.happened ~= nil
@@ -194,9 +205,26 @@ end
 
 local PASSED_ON = { lock_held = true, approval = true, journal = true, usage = true }
 
+-- What a caller sees of an error: those of the journal's own as they are.
+local function told(err)
+  if core_err.is(err) and PASSED_ON[err.code] then return nil, err end
+  return failed(err, "nothing was recorded")
+end
+
+--- SQLite: carries out statements as one transaction, if the first of them changes a row.
+---@param statements any[][]
+---@return boolean? done false: the first changed none, and nothing was done; table? err code journal
+function Store:batch(statements)
+  core_boundary.pass "journal: before the commit"
+  local affected, err = self.db:batch(statements)
+  if not affected then return told(err) end
+  if affected > 0 then core_boundary.pass "journal: after the commit" end
+  return affected > 0
+end
+
 --- Runs fn(tx, at) in one transaction; its result, when that is durable. fn is called again when the answer to a commit was lost:
 -- with at.happened, when the change is there.
----@param change { run: string, n: integer, lease?: string, once?: boolean } once: without patience
+---@param change { run: string, n?: integer, lease?: string, once?: boolean } once: without patience
 ---@param fn fun(tx: table, at: { wall: number, utc: string, seq: integer, hash?: string, lease: table, happened: boolean }): any
 ---@return any result, table? err code lock_held and others as fn raised it, or journal
 function Store:write(change, fn)
@@ -205,8 +233,7 @@ function Store:write(change, fn)
     core_boundary.pass "journal: after the commit"
     return result
   end
-  if core_err.is(err) and PASSED_ON[err.code] then return nil, err end
-  return failed(err, "nothing was recorded")
+  return told(err)
 end
 
 return M

@@ -52,6 +52,13 @@ assert(assert(db:query 'UPDATE t SET y = \'z\' WHERE x > 2').affected == 3)
 r = assert(db:query 'SELECT * FROM t WHERE false')
 assert(#r == 0 and #r.columns == 2 and r.affected == 0)"
 
+check "a batch" "
+assert(db:execute 'CREATE TEMP TABLE b (x int PRIMARY KEY)')
+assert(db:batch { { 'INSERT INTO b VALUES (\$1)', 1 }, { 'INSERT INTO b VALUES (\$1), (\$2)', 2, 3 } } == 3)
+assert(db:batch { { 'DELETE FROM b WHERE x = \$1', 9 }, { 'DELETE FROM b' } } == 0)
+local done, err = db:batch { { 'INSERT INTO b VALUES (4)' }, { 'INSERT INTO b VALUES (\$1)', 1 } }
+assert(done == nil and err.sqlstate == '23505' and db:value 'SELECT count(*) FROM b' == 3)"
+
 check "unicode" "
 local s = 'grün ✓ 日本語 🎉'
 assert(db:value('SELECT \$1', s) == s and db:value('SELECT length(\$1)', s) == utf8.len(s))

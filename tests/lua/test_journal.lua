@@ -31,12 +31,16 @@ local function opened(where, fn)
   if not ok then error(err, 0) end
 end
 
--- Runs fn(journal, where, database) for every kind of database that there is.
-local function with_journal(fn)
+local function with_sqlite(fn)
   with_folder(function(folder)
     local path = folder .. "/journal.db"
     opened(path, function(j) fn(j, path, "sqlite:" .. path) end)
   end)
+end
+
+-- Runs fn(journal, where, database) for every kind of database that there is.
+local function with_journal(fn)
+  with_sqlite(fn)
   if POSTGRES then with_schema(function(url) opened(url, function(j) fn(j, url, url) end) end) end
 end
 
@@ -100,6 +104,12 @@ t.case("every kind of tampering is found", function()
     ["its content was changed"] = "UPDATE events SET data = '{\"green\":99}' WHERE seq = 3",
     ["is missing"] = "DELETE FROM events WHERE seq = 3",
     ["'failed' in its row"] = "UPDATE steps SET state = 'failed'",
+    ["is not in its row as it was recorded"] = "UPDATE runs SET args = '{}'",
+    ["the sources of run"] = "UPDATE texts SET text = 'return 2'",
+    ["has no row"] = "DELETE FROM steps",
+    ["is another one in its row"] = "UPDATE steps SET args = '{\"green\":99}'",
+    ["has another name"] = "UPDATE steps SET name = 'other'",
+    ["has another answer"] = "UPDATE approvals SET answer = 'no'",
     ["does not follow"] = "UPDATE events SET prev = 'x', hash = 'y' WHERE seq = 4",
   }
   for part, statement in pairs(ways) do
@@ -109,9 +119,11 @@ t.case("every kind of tampering is found", function()
       t.ok(j:step_begin(run, { seq = seq, place = "1", name = "s", effect = "pure" }))
       j:event(run, "traffic", { green = 10 }, seq)
       j:step_end(run, seq, "done")
+      t.ok(j:answer(run, t.ok(j:ask(run, { place = "1?", question = "go on" })), { answer = "yes", by = "ana" }))
+      t.ok(j:verify(run))
       local db <close> = sql.open(database)
       local changed, err = db:query(statement)
-      if statement:find "events" then
+      if statement:find " events " then
         t.err(changed, err, "sql")
         local on = db:dialect() == "postgres" and " ON events" or ""
         t.ok(db:execute(("DROP TRIGGER events_stay%s; DROP TRIGGER events_remain%s"):format(on, on)))
@@ -191,6 +203,59 @@ t.case("the same number is the same change", function()
     t.eq(#events, 2)
     t.ok(events[2].data.late_s >= 5)
     t.ok(j:verify())
+  end)
+end)
+
+local function step_of(n) return { seq = n, place = tostring(n), name = "s" .. n, effect = "pure" } end
+
+t.case("what somebody asked before a step keeps it from beginning", function()
+  with_folder(function(folder)
+    local path = folder .. "/journal.db"
+    local j = t.ok(journal.open(path))
+    local run = t.ok(begin(j))
+    t.eq(j:step_begin(run, step_of(1), true), false, "its signals were never read")
+    t.eq(#j:signals(run), 0)
+    t.ok(j:step_begin(run, step_of(1), true))
+    t.ok(j:step_end(run, 1, "done"))
+    t.eq(j:may_be_asked(), false)
+    local other = t.ok(journal.open(path))
+    t.ok(other:signal(run, { kind = "rollback", by = "ana" }))
+    t.eq(j:step_begin(run, step_of(2), true), false)
+    t.eq(#j:steps(run), 1)
+    t.eq(j:signals(run)[1].kind, "rollback")
+    t.ok(j:step_begin(run, step_of(2), true))
+    -- What another process wrote is found by any change, and does not hold up one that need not care.
+    t.ok(other:note(run, "note", { text = "from outside" }))
+    t.ok(j:step_end(run, 2, "done"))
+    t.eq(j:may_be_asked(), true)
+    t.eq(j:step_begin(run, step_of(3), true), false)
+    t.ok(j:step_begin(run, step_of(3)))
+    -- So is what moved the chain before a change that reads by itself.
+    t.eq(#j:signals(run), 1)
+    t.ok(other:note(run, "note", { text = "from outside" }))
+    t.ok(j:ask(run, { place = "4?", question = "go on" }))
+    t.eq(j:step_begin(run, step_of(4), true), false)
+    t.eq(j:verify().events, 10)
+    other:close()
+    j:close()
+  end)
+end)
+
+t.case("changes of several tasks at once form one chain", function()
+  with_journal(function(j)
+    local run = t.ok(begin(j))
+    j:signals(run)
+    local work = {}
+    for i = 1, 20 do
+      work[i] = function()
+        t.ok(j:step_begin(run, step_of(i)))
+        t.ok(j:event(run, "note", { n = i }, i))
+        t.ok(j:step_end(run, i, "done", { n = i }))
+      end
+    end
+    parallel(work)
+    t.eq(j:verify().events, 61)
+    t.eq(#j:steps(run), 20)
   end)
 end)
 

@@ -193,3 +193,41 @@ t.case("a secret serves as an address and as a parameter", function()
   local db <close> = assert(sql.open(secret.wrap("sqlite::memory:", "address")))
   t.eq(db:value("SELECT length($1)", secret.wrap("swordfish", "word")), 9)
 end)
+
+t.case("a batch is done whole, or not at all", function()
+  local db <close> = t.ok(sql.open "sqlite::memory:")
+  t.ok(db:execute "CREATE TABLE t (x integer PRIMARY KEY, y text)")
+  t.eq(db:batch { { "INSERT INTO t VALUES ($2, $1)", "a", 1 }, { "INSERT INTO t VALUES ($1, $2)", 2, sql.null }, { "UPDATE t SET y = $1 WHERE x > 0", "b" } }, 4)
+  t.eq(db:query "SELECT * FROM t ORDER BY x"[2], { x = 2, y = "b" })
+  t.eq(db:batch { { "UPDATE t SET y = 'c' WHERE x = $1", 9 }, { "DELETE FROM t WHERE x = $1", 1 } }, 0, "the first affects none")
+  t.eq(db:value "SELECT count(*) FROM t", 2)
+  local done, err = db:batch { { "INSERT INTO t VALUES ($1, NULL)", 3 }, { "INSERT INTO t VALUES ($1, NULL)", 1 } }
+  err = t.err(done, err, "sql")
+  t.eq({ err.sqlstate, err.statement }, { "SQLITE_CONSTRAINT_PRIMARYKEY", 2 })
+  done, err = db:batch { { "INSERT INTO t VALUES ($1, NULL)", 3, 4 }, { "DELETE FROM t" } }
+  t.err(done, err, "sql")
+  done, err = db:batch { { "INSERT INTO t VALUES ($1, $2)", 3 } }
+  t.err(done, err, "sql")
+  t.eq(db:value "SELECT max(x) FROM t", 2, "nothing of those that failed")
+  t.ok(db:transaction(function(tx)
+    t.raises(function() tx:batch { { "DELETE FROM t" } } end, "transaction of its own")
+    return true
+  end))
+end)
+
+t.case("statements that are kept follow the schema, and are parted from longer ones", function()
+  local db <close> = t.ok(sql.open "sqlite::memory:")
+  t.ok(db:execute "CREATE TABLE t (x integer)")
+  for i = 1, 3 do t.ok(db:query("INSERT INTO t VALUES ($1)", i)) end
+  t.eq(db:one("SELECT * FROM t WHERE x = $1", 2), { x = 2 })
+  t.ok(db:execute "ALTER TABLE t ADD COLUMN y text DEFAULT 'new'")
+  t.eq(db:one("SELECT * FROM t WHERE x = $1", 2), { x = 2, y = "new" })
+  t.eq(db:one("SELECT * FROM t WHERE x = $1 + $2", 1, 1).x, 2)
+  t.ok(db:execute "DROP TABLE t")
+  local row, err = db:one("SELECT * FROM t WHERE x = $1", 2)
+  t.err(row, err, "sql")
+  -- More different ones than are kept, twice.
+  for _ = 1, 2 do
+    for i = 1, 80 do t.eq(db:value(("SELECT $1 + %d"):format(i), i), 2 * i) end
+  end
+end)
