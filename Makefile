@@ -114,11 +114,11 @@ $(BUILD)/faults/%.so: tests/faults/%.c
 test: deps  ## everything: unit, Lua, playbooks, faults and end-to-end tests on real servers
 	$(Q)tests/run.sh
 
-test-kill: deps  ## what make test samples, whole: a deployment killed at every boundary, the journal at every write, a backup at 50 points of each kind of work (hours)
+test-kill: deps  ## what make test samples, whole: a deployment killed at every boundary, a run at every write of its journal, a backup at 50 points of each kind of work (hours)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
 	$(Q)SAMPLE=all tests/faults/kill.sh
-	$(Q)IO_POINTS=100000 bash tests/faults/kills.sh
+	$(Q)IO_POINTS=100000 bash tests/faults/lost_writes.sh
 
 test-incremental: deps  ## what make test samples, whole: incremental backups after 1,000 random histories, and 200 where transaction numbers wrap (SEED=1)
 	$(Q)$(MAKE) --no-print-directory all

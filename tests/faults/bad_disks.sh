@@ -21,7 +21,7 @@ check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 
 # begin / resume: one run; its output is in $scratch/out, its exit code in $code. $world and $state say where.
 world=$scratch/world state=
 fresh() { rm -rf "$world" && mkdir -p "$world"; }
-begin() { "$engine" tests/faults/disks/interrupted.lua --state "$state" --world "$world" "$@" > "$scratch/out" 2>&1; code=$?; } 2> /dev/null
+begin() { "$engine" tests/faults/bad_disks/interrupted.lua --state "$state" --world "$world" "$@" > "$scratch/out" 2>&1; code=$?; } 2> /dev/null
 resume() { "$engine" resume --state "$state" "$@" > "$scratch/out" 2>&1; code=$?; }
 said() { local part; for part in "$@"; do grep -qF -- "$part" "$scratch/out" || { echo "it does not say: $part" && return 1; }; done; }
 effects() { [ "$(wc -l 2> /dev/null < "$world/traces" || echo 0)" = "$1" ]; }

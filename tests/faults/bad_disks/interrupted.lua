@@ -1,4 +1,4 @@
--- Effects with a fault in their middle: a command that is run once, before the run has been resumed. disks.sh makes the faults.
+-- Effects with a fault in their middle: a command that is run once, before the run has been resumed. bad_disks.sh makes the faults.
 --
 --   traces   a line "name key" for each effect that was really done
 

@@ -1,6 +1,6 @@
--- kills/everything.lua on a disk that loses unsynced writes, its engine killed at every boundary, at writes and syncs of the journal, and
+-- lost_writes/everything.lua on a disk that loses unsynced writes, its engine killed at every boundary, at writes and syncs of the journal, and
 -- again while it resumes. Each time: no effect without a durable intent, nothing twice that must not be, and after `engine resume` the
--- same world, the same steps and a whole chain. Run by kills.sh, which builds the disk.
+-- same world, the same steps and a whole chain. Run by lost_writes.sh, which builds the disk.
 
 local t = require "test"
 local core_secret = require "core.secret"
@@ -10,13 +10,13 @@ local task = require "task"
 local ENGINE = process.self().exe
 local DISK = assert(core_secret.environment "FAULT_DISK")
 local IO_POINTS = tonumber(core_secret.environment "IO_POINTS" or "40")
-local PLAYBOOK = "tests/faults/kills/everything.lua"
+local PLAYBOOK = "tests/faults/lost_writes/everything.lua"
 local SIDE_BY_SIDE = 3
 local CASE_S = 3600
 -- What may be delivered again, to a receiver that knows its key, or be written again with the same content.
 local REPEATED = { deliver = true, put = true, drop = true }
 
-local root = assert(files.mkdtemp "/tmp/engine-kills-")
+local root = assert(files.mkdtemp "/tmp/engine-lost-writes-")
 local runs = 0
 
 local function engine(env, ...)

@@ -1,5 +1,5 @@
 -- Every kind of effect, each leaving a trace in files of a world that is only files. What the run leaves there is the same however
--- often its engine is killed, which kills.lua tries.
+-- often its engine is killed, which lost_writes.lua tries.
 --
 --   traces    a line "name key" for each time that an effect was really done
 --   ledger    a receiver that knows keys: a line a key, never two
