@@ -118,7 +118,7 @@ test-kill: deps  ## what make test samples, whole: a deployment killed at every 
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)KILLS=50 SERVER_KILLS=10 ROUNDS=20 tests/e2e/backup_faults.sh
 	$(Q)SAMPLE=all tests/faults/kill.sh
-	$(Q)IO_POINTS=100000 bash tests/faults/lost_writes.sh
+	$(Q)POINTS=all bash tests/faults/lost_writes.sh
 
 test-incremental: deps  ## what make test samples, whole: incremental backups after 1,000 random histories, and 200 where transaction numbers wrap (SEED=1)
 	$(Q)$(MAKE) --no-print-directory all

@@ -10,6 +10,7 @@ local clock = require "core.clock"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
+local heads = require "journal.head"
 local json = require "json"
 local leases = require "journal.lease"
 local random = require "core.random"
@@ -38,7 +39,7 @@ function M.prepare(where)
   local is_url = core_secret.is(where) or where:match "^postgres%w*://"
   local store, err = stores.prepare(is_url and where or "sqlite:" .. where)
   if not store then return nil, err end
-  return setmetatable({ store = store, path = not is_url and where or nil, disturbances = 0 }, Journal)
+  return setmetatable({ store = store, head = store.dialect == "sqlite" and heads.new(store) or nil, path = not is_url and where or nil }, Journal)
 end
 
 --- Opens the journal, and makes it if it is not there.
@@ -75,7 +76,8 @@ function M.number() return random.integer(1, math.maxinteger) end
 -- One durable change. fn(tx, at, append) writes it, unless it is there already; its result is that of the try that did it.
 local function write(self, change, fn)
   local result
-  change.n = change.n or M.number()
+  -- Only a server's answer can get lost.
+  if self.store.dialect == "postgres" then change.n = change.n or M.number() end
   return self.store:write(change, function(tx, at)
     local held = change.held
     if held then
@@ -88,60 +90,30 @@ local function write(self, change, fn)
   end)
 end
 
--- What looks like a transaction and only remembers the statements.
-local function new_plan()
-  return { query = function(self, text, ...)
-    self[#self + 1] = { text, ... }
-    return true
-  end }
-end
-
--- As long as nobody else writes, the head of the chain is the one that this journal left: then a change goes as one batch, whose first
--- statement is the condition that head and lease are as they were. Nil when it must go the other way: both are read first.
-local function write_at_once(self, held, fn)
-  while self.head do
-    local before, plan, at = self.head, new_plan(), self.store:now()
-    at.seq, at.hash, at.run, at.epoch = before.seq, before.hash, held.run, held.epoch -- and no number: a file's answer is not lost
-    local result = fn(plan, at, function(event) return chain.append(plan, at, event, held) end)
-    local done, err = self.store:batch(plan)
-    if done == nil then return nil, err end
-    if done then
-      self.head = { seq = at.seq, hash = at.hash }
-      return result == nil and true or result
-    end
-    -- Another task of this run was quicker, or somebody else wrote, who may have asked something of it.
-    if self.head == before then self.head, self.disturbances = nil, self.disturbances + 1 end
-  end
-end
-
--- The same with head and lease read first, in one transaction.
-local function write_after_reading(self, held, fn, options)
-  local head
-  local done, err = write(self, { run = held.run, lease = held.lease, held = held, n = options.n, once = options.once }, function(tx, at, append)
-    if not self.head or at.seq ~= self.head.seq then self.disturbances = self.disturbances + 1 end
-    local result = fn(tx, at, append)
-    head = { seq = at.seq, hash = at.hash }
-    return result
+-- A change that reads first where the chain ends.
+local function change_after_reading(self, held, fn, how)
+  local head, last = self.head, nil
+  local done, err = write(self, { run = held.run, lease = held.lease, held = held, n = how.n, once = how.once }, function(tx, at, append)
+    if head then head:found(at) end
+    last = at
+    return fn(tx, at, append)
   end)
-  self.head = done ~= nil and self.store.dialect == "sqlite" and head or nil
+  if done ~= nil and head and last then head:left(last) end
   return done, err
 end
 
--- One change of the run whose lease this journal holds. fn writes its event first.
--- reads: fn also asks; n: the change has its number already; once: without patience; undisturbed: false is given, and nothing is written,
--- when something may have been asked of the run that was not read.
-local function change(self, run, fn, options)
-  local held = self.held
-  options = options or {}
+-- One change of the run whose lease this journal holds. fn appends an event before it writes anything else.
+-- how: n and once as of numbered_event; undisturbed: false is given and nothing is written when something may have been asked of the run.
+local function change(self, run, fn, how)
+  local held, began = self.held, clock.now()
   if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
-  local began, done, err = clock.now(), nil, nil
-  local is_quick = self.store.dialect == "sqlite" and not options.reads and not options.n
-  if is_quick then
-    if options.undisturbed and self:may_be_asked() then return false end
-    done, err = write_at_once(self, held, fn)
-    if done == nil and not err and options.undisturbed then return false end
+  how = how or {}
+  local done, err = false, nil
+  if self.head and not how.n then
+    done, err = self.head:change(held, how.undisturbed, function(tx, at) return fn(tx, at, function(event) return chain.append(tx, at, event) end) end)
+    if done == false and how.undisturbed then return false end
   end
-  if done == nil and not err then done, err = write_after_reading(self, held, fn, options) end
+  if done == false then done, err = change_after_reading(self, held, fn, how) end
   if done == nil then return nil, err end
   held.confirmed = math.max(held.confirmed, began)
   return done
@@ -331,8 +303,8 @@ end
 --- Records that a step begins; durable when it returns. For an effect this is its INTENT.
 ---@param run string
 ---@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, args_text?: string, args_hash?: string, undo?: string, key?: string } args_text, args_hash: what args() gives
----@param undisturbed? boolean only if nothing can have been asked of the run since its signals were read
----@return boolean? begun, table? err
+---@param undisturbed? boolean only if nobody else has written since the run's signals were read
+---@return boolean? begun false: something may have been asked, which signals() tells; table? err
 function Journal:step_begin(run, step, undisturbed)
   return change(self, run, function(tx, _, append)
     local args, args_hash = step.args_text, step.args_hash
@@ -425,7 +397,7 @@ function Journal:ask(run, question)
     assert(tx:query("INSERT INTO approvals (run, seq, place, asked_at, question, evidence, evidence_hash) VALUES ($1, $2, $3, $4, $5, $6, $7)",
       run, seq, question.place, at, question.question, evidence, hash))
     return seq
-  end, { reads = true })
+  end)
 end
 
 --- Answers a question. The answer comes from another process, which holds no lease.
@@ -460,19 +432,16 @@ end
 
 --- What was asked of a run, in order.
 function Journal:signals(run)
-  local disturbances = self.disturbances
-  -- The head is known before the signals are read: whoever asks something later moves it, and the next change finds that out.
-  local head = self.head or (self.held and self.store.dialect == "sqlite" and self.store:one "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1")
-  local rows, err = self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run)
-  if not rows then return nil, err end
-  if head and self.disturbances == disturbances then self.head, self.heard = self.head or head, disturbances end
-  return decoded(rows, { "data" })
+  local function read() return self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run) end
+  if not self.head or not self.held or self.held.run ~= run then return decoded(read(), { "data" }) end
+  local rows, err = self.head:listen(read)
+  return decoded(rows, { "data" }), err
 end
 
 --- May something have been asked of the run that this journal has not read? Not as long as nobody else wrote; that somebody did is known
--- after the next change at the latest. In a shared database it may always be so.
+-- after the next change at the latest.
 ---@return boolean
-function Journal:may_be_asked() return self.heard ~= self.disturbances end
+function Journal:may_be_asked() return not self.head or self.head:may_be_asked() end
 
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }

@@ -339,8 +339,8 @@ local function go_live(run)
 end
 
 -- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
--- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the
--- write that follows (begin_step).
+-- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the write
+-- that follows.
 local function heed(run, stop, lightly)
   local ok, err = M.attempt(function()
     if task.canceled() then task.sleep(0) end -- raises what canceled it

@@ -48,17 +48,16 @@ local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
 
 --- Appends an event inside tx. What it quotes of an answer or an error is redacted. The first one of a change carries its number.
 ---@param tx table
----@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer } where the chain ends, and whose change this is; goes on with it
+---@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer, only_with?: string } where the chain ends, and whose change this is; goes on with it. only_with: the first one is appended only if the chain still ends there and the run has this lease
 ---@param event { kind: string, step?: integer, place?: string, data: table }
----@param held? { lease: string } SQLite: nothing is appended unless the chain still ends there and the run has this lease
 ---@return string utc
-function M.append(tx, at, event, held)
+function M.append(tx, at, event)
   local row = { seq = at.seq + 1, prev = at.hash or M.GENESIS, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind,
     step = event.step, place = event.place, data = core_secret.redact(json.encode(event.data)) }
   row.hash = M.hash_of(row)
-  local values = { row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash, held and held.lease }
-  assert(tx:query(held and IF_UNCHANGED or PLAIN, table.unpack(values)))
-  at.seq, at.hash, at.n = row.seq, row.hash, nil
+  local values = { row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash, at.only_with }
+  assert(tx:query(at.only_with and IF_UNCHANGED or PLAIN, table.unpack(values)))
+  at.seq, at.hash, at.n, at.only_with = row.seq, row.hash, nil, nil
   return at.utc
 end
 

@@ -6,6 +6,7 @@ local M = {}
 M.VERSION = 4
 
 -- runs.seq is the number of the run's first event: clocks jump, and the latest run is the one that began last.
+-- %NUMBER%: of a change, see journal.store; on SQLite few have one, and the others are in no index.
 -- %INT%: a 64-bit integer, %REAL%: a double, %ID%: a number that the database gives.
 local TABLES = [[
 CREATE TABLE leases (
@@ -27,11 +28,10 @@ CREATE TABLE steps (
   started_at TEXT NOT NULL, ended_at TEXT, seconds %REAL%, result TEXT, error TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
 );
 CREATE TABLE events (
-  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %INT%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
+  seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %NUMBER%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
   prev TEXT NOT NULL, hash TEXT NOT NULL
 );
 CREATE INDEX events_of_run ON events (run, seq);
-CREATE UNIQUE INDEX events_by_number ON events (n) WHERE n IS NOT NULL;
 CREATE TABLE approvals (
   run TEXT NOT NULL REFERENCES runs (id), seq %INT% NOT NULL, place TEXT NOT NULL, asked_at TEXT NOT NULL, question TEXT NOT NULL, evidence TEXT NOT NULL,
   evidence_hash TEXT NOT NULL, answered_at TEXT, answer TEXT, by TEXT, reason TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
@@ -42,6 +42,7 @@ CREATE TABLE signals (
 ]]
 
 local SQLITE = [[
+CREATE UNIQUE INDEX events_n ON events (n) WHERE n IS NOT NULL;
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'events are never changed'); END;
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'events are never removed'); END;
 ]]
@@ -58,8 +59,8 @@ CREATE TABLE journal_version (version bigint PRIMARY KEY);
 ---@return string
 ---@usage assert(require("journal.schema").script("sqlite"):find "CREATE TABLE leases")
 function M.script(dialect)
-  local types = dialect == "sqlite" and { INT = "INTEGER", REAL = "REAL", ID = "INTEGER PRIMARY KEY AUTOINCREMENT" }
-    or { INT = "bigint", REAL = "double precision", ID = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" }
+  local types = dialect == "sqlite" and { INT = "INTEGER", NUMBER = "INTEGER", REAL = "REAL", ID = "INTEGER PRIMARY KEY AUTOINCREMENT" }
+    or { INT = "bigint", NUMBER = "bigint UNIQUE", REAL = "double precision", ID = "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY" }
   local tables = TABLES:gsub("%%(%u+)%%", types)
   if dialect == "sqlite" then return ("%s%sPRAGMA user_version = %d;"):format(tables, SQLITE, M.VERSION) end
   return ("%s%sINSERT INTO journal_version VALUES (%d);"):format(tables, POSTGRES, M.VERSION)

@@ -192,7 +192,7 @@ end
 -- One try of a write, in a transaction.
 local function try(self, change, fn)
   return self.db:transaction(function(tx)
-    local row = checked(tx:query(standing_of[self.dialect], change.lease or sql.null, change.n))[1]
+    local row = checked(tx:query(standing_of[self.dialect], change.lease or sql.null, change.n or sql.null))[1]
     local at = row and clock_of(self, row.wall) or self:now(tx)
     row = row or {}
     at.seq, at.hash, at.run, at.n, at.happened = row.seq or 0, row.hash, change.run, change.n, row.happened ~= nil
@@ -205,7 +205,7 @@ end
 
 local PASSED_ON = { lock_held = true, approval = true, journal = true, usage = true }
 
--- What a caller sees of an error.
+-- What a caller sees of an error: those of the journal's own as they are.
 local function told(err)
   if core_err.is(err) and PASSED_ON[err.code] then return nil, err end
   return failed(err, "nothing was recorded")
@@ -213,7 +213,7 @@ end
 
 --- SQLite: carries out statements as one transaction, if the first of them changes a row.
 ---@param statements any[][]
----@return boolean? done false: the first changed none, and nothing was done; table? err
+---@return boolean? done false: the first changed none, and nothing was done; table? err code journal
 function Store:batch(statements)
   core_boundary.pass "journal: before the commit"
   local affected, err = self.db:batch(statements)
@@ -224,7 +224,7 @@ end
 
 --- Runs fn(tx, at) in one transaction; its result, when that is durable. fn is called again when the answer to a commit was lost:
 -- with at.happened, when the change is there.
----@param change { run: string, n: integer, lease?: string, once?: boolean } once: without patience
+---@param change { run: string, n?: integer, lease?: string, once?: boolean } once: without patience
 ---@param fn fun(tx: table, at: { wall: number, utc: string, seq: integer, hash?: string, lease: table, happened: boolean }): any
 ---@return any result, table? err code lock_held and others as fn raised it, or journal
 function Store:write(change, fn)

@@ -2,7 +2,7 @@
 # The engine killed everywhere, on a disk that loses what was not synced: lost_writes.lua.
 # Time limit: 1800 s
 #
-#   IO_POINTS=40   at how many of the journal's writes and syncs (make test-kill: all)
+#   POINTS=24   at how many of the boundaries, twice, and of the journal's writes and syncs (make test-kill: all)
 set -u
 cd "$(dirname "$0")/../.."
 make --no-print-directory -s build/faults/disk.so || exit 1

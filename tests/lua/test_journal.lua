@@ -31,12 +31,16 @@ local function opened(where, fn)
   if not ok then error(err, 0) end
 end
 
--- Runs fn(journal, where, database) for every kind of database that there is.
-local function with_journal(fn)
+local function with_sqlite(fn)
   with_folder(function(folder)
     local path = folder .. "/journal.db"
     opened(path, function(j) fn(j, path, "sqlite:" .. path) end)
   end)
+end
+
+-- Runs fn(journal, where, database) for every kind of database that there is.
+local function with_journal(fn)
+  with_sqlite(fn)
   if POSTGRES then with_schema(function(url) opened(url, function(j) fn(j, url, url) end) end) end
 end
 
@@ -199,6 +203,61 @@ t.case("the same number is the same change", function()
     t.eq(#events, 2)
     t.ok(events[2].data.late_s >= 5)
     t.ok(j:verify())
+  end)
+end)
+
+local function step_of(n) return { seq = n, place = tostring(n), name = "s" .. n, effect = "pure" } end
+
+t.case("what somebody asked before a step keeps it from beginning", function()
+  with_sqlite(function(j, path)
+    local run = t.ok(begin(j))
+    t.eq(j:step_begin(run, step_of(1), true), false, "its signals were never read")
+    t.eq(#j:signals(run), 0)
+    t.ok(j:step_begin(run, step_of(1), true))
+    t.ok(j:step_end(run, 1, "done"))
+    t.eq(j:may_be_asked(), false)
+    local other = t.ok(journal.open(path))
+    t.ok(other:signal(run, { kind = "rollback", by = "ana" }))
+    t.eq(j:step_begin(run, step_of(2), true), false)
+    t.eq(#j:steps(run), 1)
+    t.eq(j:signals(run)[1].kind, "rollback")
+    t.ok(j:step_begin(run, step_of(2), true))
+    -- What another process wrote is found by any change, and does not hold up one that need not care.
+    t.ok(other:note(run, "note", { text = "from outside" }))
+    t.ok(j:step_end(run, 2, "done"))
+    t.eq(j:may_be_asked(), true)
+    t.eq(j:step_begin(run, step_of(3), true), false)
+    t.ok(j:step_begin(run, step_of(3)))
+    -- So is what somebody asked before a change that reads by itself, and before one that is tried anew.
+    t.eq(#j:signals(run), 1)
+    t.ok(other:signal(run, { kind = "rollback", by = "eve" }))
+    t.ok(j:numbered_event(run, { kind = "note", data = {}, n = journal.number(), since = clock.now() }))
+    t.eq(j:step_begin(run, step_of(4), true), false)
+    t.eq(#j:signals(run), 2)
+    t.ok(j:step_begin(run, step_of(4), true))
+    t.ok(other:answer(run, t.ok(j:ask(run, { place = "5?", question = "go on" })), { answer = "yes", by = "ana" }))
+    t.eq(t.ok(j:ask(run, { place = "6?", question = "and now" })), 2)
+    t.eq(j:step_begin(run, step_of(5), true), false)
+    t.eq(j:verify().events, 14)
+    other:close()
+  end)
+end)
+
+t.case("changes of several tasks at once form one chain", function()
+  with_journal(function(j)
+    local run = t.ok(begin(j))
+    j:signals(run)
+    local work = {}
+    for i = 1, 20 do
+      work[i] = function()
+        t.ok(j:step_begin(run, step_of(i)))
+        t.ok(j:event(run, "note", { n = i }, i))
+        t.ok(j:step_end(run, i, "done", { n = i }))
+      end
+    end
+    parallel(work)
+    t.eq(j:verify().events, 61)
+    t.eq(#j:steps(run), 20)
   end)
 end)
 
@@ -369,58 +428,5 @@ t.case("a database that is away is waited for, which is said once; or not for so
     proxy.away = false
     t.eq(#j:events(run), 3)
     t.ok(j:verify())
-  end)
-end)
-
-local function step_of(n) return { seq = n, place = tostring(n), name = "s" .. n, effect = "pure" } end
-
-t.case("what somebody asked before a step keeps it from beginning", function()
-  with_folder(function(folder)
-    local path = folder .. "/journal.db"
-    local j = t.ok(journal.open(path))
-    local run = t.ok(begin(j))
-    t.eq(j:step_begin(run, step_of(1), true), false, "its signals were never read")
-    t.eq(#j:signals(run), 0)
-    t.ok(j:step_begin(run, step_of(1), true))
-    t.ok(j:step_end(run, 1, "done"))
-    t.eq(j:may_be_asked(), false)
-    local other = t.ok(journal.open(path))
-    t.ok(other:signal(run, { kind = "rollback", by = "ana" }))
-    t.eq(j:step_begin(run, step_of(2), true), false)
-    t.eq(#j:steps(run), 1)
-    t.eq(j:signals(run)[1].kind, "rollback")
-    t.ok(j:step_begin(run, step_of(2), true))
-    -- What another process wrote is found by any change, and does not hold up one that need not care.
-    t.ok(other:note(run, "note", { text = "from outside" }))
-    t.ok(j:step_end(run, 2, "done"))
-    t.eq(j:may_be_asked(), true)
-    t.eq(j:step_begin(run, step_of(3), true), false)
-    t.ok(j:step_begin(run, step_of(3)))
-    -- So is what moved the chain before a change that reads by itself.
-    t.eq(#j:signals(run), 1)
-    t.ok(other:note(run, "note", { text = "from outside" }))
-    t.ok(j:ask(run, { place = "4?", question = "go on" }))
-    t.eq(j:step_begin(run, step_of(4), true), false)
-    t.eq(j:verify().events, 10)
-    other:close()
-    j:close()
-  end)
-end)
-
-t.case("changes of several tasks at once form one chain", function()
-  with_journal(function(j)
-    local run = t.ok(begin(j))
-    j:signals(run)
-    local work = {}
-    for i = 1, 20 do
-      work[i] = function()
-        t.ok(j:step_begin(run, step_of(i)))
-        t.ok(j:event(run, "note", { n = i }, i))
-        t.ok(j:step_end(run, i, "done", { n = i }))
-      end
-    end
-    parallel(work)
-    t.eq(j:verify().events, 61)
-    t.eq(#j:steps(run), 20)
   end)
 end)
