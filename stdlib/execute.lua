@@ -68,7 +68,7 @@ local function load_playbook(path, chunk)
     end
     return nil, core_err.new { code = "playbook", op = "load playbook", message = tostring(playbook) }
   end
-  if not run_module.is_playbook(playbook) then
+  if not require("run.playbook").is(playbook) then
     return nil, core_err.new { code = "playbook", op = "load playbook", message = ("%s must end with `return playbook { ... }`"):format(path) }
   end
   return playbook

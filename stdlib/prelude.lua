@@ -18,7 +18,7 @@ M.instead = {
 
 --- The words of the playbook language: each is a function of a module.
 M.words = {
-  playbook = { "run", "playbook" },
+  playbook = { "run.playbook", "playbook" },
   step = { "run", "step" },
   expect = { "run", "expect" },
   fail = { "run", "fail" },
