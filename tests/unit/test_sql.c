@@ -282,7 +282,7 @@ TEST(sqlite_makes_private_files_and_waits_for_locks)
     CHECK_INT(run_text(db, SQL_SCRIPT, "BEGIN IMMEDIATE"), 0);
     q = query(other, "DELETE FROM a");
     int done = 0;
-    CHECK_INT(sql_query_start(q, 30000, count_done, &done, NULL), 0);
+    CHECK_INT(sql_query_start(q, 500000, count_done, &done, NULL), 0);
     CHECK_INT(loop_run_until(loop, is_set, &done, NULL), 0);
     CHECK_INT(sql_query_op(q)->status, -ERR_TIMEOUT);
     CHECK_HAS(sql_query_op(q)->err.cause, "locked");
