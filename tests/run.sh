@@ -10,19 +10,20 @@
 #   valgrind   the unit tests under valgrind
 #   asan       unit and Lua tests built by clang with AddressSanitizer, LeakSanitizer and UBSan   (make asan)
 #   coverage   line coverage of the C code by unit and Lua tests      (make coverage)
-#   e2e        tests/e2e/*.sh with real servers, and beside them tests/faults/*.sh, where things die
+#   e2e        tests/faults/*.sh, where things die, and tests/e2e/*.sh, both with real servers
 #
 # A suite prints `N passed, N failed` as its last line; one that does not, or that ends with an error and no failed test,
 # counts as one failed test. A suite that passes is one line; one that fails is shown whole. The last line is the sum.
 # A suite that leaves a process behind has one failed test more.
 # A suite is stopped after 300 s, a script after 600 s or what a line `# Time limit: N s` of it says.
-# TEST_JOBS suites run side by side (default: one for each processor); of e2e and of faults, which keep servers, one each at a time.
+# TEST_JOBS suites run side by side (default: one for each processor); of e2e two, which wait more than they compute and have response times to keep.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export LC_ALL=C.UTF-8
 unset MAKEFLAGS MAKELEVEL MFLAGS ENGINE
 
 JOBS=${TEST_JOBS:-$(nproc)}
+SERVERS=2
 what=${1:-default}
 shift $(($# > 0))
 filters=("$@")
@@ -187,23 +188,18 @@ what_coverage() {
     tests/lib/coverage.sh build/coverage | tee "$OUT/coverage.txt"
 }
 
-# one_by_one FILE...: scripts with servers of their own, each with the time that it says it needs.
-one_by_one() {
+what_e2e() {
     local file limit
-    for file in "$@"; do
+    [ "$what" = default ] || build gcc CC=gcc all || return
+    wait
+    # Those where things die take longest: the others fill the time beside them.
+    for file in tests/faults/*.sh tests/e2e/*.sh; do
         [ -e "$file" ] || continue
         is_wanted "gcc ${file:6:-3}" || continue
         limit=$(sed -n 's/^# Time limit: \([0-9]*\) s.*/\1/p' "$file" | head -1)
-        (run_suite "gcc ${file:6:-3}" "${limit:-600}" bash "$file")
+        while [ "$(jobs -rp | wc -l)" -ge $SERVERS ]; do wait -n; done
+        run_suite "gcc ${file:6:-3}" "${limit:-600}" bash "$file" &
     done
-}
-
-what_e2e() {
-    [ "$what" = default ] || build gcc CC=gcc all || return
-    wait
-    # They wait more than they compute.
-    one_by_one tests/faults/*.sh &
-    one_by_one tests/e2e/*.sh
     wait
 }
 
