@@ -168,9 +168,12 @@ end
 -- What the live database is called after the swap. With a key the name is known beforehand, so that a swap whose end nobody saw can be found.
 local function old_name(live, id, key) return ("%s_before_%s_%s"):format(tables_of.shortened(live, 21), id:gsub("%W", "_"):lower():sub(-24), key and key:sub(1, 8) or random.hex(2)) end
 
--- A swap goes on at the server when the engine that sent it is gone.
-local function wait_for_swaps(admin)
-  while assert(admin:value "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE 'DO $swap$%'") > 0 do sleep(0.01) end
+-- A swap of this database goes on at the server when the engine that sent it is gone. It ends by itself; whoever only looks like one is not
+-- waited for any longer than that.
+local function wait_for_swaps(admin, live)
+  deadline(REPAIR_S, function()
+    while assert(admin:value("SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state <> 'idle' AND query LIKE 'DO $swap$%' AND position($1 IN query) > 0", literal(live))) > 0 do sleep(0.01) end
+  end)
 end
 
 --- The database of before, when the swap with this key happened, whoever saw its end; nil when it did not.
@@ -185,7 +188,7 @@ function M.swapped(url, id, key)
   local settings = core_postgres.environment(url) -- the live one may be closed: it cannot be asked for its name
   local live = settings.PGDATABASE or settings.PGUSER
   local old = old_name(live, id, key)
-  wait_for_swaps(admin)
+  wait_for_swaps(admin, live)
   M.repair(url, { live, old })
   if assert(admin:value("SELECT count(*) FROM pg_database WHERE datname = $1", old)) == 0 then return nil, nil, closer and nil end
   return { name = old, url = core_postgres.with_database(url, old) }
