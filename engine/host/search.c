@@ -23,6 +23,12 @@
 #define MAIN    "engine.main" /* the path of the playbook itself */
 /* For each module that is to come from a record and not from a file: { path, text }. nil: none. */
 #define RECORDED "engine.recorded"
+/* Name of the module that stands in for another, by the other's name; nil: none. */
+#define STAND_INS "engine.stand_ins"
+/* Modules that others stand in for, loaded nevertheless. */
+#define GENUINE "engine.genuine"
+/* { function, path } of the modules that are not built in, by name, kept so that forget() costs no second reading. */
+#define CHUNKS "engine.chunks"
 
 enum { MAX_SOURCE_BYTES = 4 << 20 };
 
@@ -188,25 +194,44 @@ static int l_loading(lua_State *L)
     return luaL_error(L, "modules require each other in a circle");
 }
 
-/* require(name) -> the module's value */
-static int l_require(lua_State *L)
+/* As find_and_load; what was loaded once is not read again. A chunk that is called again makes all of its locals
+ * anew, so a kept one is as good as a new one. */
+static int find_once(lua_State *L, const char *name)
 {
-    const char *name = luaL_checkstring(L, 1);
-    lua_settop(L, 1);
-    lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
-    if (lua_getfield(L, 2, name) != LUA_TNIL) {
-        if (lua_tocfunction(L, -1) == l_loading)
-            return luaL_error(L, "module '%s' requires itself in a circle", name);
+    int top = lua_gettop(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, CHUNKS);
+    if (lua_getfield(L, top + 1, name) == LUA_TTABLE) {
+        lua_rawgeti(L, top + 2, 1);
+        lua_rawgeti(L, top + 2, 2);
+        lua_remove(L, top + 2);
+        lua_remove(L, top + 1);
         return 1;
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
+    if (!find_and_load(L, name)) return 0;
+    if (strncmp(lua_tostring(L, -1), "stdlib/", 7) == 0) return 1;
+    lua_getfield(L, LUA_REGISTRYINDEX, CHUNKS);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, top + 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, top + 2);
+    lua_rawseti(L, -2, 2);
+    lua_setfield(L, -2, name);
+    lua_settop(L, top + 2);
+    return 1;
+}
+
+/* Loads the module that is really called name into the table at index loaded, and pushes its value. */
+static int load_into(lua_State *L, int loaded, const char *name)
+{
+    int top = lua_gettop(L);
     if (!is_module_name(name))
         return luaL_error(L, "'%s' is not a module name (letters, digits, _ and . between)", name);
     lua_CFunction core = find_core(name);
     if (core != NULL) {
         lua_pushcfunction(L, core);
-        lua_pushvalue(L, 1);
-    } else if (!find_and_load(L, name)) {
+        lua_pushstring(L, name);
+    } else if (!find_once(L, name)) {
         struct err e;
         char file[128];
         module_file(name, file, sizeof file);
@@ -215,15 +240,13 @@ static int l_require(lua_State *L)
                 name, file);
         return err_raise(L, &e);
     }
-    /* 1 name, 2 loaded, 3 function, 4 path */
     lua_pushcfunction(L, l_loading);
-    lua_setfield(L, 2, name);
-    lua_pushvalue(L, 3);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, 4);
+    lua_setfield(L, loaded, name);
+    lua_pushstring(L, name);
+    lua_insert(L, top + 2); /* function, name, path */
     if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
         lua_pushnil(L);
-        lua_setfield(L, 2, name);
+        lua_setfield(L, loaded, name);
         return lua_error(L);
     }
     if (lua_isnil(L, -1)) {
@@ -231,8 +254,97 @@ static int l_require(lua_State *L)
         lua_pushboolean(L, 1);
     }
     lua_pushvalue(L, -1);
+    lua_setfield(L, loaded, name);
+    return 1;
+}
+
+/* Pushes the module's value and returns true, if it was loaded into the table at index loaded. */
+static bool is_loaded(lua_State *L, int loaded, const char *name)
+{
+    if (lua_getfield(L, loaded, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return false;
+    }
+    if (lua_tocfunction(L, -1) == l_loading) luaL_error(L, "module '%s' requires itself in a circle", name);
+    return true;
+}
+
+/* require(name) -> the module's value */
+static int l_require(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
+    if (is_loaded(L, 2, name)) return 1;
+    lua_getfield(L, LUA_REGISTRYINDEX, STAND_INS);
+    if (lua_getfield(L, 3, name) != LUA_TSTRING) return load_into(L, 2, name);
+    const char *other = lua_tostring(L, 4);
+    if (!is_loaded(L, 2, other)) load_into(L, 2, other);
+    lua_pushvalue(L, -1);
     lua_setfield(L, 2, name);
     return 1;
+}
+
+/* search.genuine(name) -> the module itself, also where another stands in for it */
+static int l_genuine(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_getfield(L, LUA_REGISTRYINDEX, GENUINE);
+    if (!is_loaded(L, 2, name)) load_into(L, 2, name);
+    return 1;
+}
+
+/* Does a module come from a file of its own, and not from what is built in? */
+static bool is_kept_chunk(lua_State *L, const char *name)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, CHUNKS);
+    bool kept = lua_getfield(L, -1, name) == LUA_TTABLE;
+    lua_pop(L, 2);
+    return kept;
+}
+
+static bool is_from_the_start(const char *name)
+{
+    static const char *const names[] = {"core.search", "task", "prelude", NULL};
+    for (int i = 0; names[i] != NULL; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* Forgets what is loaded: everything but what the state itself began with, or only what comes from files. */
+static void forget(lua_State *L, bool everything)
+{
+    lua_newtable(L);
+    int kept = lua_gettop(L);
+    lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
+    for (lua_pushnil(L); lua_next(L, kept + 1) != 0; lua_pop(L, 1)) {
+        const char *name = lua_tostring(L, -2);
+        if (everything ? !is_from_the_start(name) : is_kept_chunk(L, name)) continue;
+        lua_pushvalue(L, -1);
+        lua_setfield(L, kept, name);
+    }
+    lua_settop(L, kept);
+    lua_setfield(L, LUA_REGISTRYINDEX, LOADED);
+}
+
+/* search.stand_in(table of other names by name): from now on, whoever requires a module of the first names gets that of
+ * the second. Everything is loaded anew when it is next required, so that nobody still has the module itself. */
+static int l_stand_in(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, STAND_INS);
+    forget(L, true);
+    return 0;
+}
+
+/* search.forget(): modules that come from files, not built in, run anew when they are next required: a playbook that is
+ * run again finds none of the values that it left in them. */
+static int l_forget(lua_State *L)
+{
+    forget(L, false);
+    return 0;
 }
 
 /* search.find(name) -> boolean: would require find it? Loads nothing. */
@@ -402,6 +514,9 @@ static int luaopen_core_search(lua_State *L)
         {"baked", l_baked},
         {"baked_paths", l_baked_paths},
         {"version", l_version},
+        {"stand_in", l_stand_in},
+        {"genuine", l_genuine},
+        {"forget", l_forget},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);
@@ -414,8 +529,11 @@ void search_open(lua_State *L)
     luaopen_core_search(L);
     lua_setfield(L, -2, "core.search");
     lua_setfield(L, LUA_REGISTRYINDEX, LOADED);
-    lua_newtable(L);
-    lua_setfield(L, LUA_REGISTRYINDEX, FOLDERS);
+    static const char *const tables[] = {FOLDERS, STAND_INS, GENUINE, CHUNKS};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        lua_newtable(L);
+        lua_setfield(L, LUA_REGISTRYINDEX, tables[i]);
+    }
     lua_newtable(L);
     lua_setfield(L, LUA_REGISTRYINDEX, SOURCES);
     lua_register(L, "require", l_require);
