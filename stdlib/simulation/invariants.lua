@@ -17,7 +17,10 @@ end
 -- Something of what a rollback needs is itself broken.
 local STANDS_IN_THE_WAY = { operation = true, database = true, disk = true, corrupt = true, down = true, hung = true, errors = true, check = true, start = true, slow = true, kill = true, lease = true }
 
-local function rollback_was_hindered(world) return was_met(world, function(fault) return STANDS_IN_THE_WAY[fault.kind] end) end
+local function rollback_was_hindered(world)
+  local damaged = world.scenario.migration ~= "safe"
+  return was_met(world, function(fault) return STANDS_IN_THE_WAY[fault.kind] or (fault.kind == "asked" and fault.type == "traffic" and damaged) end)
+end
 
 local function events(world, kind)
   local found = {}
@@ -140,7 +143,10 @@ M.all = {
 
   { "every failure ends with a reason", function(world, result)
     if result.exit == 0 then return end
-    if not result.id then return result.err and #result.err.message > 0 and nil or "it ended before it began, without a reason" end
+    if not result.id then
+      if result.err and #result.err.message > 0 then return end
+      return "it ended before it began, without a reason"
+    end
     for _, event in ipairs(events(world, "reason")) do if event.data.text and #event.data.text > 0 then return end end
     if result.err and result.err.message then return end
     return "the run failed and the journal has no reason"

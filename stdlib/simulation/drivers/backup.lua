@@ -136,8 +136,9 @@ function M.need(path, by)
   return true
 end
 
-function M.release_need(path)
-  world().needed[path] = nil
+function M.release_needs(_, by)
+  local needed = world().needed
+  for path, who in pairs(needed) do if who == by then needed[path] = nil end end
   return true
 end
 

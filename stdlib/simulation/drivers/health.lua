@@ -24,7 +24,9 @@ end
 -- What is asked of the application.
 local function ask_colour(here, check, target)
   local colour = colour_of(here, target)
-  local errors = here:answers(colour)
+  local one, errors = here.colours[colour], here:answers(colour)
+  -- What does not fit the schema fails each time that it is asked for, and not by chance.
+  if one and not here:lives_with_schema(one.release, one.database or here.database) then return failed(("%s does not know the schema"):format(one.release)) end
   if errors == nil then
     require("task").sleep(check.timeout or 10)
     return failed(("%s did not answer within %g s"):format(colour, check.timeout or 10))
