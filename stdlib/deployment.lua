@@ -21,7 +21,8 @@ local traffic = require "traffic"
 local M = {}
 
 local ASKED_AGAIN = 4
-local SETTLE_S = 10 -- for connections to a restored database to be made anew
+local INSISTS_S = 60 -- for so long what a rollback needs is tried again
+local SETTLE_S = 30 -- for connections to a restored database to be made anew
 
 local Deployment = {}
 Deployment.__index = Deployment
@@ -191,13 +192,30 @@ function Deployment:check_settled(checks, colour, what)
   end
 end
 
+-- What a rollback needs is not given up at the first error: a proxy that does not answer once is asked again.
+local function insist(self, what, fn)
+  local last = clock.now() + INSISTS_S
+  while true do
+    local ok, result = require("run").attempt(fn)
+    if ok then return result end
+    local err = result
+    if err.code == "canceled" or err.code == "interrupted" or err.code == "deadline" or clock.now() >= last then error(err, 0) end
+    self.run:say(("%s failed and is tried again: %s"):format(what, err.message), "warn")
+    task.sleep(1)
+  end
+end
+
+local function set_share(self, share)
+  local before = assert(self.traffic:get())
+  return { before = before, now = assert(self.traffic:set { [self.new] = share, [self.old] = 100 - share }) }
+end
+
 --- Sets the share of the new colour (0 to 100), reads it back and records it.
 ---@param share integer percent for the new colour
 ---@return table weights as the proxy reports them
 function Deployment:shift(share)
-  local before = assert(self.traffic:get())
-  local wanted = { [self.new] = share, [self.old] = 100 - share }
-  local weights = assert(self.traffic:set(wanted))
+  local moved = share == 0 and insist(self, "taking traffic back to " .. self.old, function() return set_share(self, 0) end) or set_share(self, share)
+  local weights, before = moved.now, moved.before
   -- When clients were safe again: whoever reports it may have had to wait for the journal first.
   self.back_at = share == 0 and (self.back_at or core_clock.wall()) or nil
   self.run:event_later("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
@@ -264,12 +282,15 @@ local function version_seen(self)
   return nil, err
 end
 
+local function verify_weight(self, colour)
+  local weights = assert(self.traffic:get())
+  if weights[colour] == 100 then return weights end
+  error(core_err.new { code = "traffic", message = ("%s should have all traffic, but has %d %%"):format(colour, weights[colour]) }, 0)
+end
+
 --- Proves that clients get `version` from `colour` alone; raises otherwise. This is what success means.
 function Deployment:verify_serving(colour, version)
-  local weights = assert(self.traffic:get())
-  if weights[colour] ~= 100 then
-    error(core_err.new { code = "traffic", message = ("%s should have all traffic, but has %d %%"):format(colour, weights[colour]) }, 0)
-  end
+  local weights = verify_weight(self, colour)
   if not self.venture.traffic.public then return end
   for _ = 1, 5 do
     local served, err = version_seen(self)
@@ -279,6 +300,22 @@ function Deployment:verify_serving(colour, version)
     end
   end
   self.run:event("state", { blue = weights.blue, green = weights.green, version = version, url = self.venture.traffic.public, verified = true })
+end
+
+--- Proves that the old colour has all traffic, as it had before the deployment began. Whether it answers is said and no more: it may have been
+-- ill before, and nothing of this deployment has touched it.
+---@return string in words
+function Deployment:verify_untouched()
+  local weights = insist(self, "reading the weights", function() return verify_weight(self, self.old) end)
+  local served, err
+  if self.venture.traffic.public then served, err = version_seen(self) end
+  if served and self.old_version ~= "unknown" and served ~= self.old_version then
+    error(core_err.new { code = "check", message = ("clients get version %s, expected %s"):format(served, self.old_version) }, 0)
+  end
+  self.run:event("state", { blue = weights.blue, green = weights.green, version = served, url = self.venture.traffic.public, verified = served ~= nil })
+  if served or not self.venture.traffic.public then return ("%s serves %s at 100 %%"):format(self.old, self.old_version) end
+  self.run:say(("%s has all traffic and does not answer: %s"):format(self.old, err and err.message or "no version"), "warn")
+  return ("%s has %s and 100 %%, and does not answer"):format(self.old, self.old_version)
 end
 
 local function percent(value) return value and ("%.2f %%"):format(value * 100) or "no data" end
@@ -316,13 +353,18 @@ function Deployment:old_release_works()
   return ok, not ok and ("%s: %s"):format(checked, err.cause or err.message) or nil
 end
 
---- Takes the new colour out of the proxy, waits for its open requests, and removes it.
-function Deployment:retire(colour)
+local function retire(self, colour)
   assert(self.traffic:drain(colour, self.venture.traffic.drain_timeout))
   assert(self.traffic:maintenance(colour))
   assert(self.environment:destroy(colour))
   local alive, detail = self.environment:alive(colour)
   if alive then error(core_err.new { code = "process", message = ("%s still runs: %s"):format(colour, detail) }, 0) end
+end
+
+--- Takes the new colour out of the proxy, waits for its open requests, and removes it.
+function Deployment:retire(colour)
+  if not self.run.is_rolling_back then return retire(self, colour) end
+  insist(self, "retiring " .. colour, function() retire(self, colour) end)
 end
 
 --- Restores the database from this deployment's backup; reports exactly what is lost by it.

@@ -28,12 +28,12 @@ local function choose(d, asked)
 end
 
 local function abort(run, d, reason)
-  step { "abort: take back what was done", effect = "idempotent", approve = false, run = function()
+  local state = step { "abort: take back what was done", effect = "idempotent", approve = false, run = function()
     expect(run:unwind())
-    d:verify_serving(d.old, d.old_version)
+    return d:verify_untouched()
   end }
   -- Nobody answered a question: the same command asks again.
-  run.result = { outcome = "aborted", exit = reason.unanswered and 3 or 1, summary = ("nothing changed: %s serves %s at 100 %%"):format(d.old, d.old_version) }
+  run.result = { outcome = "aborted", exit = reason.unanswered and 3 or 1, summary = "nothing changed: " .. state }
 end
 
 return function(run, d, reason)

@@ -180,6 +180,13 @@ M.all = {
     end
   end },
 
+  { "no mistake of the script itself", function(world, result)
+    for _, row in ipairs(world.journal and world.journal:steps() or {}) do
+      if row.error and row.error.code == "script" then return ("step '%s': %s"):format(row.name, row.error.message) end
+    end
+    if result.err and result.err.code == "script" then return result.err.message end
+  end },
+
   { "the run ends", function(_, result)
     if result.err and result.err.code == "deadline" and result.seconds > 2 * 86400 then return "the run did not end within three days" end
   end },
