@@ -230,7 +230,8 @@ int loop_run_until(struct loop *loop, bool (*done)(void *arg), void *arg, struct
         if (done(arg)) return 0;
         uv_run_mode mode = prepare_poll(loop);
         /* In virtual time nothing comes from outside, so only now and then libuv is asked, for signals. */
-        if (mode == UV_RUN_NOWAIT && loop->clock->is_virtual && loop->busy == 0 && ++loop->virtual_turns % 256 != 0)
+        if (mode == UV_RUN_NOWAIT && loop->clock->is_virtual && loop->busy == 0 &&
+            ++loop->virtual_turns % 256 != 0)
             continue;
         if (mode == UV_RUN_ONCE && !uv_loop_alive(&loop->uv)) {
             if (!loop_has_timers(loop))

@@ -27,7 +27,8 @@
 #define STAND_INS "engine.stand_ins"
 /* Modules that others stand in for, loaded nevertheless. */
 #define GENUINE "engine.genuine"
-/* { function, path } of the modules that are not built in, by name, kept so that forget() costs no second reading. */
+/* { function, path } of the modules that are not built in, by name, kept so that forget() costs no second
+ * reading. */
 #define CHUNKS "engine.chunks"
 
 enum { MAX_SOURCE_BYTES = 4 << 20 };
@@ -194,8 +195,8 @@ static int l_loading(lua_State *L)
     return luaL_error(L, "modules require each other in a circle");
 }
 
-/* As find_and_load; what was loaded once is not read again. A chunk that is called again makes all of its locals
- * anew, so a kept one is as good as a new one. */
+/* As find_and_load; what was loaded once is not read again. A chunk that is called again makes all of its
+ * locals anew, so a kept one is as good as a new one. */
 static int find_once(lua_State *L, const char *name)
 {
     int top = lua_gettop(L);
@@ -328,8 +329,9 @@ static void forget(lua_State *L, bool everything)
     lua_setfield(L, LUA_REGISTRYINDEX, LOADED);
 }
 
-/* search.stand_in(table of other names by name): from now on, whoever requires a module of the first names gets that of
- * the second. Everything is loaded anew when it is next required, so that nobody still has the module itself. */
+/* search.stand_in(table of other names by name): from now on, whoever requires a module of the first names
+ * gets that of the second. Everything is loaded anew when it is next required, so that nobody still has the
+ * module itself. */
 static int l_stand_in(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -339,8 +341,8 @@ static int l_stand_in(lua_State *L)
     return 0;
 }
 
-/* search.forget(): modules that come from files, not built in, run anew when they are next required: a playbook that is
- * run again finds none of the values that it left in them. */
+/* search.forget(): modules that come from files, not built in, run anew when they are next required: a
+ * playbook that is run again finds none of the values that it left in them. */
 static int l_forget(lua_State *L)
 {
     forget(L, false);
