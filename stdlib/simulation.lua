@@ -43,7 +43,7 @@ end
 ---@return table project
 function M.open(options)
   require("simulation.drivers").enter()
-  local execute, configuration = require "execute", require "configuration"
+  local execute = require "execute"
   core_search.add_folder(options.venture)
   core_search.add_folder(options.path:match "^(.*)/[^/]*$" or ".")
   local rules = own_rules(options.venture)
@@ -56,7 +56,6 @@ function M.open(options)
   end
   project.venture_folder = options.venture
   project.checks = names_of_checks(project:venture())
-  local _ = configuration
   return project
 end
 
@@ -84,10 +83,10 @@ function Project:run(scenario, options)
   world.is_told = options and options.tell
   local _, invariants = names_of_checks(venture)
   world.is_invariant = invariants
-  current.present = world
+  current.enter(world)
   local result = require("simulation.engine").run(world, self)
   local broken = require("simulation.invariants").judge(world, result, self.rules.invariants)
-  current.present = nil
+  current.enter(nil)
   return { result = result, world = world, broken = broken, boundaries = world.boundaries }
 end
 

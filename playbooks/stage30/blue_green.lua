@@ -23,7 +23,7 @@ return function(run, d)
         local found = d:rehearse(pending)
         run:say(("%s: %s passes its smoke tests on the migrated copy"):format(found.label, d.old_version), "done")
         return found
-      end, undo = function() d:clear_rehearsal() end }
+      end, probe = function() return d:rehearsal_left() end, undo = function() d:clear_rehearsal() end }
       d.label = rehearsed.label
     end
     d.migrated = true -- from here on, wholly or in part

@@ -28,6 +28,10 @@ function Rehearsal:clear_rehearsal()
   self.environment.addresses[COLOUR] = nil
 end
 
+--- What a rehearsal left: nothing, or something that clear_rehearsal takes away.
+---@return "absent"|"partial"
+function Rehearsal:rehearsal_left() return self.environment:release(COLOUR) and "partial" or "absent" end
+
 -- The old release on the migrated copy: its health address, then its smoke tests. Gives nothing, or what failed.
 local function old_release_on(self, scratch)
   local venture = self.venture

@@ -2,8 +2,19 @@
 
 local M = {}
 
+local present
+
+--- From now on the drivers are in this world; nil: in none.
+---@param world? table
+function M.enter(world) present = world end
+
+--- The present world, or nil.
+---@return table?
+---@usage assert(require("simulation.current").maybe() == nil)
+function M.maybe() return present end
+
 --- The present world.
 ---@return table
-function M.world() return M.present or error("this works in a simulated world only", 2) end
+function M.world() return present or error("this works in a simulated world only", 2) end
 
 return M

@@ -5,7 +5,6 @@
 
 local chain = require "journal.chain"
 local core_clock = require "core.clock"
-local core_err = require "core.err"
 local files = require "files"
 local json = require "json"
 local random = require "core.random"

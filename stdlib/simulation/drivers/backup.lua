@@ -1,6 +1,5 @@
 --- simulation.drivers.backup: stands in for module backup. A backup remembers what the database was; restoring says which rows are lost by it.
 
-local core_clock = require "core.clock"
 local core_err = require "core.err"
 local core_search = require "core.search"
 local effect = require "effect"

@@ -3,5 +3,6 @@
 local current = require "simulation.current"
 
 return { pass = function(name)
-  if current.present then current.present:boundary(name) end
+  local here = current.maybe()
+  if here then here:boundary(name) end
 end }

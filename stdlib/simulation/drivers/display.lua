@@ -9,7 +9,7 @@ local genuine = core_search.genuine "display"
 local M = {}
 
 function M.line(kind, depth, text)
-  local here = current.present
+  local here = current.maybe()
   if here and here.is_told then here.lines[#here.lines + 1] = { at = core_clock.now(), kind = kind, depth = depth, text = text } end
 end
 

@@ -12,14 +12,14 @@ local M = {}
 local GONE = {}
 
 local function kept()
-  local here = current.present
+  local here = current.maybe()
   if not here then return {} end
   here:check_alive()
   return here.files
 end
 
 local function full()
-  local here = current.present
+  local here = current.maybe()
   if here and here:fault "disk" then return nil, core_err.new { code = "io", op = "write", message = "simulated: no space left on device" } end
   return true
 end

@@ -7,7 +7,10 @@ local M = {}
 
 local outside = random.stream(0, "outside")
 
-local function draw() return current.present and current.present:stream "ids" or outside end
+local function draw()
+  local here = current.maybe()
+  return here and here:stream "ids" or outside
+end
 
 function M.integer(a, b) return draw():integer(a, b) end
 
