@@ -289,6 +289,7 @@ function M.drill(options)
   local seconds = clock.now() - began
   local ok
   if options.keep then ok, err = driver.keep(copy, options.database) else ok, err = driver.drop(copy, options.database) end
+  if not ok and options.keep then driver.drop(copy, options.database) end -- nobody would know of it
   if not ok then return nil, err end
   copy.seconds = seconds
   local tables, rows = totals(manifest)
@@ -316,6 +317,15 @@ function M.drop_copy(copy, url)
   ok, err = effect.change("dropped copy", function() return driver.drop(copy, url) end)
   if not ok then return nil, err end
   return true
+end
+
+--- Drops every copy of a database, also those that nobody knows of because the engine died that made them. For who holds the venture's lease.
+---@param url any the database's address
+---@return true? ok, table? err
+function M.drop_copies(url)
+  local driver, err = driver_of(url)
+  if not driver then return nil, err end
+  return effect.change("dropped copy", function() return driver.drop_all(url) end)
 end
 
 -- Into the live database itself. Another backup is taken first: nothing else keeps what was there.

@@ -232,12 +232,14 @@ end
 --- Watches one stage, whose weights have been set, until it is decided. Traffic is back at the baseline when the verdict is
 -- "rollback".
 ---@param index integer of the stage
+---@param for_good? boolean it is decided already: traffic is only watched on, and whoever calls takes it back. Returns only a verdict "rollback"
 ---@return { verdict: "promote"|"rollback", reason: string, rule?: string, evidence: table, gate: table, n: integer, seconds: number, figures: table, readings: table, first_bad_at?: number, decided_at: number }
-function Session:watch(index)
+function Session:watch(index, for_good)
   local o = self.options
   local share, position = o.stages[index], rules.position(o.stages, index)
   local asked = rules.gate(position, o.limits)
   local minimum, limit = self:times(position)
+  if for_good then minimum, limit = math.huge, math.huge end
   local observed = { readings = {}, failed = { [o.colour] = 0, [o.baseline] = 0 }, pending = {} }
   local stage_state = ("S%d"):format(share)
   self:enter(stage_state, "weights are set")
@@ -265,6 +267,7 @@ function Session:watch(index)
         probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
       leak = position == "last" and self:leak(at) or nil,
     }
+    if for_good and (action == "rollback" or action == "retreat") then return self:ended("rollback", reason, now) end
     if action == "rollback" or action == "retreat" then
       -- Traffic first. Whether anything is said or written about it comes second.
       if o.shift then o.shift(0) end

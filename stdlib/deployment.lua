@@ -107,14 +107,15 @@ end
 ---@param name string of the step
 ---@param share integer percent
 function Deployment:traffic_step(name, share)
+  local before = self.share or 0
   self.traffic_moved, self.share = true, nil
   step {
     name, effect = "probed", approve = true, args = { colour = self.new, share = share },
     run = function() return self:shift(share) end,
-    probe = self:probe_share(share),
+    probe = self:probe_share(share, before),
     undo = function() return self:shift(0) end,
   }
-  self.share = share
+  self.share, self.reached = share, share
 end
 
 --- What checks are asked of: a colour's address, the database, and the values for {names}.
@@ -192,8 +193,11 @@ function Deployment:check_settled(checks, colour, what)
   end
 end
 
--- What a rollback needs is not given up at the first error: a proxy that does not answer once is asked again.
-local function insist(self, what, fn)
+--- What a rollback needs is not given up at the first error: a proxy that does not answer once is asked again. Calls fn until it raises nothing, for a minute at the most.
+---@param what string in words
+---@param fn fun(): any
+---@return any what fn returns
+function Deployment:insist(what, fn)
   local last = clock.now() + INSISTS_S
   while true do
     local ok, result = require("run").attempt(fn)
@@ -214,7 +218,7 @@ end
 ---@param share integer percent for the new colour
 ---@return table weights as the proxy reports them
 function Deployment:shift(share)
-  local moved = share == 0 and insist(self, "taking traffic back to " .. self.old, function() return set_share(self, 0) end) or set_share(self, share)
+  local moved = share == 0 and self:insist("taking traffic back to " .. self.old, function() return set_share(self, 0) end) or set_share(self, share)
   local weights, before = moved.now, moved.before
   -- When clients were safe again: whoever reports it may have had to wait for the journal first.
   self.back_at = share == 0 and (self.back_at or core_clock.wall()) or nil
@@ -224,12 +228,15 @@ function Deployment:shift(share)
 end
 
 --- What the probe of a traffic step looks at: where does the traffic really go?
-function Deployment:probe_share(share)
+---@param share integer that the step gives
+---@param before integer of the step before it
+function Deployment:probe_share(share, before)
   return function()
     local weights, err = self.traffic:get()
     if not weights then return "unknown", err.message end
     if weights[self.new] == share then return "done", nil, { blue = weights.blue, green = weights.green } end
     if weights[self.new] == 0 then return "absent", "all traffic goes to " .. self.old end
+    if weights[self.new] == before then return "absent", ("%s still has %d %%"):format(self.new, before) end
     return "partial", ("%s has %d %%"):format(self.new, weights[self.new])
   end
 end
@@ -306,7 +313,7 @@ end
 -- ill before, and nothing of this deployment has touched it.
 ---@return string in words
 function Deployment:verify_untouched()
-  local weights = insist(self, "reading the weights", function() return verify_weight(self, self.old) end)
+  local weights = self:insist("reading the weights", function() return verify_weight(self, self.old) end)
   local served, err
   if self.venture.traffic.public then served, err = version_seen(self) end
   if served and self.old_version ~= "unknown" and served ~= self.old_version then
@@ -364,7 +371,7 @@ end
 --- Takes the new colour out of the proxy, waits for its open requests, and removes it.
 function Deployment:retire(colour)
   if not self.run.is_rolling_back then return retire(self, colour) end
-  insist(self, "retiring " .. colour, function() retire(self, colour) end)
+  self:insist("retiring " .. colour, function() retire(self, colour) end)
 end
 
 --- Restores the database from this deployment's backup; reports exactly what is lost by it.
@@ -379,10 +386,14 @@ function Deployment:restore_database(key)
   local restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, copy = copy, key = key, passphrase = self.venture.backup.passphrase }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
-    assert(files.remove_tree(lost))
-    restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase }
+    copy = nil
   end
-  if not restored then error(err, 0) end
+  if not restored then
+    restored = self:insist("restoring the backup", function()
+      assert(files.remove_tree(lost))
+      return assert(backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase })
+    end)
+  end
   local loss = restored.loss
   self.run:event("loss", loss)
   self.run:event("note", { text = ("database restored from %s%s in %s, downtime %s"):format(self.backup.id, restored.warm and " (warm copy)" or "", display.duration(restored.seconds), display.duration(restored.downtime_s or 0)),
@@ -392,12 +403,14 @@ end
 
 --- The run needs its backup no longer: retention may have it, and the copy that was kept for a rollback is dropped. One that cannot be dropped is said, and is no failure of the deployment.
 function Deployment:release_backup()
-  if not self.backup then return end
+  if not self.backup and not self.has_backup then return end
   step { "the backup is released", effect = "idempotent", approve = false, run = function()
     assert(backup.release_needs(self.venture.backup.to, "run " .. self.run.id))
-    assert(backup.forget(self.venture.database.url))
-    if not self.warm_copy then return end
-    local ok, err = backup.drop_copy(self.warm_copy, self.venture.database.url)
+    local url = self.venture.database.url
+    assert(backup.forget(url))
+    local ok, err = true, nil
+    -- An engine that died may have made copies that it did not come to record.
+    if self.run.recorded then ok, err = backup.drop_copies(url) elseif self.warm_copy then ok, err = backup.drop_copy(self.warm_copy, url) end
     if not ok then self.run:say("the warm copy of the database could not be dropped: " .. err.message, "warn") end
   end }
 end

@@ -23,6 +23,15 @@ local function is_declared(step)
   return false
 end
 
+--- Where the running code is, when it belongs to a run and no step around it says that it changes the world; nil when one does.
+---@return string? in words
+---@usage assert(effect.undeclared() == nil)
+function M.undeclared()
+  local context = core_task.context()
+  if not (context and context.scope and context.run.venture) or is_declared(context.step) then return nil end
+  return context.step and ("the step '%s'"):format(context.step.name) or "the code outside of any step"
+end
+
 --- Does what changes the world. Drivers do it by this, so that nothing is changed in a step that does not say so, and so that tests
 -- can end the engine just before and just after.
 ---@param name string such as "traffic.set"
@@ -30,9 +39,8 @@ end
 ---@return any what fn returns
 ---@usage assert(effect.change("example", function() return 7 end) == 7)
 function M.change(name, fn)
-  local context = core_task.context()
-  if context and context.scope and context.run.venture and not is_declared(context.step) then
-    local where = context.step and ("the step '%s'"):format(context.step.name) or "the code outside of any step"
+  local where = M.undeclared()
+  if where then
     error(("%s changes the world, and %s does not say so: give the step effect = \"probed\" (with probe and undo), \"keyed\", \"idempotent\" or \"manual\""):format(name, where), 3)
   end
   core_boundary.pass(name .. ": before")

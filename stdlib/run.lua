@@ -365,6 +365,18 @@ local function needs_yes(run, options)
   return run.mode == "assisted" and options.approve == true
 end
 
+-- Waits for a yes. Meanwhile the run may have something to watch, whose error takes the place of the answer.
+local function ask(run, name, args, place)
+  local approval = require "approval"
+  if not run.while_asked then return approval.ask(run, name, args, place) end
+  local ok, err = task.scope("asking", nil, function()
+    core_task.set_context(places.aside(core_task.context(), place))
+    task.background(run.while_asked)
+    approval.ask(run, name, args, place)
+  end)
+  if not ok then error(err, 0) end
+end
+
 local function finish_step(run, step, ok, result, seconds)
   if run.is_left then error(result, 0) end
   drain(run, step)
@@ -467,7 +479,7 @@ function M.step(name_or_options, fn)
     heed(run, interrupt, true)
   end
   if not row and needs_yes(run, options) then
-    local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
+    local ok, err = M.attempt(function() ask(run, name, options.args, place .. "?") end)
     if not ok then interrupt(err) end
   end
   local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }

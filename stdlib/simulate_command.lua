@@ -17,6 +17,7 @@ local OPTIONS = {
   json = { type = "boolean", about = "the summary as JSON" },
 }
 
+local MOST_ENDLESS = 3 -- worlds in which the run does not end; each takes seconds
 local SHOWN = 10 -- kinds of failures that are made small; more of them are only counted
 
 local function usage(message, next_step) return core_err.new { code = "usage", op = "simulate", message = message, next = next_step or "engine simulate playbooks/stage30.lua --venture DIR" } end
@@ -44,8 +45,11 @@ end
 
 local function shows(project, name)
   return function(scenario)
-    for _, one in ipairs(project:run(scenario).broken) do if one.name == name then return true end end
-    return false
+    local outcome = project:run(scenario)
+    for _, one in ipairs(outcome.broken) do
+      if one.name == name then return true, outcome.world, outcome.is_endless end
+    end
+    return false, outcome.world, outcome.is_endless
   end
 end
 
@@ -110,10 +114,10 @@ end
 --- Runs a playbook in many worlds.
 ---@param project table of simulation.open
 ---@param options { worlds: integer, seed: integer, release: string }
----@return table totals worlds, outcomes, faults, steps, seconds, resumed, failures by the invariant's name
+---@return table totals worlds, outcomes, faults, steps, seconds, resumed, endless, failures by the invariant's name
 function M.many(project, options)
   local scenarios = require "simulation.scenario"
-  local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, failures = {} }
+  local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, endless = 0, failures = {} }
   local boundaries = project:run(scenarios.of { migrations = { "002_new" } }).boundaries
   local subject = { release = options.release, checks = project.checks, boundaries = boundaries }
   for seed = options.seed, options.seed + options.worlds - 1 do
@@ -121,10 +125,12 @@ function M.many(project, options)
     local outcome = project:run(scenario)
     totals.worlds = totals.worlds + 1
     count(totals, outcome)
+    if outcome.is_endless then totals.endless = totals.endless + 1 end
     for _, one in ipairs(outcome.broken) do
       local known = totals.failures[one.name]
       if known then known.worlds = known.worlds + 1 else totals.failures[one.name] = { name = one.name, worlds = 1, scenario = scenario } end
     end
+    if totals.endless >= MOST_ENDLESS then break end
   end
   return totals
 end
@@ -136,6 +142,7 @@ local function simulate(options)
   print(("%d worlds, %.0f simulated hours: %s"):format(totals.worlds, totals.seconds / 3600, list(totals.outcomes)))
   print(("met: %s"):format(list(totals.faults)))
   print(("engines that died and were followed by another: %d; steps that were reached: %d"):format(totals.resumed, #sorted(totals.steps)))
+  if totals.worlds < options.worlds then print(("after %d worlds whose run does not end the others were not tried"):format(totals.endless)) end
   local names = {}
   for name in pairs(totals.failures) do names[#names + 1] = name end
   table.sort(names)

@@ -8,6 +8,8 @@ local core_search = require "core.search"
 
 local M = {}
 
+local AN_INVARIANT = 'An invariant is { "what must be true", function(world, result) ... end }.'
+
 local Project = {}
 Project.__index = Project
 
@@ -28,12 +30,18 @@ local function own_rules(folder)
   if not core_search.genuine("files").exists(path) then return {} end
   local chunk, err = core_search.load_file(path)
   if not chunk then error(err, 0) end
-  local rules = chunk()
-  if type(rules) ~= "table" then error(core_err.new { code = "playbook", op = "simulate", message = path .. " must return a table" }, 0) end
+  local loaded, rules = pcall(chunk)
+  local function wrong(message, next_step) error(core_err.new { code = "playbook", op = "simulate", message = message, next = next_step }, 0) end
+  if not loaded then wrong(tostring(core_err.is(rules) and rules.message or rules)) end
+  if type(rules) ~= "table" then wrong(path .. " must return a table") end
   for name in pairs(rules) do
     if name ~= "invariants" and name ~= "sql" and name ~= "http" and name ~= "commands" then
-      error(core_err.new { code = "playbook", op = "simulate", message = ("%s: there is no '%s'"):format(path, tostring(name)), next = "It may have invariants, sql, http and commands." }, 0)
+      wrong(("%s: there is no '%s'"):format(path, tostring(name)), "It may have invariants, sql, http and commands.")
     end
+  end
+  if rules.invariants ~= nil and type(rules.invariants) ~= "table" then wrong(path .. ": invariants must be a list", AN_INVARIANT) end
+  for i, one in ipairs(rules.invariants or {}) do
+    if type(one) ~= "table" or type(one[1]) ~= "string" or type(one[2]) ~= "function" then wrong(("%s: invariants[%d] is none"):format(path, i), AN_INVARIANT) end
   end
   return rules
 end
@@ -87,7 +95,7 @@ function Project:run(scenario, options)
   local result = require("simulation.engine").run(world, self)
   local broken = require("simulation.invariants").judge(world, result, self.rules.invariants)
   current.enter(nil)
-  return { result = result, world = world, broken = broken, boundaries = world.boundaries }
+  return { result = result, world = world, broken = broken, boundaries = world.boundaries, is_endless = require("simulation.invariants.ending").is_endless(world, result) }
 end
 
 return M

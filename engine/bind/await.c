@@ -404,15 +404,27 @@ static int sleep_done(lua_State *L, int status, lua_KContext ctx)
     return 0;
 }
 
+static void raise_over(lua_State *L, lua_Debug *ar)
+{
+    (void)ar;
+    luaL_error(L, "simulated time is over, and the script goes on");
+}
+
 /* task.sleep(seconds) */
 static int l_sleep(lua_State *L)
 {
+    struct runtime *rt = runtime_of(L);
+    if (rt->clock.is_virtual && rt->over_us > 0 && clock_mono_us(&rt->clock) > rt->over_us) {
+        /* From here on each of its pcalls fails in turn, until the task has ended. */
+        lua_sethook(L, raise_over, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+        return 0;
+    }
     lua_Number seconds = luaL_checknumber(L, 1);
     if (!(seconds >= 0 && seconds < 1e9)) return luaL_error(L, "sleep takes a number of seconds from 0 on");
     struct op *op = lua_newuserdatauv(L, sizeof *op, 0);
     memset(op, 0, sizeof *op);
     struct task *t = await_begin(L);
-    op_sleep(op, runtime_of(L)->loop, (int64_t)(seconds * 1e6), await_wake, t);
+    op_sleep(op, rt->loop, (int64_t)(seconds * 1e6), await_wake, t);
     return await(L, op, sleep_done);
 }
 

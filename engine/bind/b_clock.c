@@ -48,10 +48,18 @@ static int l_simulate(lua_State *L)
     return 0;
 }
 
+/* clock.over([now]): a task that sleeps when simulated time is later than this is ended there, whatever it
+ * catches. Without a time: none is. */
+static int l_over(lua_State *L)
+{
+    runtime_of(L)->over_us = (int64_t)(luaL_optnumber(L, 1, 0) * 1e6);
+    return 0;
+}
+
 int luaopen_core_clock(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"now", l_now}, {"wall", l_wall}, {"utc", l_utc}, {"simulate", l_simulate}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"now", l_now},           {"wall", l_wall}, {"utc", l_utc},
+                                         {"simulate", l_simulate}, {"over", l_over}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -16,6 +16,7 @@ struct runtime {
     lua_State *L; /* the main state; tasks are coroutines of it */
     struct loop *loop;
     struct clock clock;
+    int64_t over_us;            /* of a virtual clock: when nobody may sleep any more; 0: never */
     struct task *current;       /* whose coroutine runs now, or NULL */
     struct task *interruptible; /* whom an interrupt cancels instead of the main task, or NULL */
     unsigned long turns;        /* how often a task was resumed: tells one stretch of Lua from the next */

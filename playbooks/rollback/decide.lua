@@ -52,7 +52,7 @@ return function(run, d, reason)
       end
     end }
     if d.take_back_stage then
-      step { "rollback: the venture's row", effect = "idempotent", approve = false, run = d.take_back_stage }
+      step { "rollback: the venture's row", effect = "idempotent", approve = false, run = function() return d:insist("taking the venture's row back", d.take_back_stage) end }
     end
     local kind = step { "rollback: choose its kind", effect = "idempotent", approve = false, run = function()
       local chosen, evidence = choose(d, reason.rollback)
@@ -61,7 +61,9 @@ return function(run, d, reason)
       return chosen
     end }
     rollbacks[kind](run, d)
-    step { "rollback: verified", approve = false, run = function() d:verify_serving(d.old, d.old_version) end }
+    step { "rollback: verified", approve = false, run = function()
+      d:insist("proving that " .. d.old .. " serves", function() d:verify_serving(d.old, d.old_version) end)
+    end }
     run.undos = {}
     run.result = { outcome = "rolled_back", exit = 4, rollback = kind, summary = ("%s rollback: %s serves %s at 100 %%, verified"):format(kind, d.old, d.old_version) }
   end)

@@ -9,7 +9,7 @@ return function(run, d)
   step { "RB1 " .. d.old .. " is healthy", approve = false, run = function() d:check_settled(d.venture.health, d.old, "health check") end }
   -- Whoever asked for this kind was not asked whether the migrations did harm.
   if d.migrated then
-    step { "RB1 the migrated data is sound", approve = false, run = function() return d:check(d.venture.invariants, d.old, "invariant") end }
+    step { "RB1 the migrated data is sound", approve = false, run = function() d:check_settled(d.venture.invariants, d.old, "invariant") end }
   end
   step { "RB1 retire " .. d.new, effect = "idempotent", approve = false, run = function() d:retire(d.new) end }
   step { "RB1 watch error rates of " .. d.old, approve = false, deadline = d.venture.rollback.watch + 60, run = function()

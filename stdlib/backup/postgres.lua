@@ -116,6 +116,18 @@ function M.scratch(copy, url)
   return { name = name, live = copy.live, url = core_postgres.with_database(url, name), address = function(other) return core_postgres.with_database(other, name) end }
 end
 
+--- Drops every copy of the live database, also those that a run left when it died.
+function M.drop_all(url)
+  local db, err = tables_of.open(url, 30)
+  if not db then return nil, err end
+  local live = assert(db:value "SELECT current_database()")
+  db:close()
+  return with_admin(url, function(admin)
+    drop_leftovers(admin, live)
+    return true
+  end)
+end
+
 --- Drops what restore_beside made.
 function M.drop(copy, url)
   return with_admin(url, function(admin) return admin:query(("DROP DATABASE IF EXISTS %s WITH (FORCE)"):format(quoted(copy.name))) end)

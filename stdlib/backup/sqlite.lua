@@ -115,6 +115,14 @@ function M.scratch(copy)
   return { path = path, url = "sqlite:" .. path, address = function() return "sqlite:" .. path end }
 end
 
+--- Removes every copy of the live database, also those that a run left when it died.
+function M.drop_all(url)
+  local live, err = path_of(url)
+  if not live then return nil, err end
+  drop_leftovers(live)
+  return true
+end
+
 --- Removes what restore_beside made.
 function M.drop(copy)
   for _, suffix in ipairs { "", "-wal", "-shm" } do

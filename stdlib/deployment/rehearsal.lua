@@ -24,7 +24,8 @@ end
 --- Takes away what a rehearsal that did not come to its end may have left running.
 function Rehearsal:clear_rehearsal()
   self.environment.addresses[COLOUR] = self.venture.rehearsal.address
-  assert(self.environment:destroy(COLOUR))
+  local function destroy() assert(self.environment:destroy(COLOUR)) end
+  if self.run.is_rolling_back then self:insist("taking the rehearsal away", destroy) else destroy() end
   self.environment.addresses[COLOUR] = nil
 end
 
@@ -58,25 +59,28 @@ function Rehearsal:rehearse(pending)
   local clock = require "clock"
   local began = clock.now()
   local scratch = assert(backup.scratch(self.warm_copy, url))
-  local closer <close> = setmetatable({}, { __close = function()
-    shield(function()
-      self.environment:destroy(COLOUR)
-      self.environment.addresses[COLOUR] = nil
-      backup.drop_copy(scratch, url)
-    end)
-  end })
-  local db = assert(sql.open(scratch.url, { timeout = self.venture.migrations.timeout }))
-  local applied, err = migrations.apply(db, pending, self.venture.migrations.table)
-  db:close()
-  if not applied then error(core_err.new { code = "gate", message = "the migrations fail on a copy of the database: " .. err.message, cause = err.cause and tostring(err.cause) }, 0) end
-  local problem = old_release_on(self, scratch)
+  -- An engine whose part in the run is over (its lease is another's now) takes nothing away: attempt raises that.
+  local ok, result = require("run").attempt(function()
+    local db = assert(sql.open(scratch.url, { timeout = self.venture.migrations.timeout }))
+    local applied, err = migrations.apply(db, pending, self.venture.migrations.table)
+    db:close()
+    if not applied then error(core_err.new { code = "gate", message = "the migrations fail on a copy of the database: " .. err.message, cause = err.cause and tostring(err.cause) }, 0) end
+    return { problem = old_release_on(self, scratch) }
+  end)
+  shield(function()
+    self.environment:destroy(COLOUR)
+    self.environment.addresses[COLOUR] = nil
+    backup.drop_copy(scratch, url)
+  end)
+  if not ok then error(result, 0) end
+  local problem = result.problem
   self.label = not problem and "traffic-safe" or self.backup and "database-safe" or "full-only"
   self.run:event("note", { text = ("rehearsal on a copy of the database: %s"):format(self.label), label = self.label, problem = problem })
   if problem then
     error(core_err.new { code = "gate", message = ("%s does not work with the migrated schema (%s), so both colours cannot share it: %s"):format(self.old_version, self.label, problem),
       next = "Split the migration: first a release that adds, later one that removes." }, 0)
   end
-  return { label = self.label, seconds = clock.now() - began, closer and nil }
+  return { label = self.label, seconds = clock.now() - began }
 end
 
 return function(Deployment)

@@ -14,6 +14,7 @@ local task = require "task"
 local Watch = {}
 
 local PROBE_TIMEOUT_S = 3
+local GUARD_FALSE_ALARM = 0.1 -- the part of the false alarms that is allowed for what is watched between the stages, beside the stages themselves
 
 -- Where the proxy's lines come in: a path, or a port. Raises "config" unless there is exactly one.
 local function line_address(self)
@@ -114,10 +115,10 @@ function Watch:past_memory()
   return nil
 end
 
-local function session_of(self, colour, baseline, stages, recorded)
+local function session_of(self, colour, baseline, stages, recorded, part)
   local config = self.venture.canary
   return canary.open {
-    recorded = recorded, feed = self.feed, colour = colour, baseline = baseline, stages = stages, limits = config, false_alarm = config.false_alarm, rules = config.rules,
+    recorded = recorded, feed = self.feed, colour = colour, baseline = baseline, stages = stages, limits = config, false_alarm = config.false_alarm * (part or 1), rules = config.rules,
     advance = config.advance, watch = config.watch, minimum = config.minimum, bake = config.bake, max_watch = config.max_watch, max_bake = config.max_bake,
     hold_limit = config.hold_limit,
     shift = function(share) return self:shift(share) end,
@@ -129,9 +130,10 @@ local function session_of(self, colour, baseline, stages, recorded)
     cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
-    record = function(kind, data) self.run:event_later(kind, data) end,
-    say = function(text, kind) self.run:say(text, kind) end,
-    on_tick = function(view)
+    -- Between steps nothing is recorded of what is watched: it would stand where the next step does.
+    record = not part and function(kind, data) self.run:event_later(kind, data) end,
+    say = not part and function(text, kind) self.run:say(text, kind) end,
+    on_tick = not part and function(view)
       self.run:say(("%.0f of %g s: %s; %s%s"):format(view.seconds, view.minimum, describe(colour, view.figures[colour]), describe(baseline, view.figures[baseline]),
         view.hold and "; " .. view.hold or ""))
     end,
@@ -142,6 +144,7 @@ end
 function Watch:open_canary()
   if not self.feed then return end
   self.canary = session_of(self, self.new, self.old, self.venture.canary.stages, self.run.recorded and self.run.recorded.events)
+  self.run.while_asked = function() self:guard() end
 end
 
 --- Measures the serving colour before anything moves, and foretells how long each gate takes.
@@ -169,6 +172,18 @@ local function conclude(self, stage, colour, baseline, verdict, word)
   if verdict.verdict ~= "promote" then
     error(core_err.new { code = verdict.rule and "breach" or "no_data", op = stage, message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
   end
+end
+
+--- Goes on watching the stage that the new colour is at, for as long as somebody is asked whether to go on: an answer may take an hour. Until it is canceled; raises
+-- "breach".
+function Watch:guard()
+  local stage
+  for index, share in ipairs(self.venture.canary.stages) do if share == self.reached then stage = index end end
+  if not self.feed or not stage or self.run.is_rolling_back then return end
+  self.guarding = self.guarding or session_of(self, self.new, self.old, self.venture.canary.stages, nil, GUARD_FALSE_ALARM)
+  local verdict = self.guarding:watch(stage, true)
+  self.first_bad_at, self.decided_at = verdict.first_bad_at or self.first_bad_at, verdict.decided_at
+  error(core_err.new { code = "breach", op = "wait for an answer", message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
 end
 
 --- Seconds that one stage can last: the deadline of its step.

@@ -12,7 +12,8 @@ local task = require "task"
 
 local M = {}
 
-local LIMIT_S = 3 * 86400 -- a run that has not ended by then never does
+local LIMIT_S = 86400 -- a run that has not ended by then never does: it is canceled
+local OVER_S = 3600   -- and what has not ended so long after that is ended whatever it does
 local ASK_S = 5
 local MOST_TRIES = 6
 
@@ -37,7 +38,8 @@ end
 
 -- As execute.go does it: prepare, then the playbook's own function.
 local function go(run, world)
-  return task.scope("simulated run", LIMIT_S, function()
+  core_clock.over(core_clock.now() + LIMIT_S + OVER_S)
+  local ok, value = task.scope("simulated run", LIMIT_S, function()
     core_task.set_context { run = run }
     if has_fault(world, "asked") then background(ask, run, world) end
     core_task.set_context(run:context())
@@ -52,6 +54,8 @@ local function go(run, world)
     if not ended then error(value, 0) end
     return value
   end)
+  core_clock.over()
+  return ok, value
 end
 
 local function new_run(world, project, more)

@@ -58,7 +58,7 @@ end
 
 local function append(self, kind, data, step, place, at)
   local rows = self.event_rows
-  rows[#rows + 1] = { seq = #rows + 1, kind = kind, step = step, place = place, at = at, text = json.encode(data or {}) }
+  rows[#rows + 1] = { seq = #rows + 1, kind = kind, step = step, place = place, at = at, now = core_clock.now(), text = json.encode(data or {}) }
 end
 
 function Journal:run_begin(fields)
@@ -84,12 +84,18 @@ function Journal:add_step(row)
   self.by_seq[row.seq] = row
 end
 
+-- What is written, and of which step, for those who say where an engine died.
+local function of(self, what, seq)
+  local row = seq and self.by_seq[seq]
+  return row and ("%s of '%s'"):format(what, row.name) or what
+end
+
 function Journal:value(_, value)
-  return write(self, "value", function(at) self:add_value(value, at) end)
+  return write(self, ("value '%s'"):format(value.name), function(at) self:add_value(value, at) end)
 end
 
 function Journal:event(_, kind, data, step, place)
-  return write(self, "event " .. kind, function(at) append(self, kind, data, step, place, at) end)
+  return write(self, of(self, "event " .. kind, step), function(at) append(self, kind, data, step, place, at) end)
 end
 
 function Journal:numbered_event(run, event) return self:event(run, event.kind, event.data, event.step) end
@@ -100,7 +106,7 @@ function Journal:note(_, kind, data)
 end
 
 function Journal:step_begin(run, step)
-  return write(self, "step_begin", function(at)
+  return write(self, ("step_begin of '%s'"):format(step.name), function(at)
     local args, args_hash = step.args_text, step.args_hash
     if not args then args, args_hash = M.args(step.args) end
     local state = step.effect == "pure" and "running" or "intent"
@@ -111,7 +117,7 @@ function Journal:step_begin(run, step)
 end
 
 function Journal:step_again(_, row, why)
-  return write(self, "step_again", function(at)
+  return write(self, ("step_again of '%s'"):format(row.name), function(at)
     local found = self.by_seq[row.seq]
     found.state, found.attempts = row.effect == "pure" and "running" or "intent", row.attempts + 1
     append(self, "step_again", { name = row.name, why = why, attempt = found.attempts }, row.seq, nil, at)
@@ -119,7 +125,7 @@ function Journal:step_again(_, row, why)
 end
 
 function Journal:step_end(_, seq, state, result, problem, seconds)
-  return write(self, "step_end", function(at)
+  return write(self, of(self, "step_end", seq), function(at)
     append(self, "step_end", { state = state, result = result, error = problem, seconds = seconds }, seq, nil, at)
     local row = self.by_seq[seq]
     row.state, row.ended_at, row.seconds = state, at, seconds
@@ -186,7 +192,7 @@ end
 
 function Journal:events()
   local out = {}
-  for i, row in ipairs(self.event_rows) do out[i] = { seq = row.seq, kind = row.kind, step = row.step, place = row.place, at = row.at, data = json.decode(row.text) } end
+  for i, row in ipairs(self.event_rows) do out[i] = { seq = row.seq, kind = row.kind, step = row.step, place = row.place, at = row.at, now = row.now, data = json.decode(row.text) } end
   return out
 end
 

@@ -2,7 +2,8 @@
 --
 -- Fields: seed; old_version; rps (requests a second); errors, slow (shares when all is well); writes (rows a request writes);
 -- applied, migrations (versions before, and those that the release brings); migration "safe", "breaking" (the old release fails on the new schema) or "damaging"
--- (they damage data); stage (of the venture's row); backup_s, migration_s; mode, answer "yes", "no" or "none", answer_s; faults.
+-- (they damage data); stage (of the venture's row); backup_s, migration_s; mode, answer "yes", "no" or "none", answer_s, answered
+-- (how many questions get an answer before nobody is there any more); faults.
 --
 -- A fault has a kind; most have a time: `after` seconds from an anchor ("start", "traffic": green gets its first request, "stage:50", "rollback"), and `lasts`:
 --   errors { colour, rate }      slow { colour, share }      down { colour }      hung { colour }      colour is "green", "blue" or "both"
@@ -12,8 +13,8 @@
 --   corrupt                      the backup is damaged as soon as it is written   mismatch  the drill finds another content
 --   start { release }            a release does not start    check { name, colour }   a check fails
 --   alert                        the test alert never comes
---   operation { name, nth, times, how }   "fails": before it happens; "lost": it happens and no answer comes; "slow" { seconds }
---   kill { boundary, then, back_s }       the engine dies there; after back_s it is resumed, or rolled back
+--   operation { name, nth, times, how }   the nth one from the anchor on. "fails": before it happens; "lost": it happens and no answer comes; "slow" { seconds }
+--   kill { boundary, then, back_s }       the engine dies there; after back_s it is resumed, or rolled back; `boundary` is a number, or `at` its name and `nth`
 --   lease { boundary, back_s }            another engine takes over there
 --   asked { what, type }                  somebody asks for a rollback, or interrupts
 
@@ -23,7 +24,7 @@ local M = {}
 
 M.DEFAULTS = {
   seed = 1, old_version = "1.0", rps = 50, errors = 0.001, slow = 0.01, writes = 0.2, schema_errors = 0.5, applied = { "001_base" }, migrations = {}, migration = "safe", stage = 29,
-  backup_s = 30, migration_s = 1, mode = "auto", answer = "yes", answer_s = 20, faults = {},
+  backup_s = 30, migration_s = 1, mode = "auto", answer = "yes", answer_s = 20, answered = 1000, faults = {},
 }
 
 --- A scenario from what is said about it; the rest is as in a world in which all is well.
@@ -84,7 +85,7 @@ local KINDS = {
   end },
   { 1, function() return { kind = "alert", anchor = "start" } end },
   { 8, function(draw)
-    return { kind = "operation", anchor = "start", name = draw:pick(OPERATIONS), nth = draw:chance(0.6) and 1 or draw:integer(1, 6), times = draw:chance(0.8) and 1 or draw:integer(2, 50),
+    return { kind = "operation", anchor = draw:pick { "start", "start", "traffic", "rollback" }, name = draw:pick(OPERATIONS), nth = draw:chance(0.6) and 1 or draw:integer(1, 6), times = draw:chance(0.8) and 1 or draw:integer(2, 50),
       how = draw:pick { "fails", "lost", "slow" } }
   end },
   { 8, function(draw, subject) return { kind = "kill", boundary = draw:integer(1, subject.boundaries), ["then"] = draw:pick { "resume", "resume", "rollback" }, back_s = draw:scale(1, 600) // 1 } end },
@@ -120,6 +121,7 @@ function M.draw(seed, subject)
   scenario.mode = draw:pick { "auto", "auto", "auto", "auto", "assisted", "manual" }
   scenario.answer = draw:pick { "yes", "yes", "yes", "yes", "yes", "yes", "no", "none" }
   scenario.answer_s = draw:scale(1, 600) // 1
+  if draw:chance(0.15) then scenario.answered = draw:integer(1, 12) end
   local faults = draw:pick { 0, 1, 1, 1, 1, 2, 2, 2, 3, 4 }
   for i = 1, faults do
     local fault = draw_fault(draw, subject)

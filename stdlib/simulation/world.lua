@@ -5,12 +5,11 @@
 
 local core_clock = require "core.clock"
 local core_err = require "core.err"
+local core_task = require "core.task"
+local effect = require "effect"
 local random = require "simulation.random"
 
 local M = {}
-
---- A colour that fails twice as often as its limit allows is found and taken back within that, as long as it can be seen.
-M.SEEN_S = 180
 
 local World = {}
 World.__index = World
@@ -36,7 +35,7 @@ function M.new(scenario, venture, release)
     weights = { blue = 100, green = 0 }, modes = { blue = "ready", green = "maintenance" },
     colours = { blue = { release = scenario.old_version, made_at = core_clock.now() - 86400 } },
     database = { applied = set(scenario.applied), stage = scenario.stage, written = 0, name = "live" },
-    backups = {}, copies = {}, needed = {}, ledger = {}, files = {}, streams = {}, lines = {},
+    backups = {}, copies = {}, needed = {}, ledger = {}, files = {}, streams = {}, lines = {}, tested = {},
     written_at = core_clock.now(),
   }, World)
   world.traffic = world:stream "traffic"
@@ -57,6 +56,45 @@ function World:note(kind, data)
   local entry = data or {}
   entry.kind, entry.at = kind, core_clock.now()
   self.history[#self.history + 1] = entry
+end
+
+--- What happened of a kind, in order.
+---@param kind string of note
+---@return table[]
+function World:notes(kind)
+  local found = {}
+  for _, note in ipairs(self.history) do if note.kind == kind then found[#found + 1] = note end end
+  return found
+end
+
+--- What the run has recorded of a kind, in order.
+---@param kind string
+---@return { seq: integer, kind: string, step?: integer, now: number, data: table }[]
+function World:events(kind)
+  local found = {}
+  for _, event in ipairs(self.journal and self.journal:events() or {}) do if event.kind == kind then found[#found + 1] = event end end
+  return found
+end
+
+--- Something in the world changes. Did the step around it say so? Asked here too, as not everything that changes it goes through effect.change.
+---@param what string
+function World:touch(what)
+  local where = effect.undeclared()
+  if where then self:note("undeclared", { what = what, where = where }) end
+end
+
+--- Something is made outside, known by a key: whoever is asked with the same key again makes it no second time.
+---@param what string
+---@param name string which one of them
+---@param key string
+function World:make(what, name, key)
+  self:touch(what)
+  local step = (core_task.context() or {}).step
+  local id = ("%s '%s' of step '%s'"):format(what, name, step and step.name or "none")
+  local keys = self.ledger[id] or {}
+  self.ledger[id] = keys
+  if not keys[key] then self:note("made", { what = what, name = name, key = key }) end
+  keys[key] = true
 end
 
 -- Faults -----------------------------------------------------------------------------------------------------------------------------
@@ -81,19 +119,20 @@ function World:anchor(name)
     if one.fault.anchor == name then
       one.from = now + (one.fault.after or 0)
       one["until"] = one.from + (one.fault.lasts or math.huge)
+      one.earlier = self.calls[one.fault.name] or 0
     end
   end
 end
 
 --- The active fault of a kind, for which fits(fault) is true.
 ---@param kind string
----@param fits? fun(fault: table): boolean
+---@param fits? fun(fault: table, armed: table): boolean
 ---@return table? fault
 function World:fault(kind, fits)
   if not self.armed then return nil end
   local now = core_clock.now()
   for _, one in ipairs(self.armed) do
-    if one.fault.kind == kind and one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault)) then
+    if one.fault.kind == kind and one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault, one)) then
       one.met = one.met + 1
       if not one.first_met then
         one.first_met = now
@@ -128,15 +167,23 @@ function World:check_alive()
   if self.death then error(dead(self), 0) end
 end
 
---- A place at which the engine can die: before and after each change, of the world or of the journal.
+--- A place at which the engine can die: before and after each change, of the world or of the journal. A fault says the place by its number, or by its name (`at`, for the
+-- `nth` time that it is passed).
 ---@param name string
 function World:boundary(name)
+  -- A process that was killed tries nothing any more; one that lost its lease still could.
+  if self.death == "lock_held" and not name:find "^journal " then self:note("tried", { what = name:match "^(.*): %a+$" or name }) end
   self:check_alive()
   self.boundaries = self.boundaries + 1
   self.boundary_name = name
   for _, one in ipairs(self.armed or {}) do
     local fault = one.fault
-    if (fault.kind == "kill" or fault.kind == "lease") and fault.boundary == self.boundaries then
+    local is_here = fault.boundary == self.boundaries
+    if fault.at == name then
+      one.passed = (one.passed or 0) + 1
+      is_here = one.passed == (fault.nth or 1)
+    end
+    if is_here and (fault.kind == "kill" or fault.kind == "lease") then
       one.met = one.met + 1
       self:note("fault", { fault = fault, boundary = name })
       self.death = fault.kind == "kill" and "journal" or "lock_held"
@@ -150,6 +197,7 @@ end
 --- Another engine takes the run up.
 function World:revive()
   self.death, self.death_reason = nil, nil
+  self:note "revived"
 end
 
 -- How often something was asked for, and what goes wrong with it this time.
@@ -157,7 +205,10 @@ local function trouble(world, name)
   local n = (world.calls[name] or 0) + 1
   world.calls[name] = n
   if not world.armed then return nil end
-  return world:fault("operation", function(fault) return fault.name == name and n >= (fault.nth or 1) and n < (fault.nth or 1) + (fault.times or 1) end)
+  return world:fault("operation", function(fault, one)
+    local nth = n - (one.earlier or 0) - (fault.nth or 1)
+    return fault.name == name and nth >= 0 and nth < (fault.times or 1)
+  end)
 end
 
 --- An operation on the world: takes its time, can fail before it happens ("fails"), after it happened ("lost": its answer never comes), or be slow.
@@ -169,6 +220,7 @@ function World:operation(name, seconds, fn)
   self:check_alive()
   local fault = trouble(self, name)
   local how = fault and fault.how
+  if how then self:note("failed", { what = name, how = how }) end
   local takes = how == "slow" and math.max(seconds, fault.seconds or 30) or seconds
   if how == "lost" then
     fn()
@@ -247,13 +299,15 @@ World.new_colour, World.old_colour = "green", "blue"
 --- The proxy gets new weights.
 ---@param shares table<string, integer>
 function World:set_weights(shares)
+  self:touch "traffic"
   self:clients_write()
   local before, seen = self.weights, self.seen
   self.weights = { blue = shares.blue, green = shares.green }
   self.changed_at = core_clock.now()
   self.seen = { requests = 0 }
-  self:note("weights", { blue = shares.blue, green = shares.green, before = before, seen = seen and seen.requests or 0, bad_s = self.bad_s or 0, healthy = self.green_was_well,
-    provisioned = self.colours.green ~= nil })
+  if shares.green ~= before.green then self.tested, self.served = {}, nil end
+  self:note("weights", { blue = shares.blue, green = shares.green, before = before, seen = seen and seen.requests or 0, healthy = self.green_was_well,
+    there = { blue = self.colours.blue ~= nil, green = self.colours.green ~= nil }, modes = { blue = self.modes.blue, green = self.modes.green } })
   if shares.green > 0 then
     self:anchor "traffic"
     self:anchor("stage:" .. shares.green)
@@ -273,20 +327,6 @@ function World:requests(colour, seconds)
   if failed > 0 then self.first_bad = self.first_bad or {} end
   if failed > 0 and not self.first_bad[colour] then self.first_bad[colour] = core_clock.wall() end
   return { requests = n, errors = failed, slow = late, client_errors = 0, aborted = 0, over = n > 0 and self:over(n, slow) or nil }
-end
-
--- For the invariants: for how long green has truly been bad while everything was there to see that.
-function World:judge(counts, seconds)
-  local limit = 2 * self.venture.canary.error_rate
-  local green, blue = self:answers "green", self:answers "blue"
-  local visible = self.weights.green > 0 and blue and blue < self.venture.canary.error_rate / 2 and not self:fault "silent" and not self:fault "mismatch_lines"
-  if visible and green and green >= limit and counts.green.requests >= 1 then
-    local before = self.bad_s or 0
-    self.bad_s = before + seconds
-    if before <= M.SEEN_S and self.bad_s > M.SEEN_S then self:note("bad", { green = self.weights.green }) end
-  elseif self.weights.green == 0 or (green and green < limit) then
-    self.bad_s = 0
-  end
 end
 
 local QUANTILES = { 0.5, 0.25, 0.1, 0.05, 0.01 }

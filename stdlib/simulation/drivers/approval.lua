@@ -14,7 +14,8 @@ function M.ask(run, what, evidence, place)
   here:note("asked", { question = what })
   task.sleep(here.scenario.answer_s)
   here:check_alive()
-  if here.scenario.answer == "none" then
+  here.answered = (here.answered or 0) + 1
+  if here.scenario.answer == "none" or here.answered > here.scenario.answered then
     error(core_err.new { code = "approval", unanswered = true, message = ("nobody answered: %s"):format(what) }, 0)
   end
   run.journal:answer(run.id, seq, { answer = here.scenario.answer, by = "simulated" })

@@ -65,7 +65,7 @@ end
 
 function M.drill(options)
   local here = world()
-  return here:operation("backup.drill", here.scenario.backup_s, function()
+  local drilled, problem = here:operation("backup.drill", here.scenario.backup_s, function()
     local one, err = whole(here, options.backup, options.checksum)
     if not one then return nil, err end
     local full
@@ -74,9 +74,12 @@ function M.drill(options)
     local mismatch = here:fault "mismatch"
     if mismatch then return failed("backup_mismatch", "table ventures has another checksum in the copy") end
     here:note("drilled", { path = options.backup })
-    local copy = effect.change("restored copy", function() return options.keep and new_copy(here, copied(one.content)) or nil end)
-    return { seconds = here.scenario.backup_s, tables = 3, rows = 200 + one.content.written, copy = copy }
+    here.copies = {} -- of a run that died
+    return { seconds = here.scenario.backup_s, tables = 3, rows = 200 + one.content.written }
   end)
+  if not drilled then return nil, problem end -- what fails after its copy was made drops it again
+  drilled.copy = effect.change("restored copy", function() return options.keep and new_copy(here, copied(here.backups[options.backup].content)) or nil end)
+  return drilled
 end
 
 function M.scratch(copy)
@@ -92,6 +95,16 @@ function M.drop_copy(copy)
   return here:operation("backup.drop_copy", 0, function()
     return effect.change("dropped copy", function()
       here.copies[copy.name] = nil
+      return true
+    end)
+  end)
+end
+
+function M.drop_copies()
+  local here = world()
+  return here:operation("backup.drop_copy", 0, function()
+    return effect.change("dropped copy", function()
+      here.copies = {}
       return true
     end)
   end)
@@ -115,11 +128,13 @@ function M.restore(options)
   return here:operation(warm and "backup.swap" or "backup.restore", warm and SWAP_S or here.scenario.backup_s, function()
     local one, err = whole(here, options.backup, options.checksum)
     if not one and not warm then return nil, err end
+    if not warm then here.copies = {} end -- the restored database takes the place of what earlier ones left
     here:clients_write()
     local content = warm or copied(one.content)
     local loss = loss_between(content, here.database)
     effect.change("database swap", function()
-      here:note("restored", { lost = here.database.written - content.written, warm = warm ~= nil, green = here.weights.green })
+      here:touch "database"
+      here:note("restored", { lost = here.database.written - content.written, warm = warm ~= nil, green = here.weights.green, applied = content.applied })
       here.swapped = { key = options.key, loss = loss }
       here.database = { applied = content.applied, stage = content.stage, written = content.written, damaged = content.damaged, name = "live" }
       if options.copy then here.copies[options.copy.name] = nil end

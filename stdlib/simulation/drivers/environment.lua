@@ -26,9 +26,11 @@ function Driver:provision(colour, release, database)
     if here:fault("start", function(fault) return fault.release == nil or fault.release == release.version end) then
       return nil, core_err.new { code = "process", message = ("simulated: release %s does not start"):format(release.version) }
     end
+    here:touch "environment"
     if colour == "green" then here.green_was_well = nil end
+    local former = here.colours[colour]
     here.colours[colour] = { release = release.version, made_at = core_clock.now(), database = database_of(here, database) }
-    here:note("provisioned", { colour = colour, release = release.version })
+    here:note("provisioned", { colour = colour, release = release.version, over = former and former.release })
     return { address = self.config.addresses[colour] or "127.0.0.1:1" }
   end)
 end
@@ -37,7 +39,10 @@ function Driver:destroy(colour)
   local here = world()
   return here:operation("environment.destroy", here.colours[colour] and DESTROY_S or 0, function()
     here:clients_write()
-    if here.colours[colour] then here:note("destroyed", { colour = colour, release = here.colours[colour].release }) end
+    if here.colours[colour] then
+      here:touch "environment"
+      here:note("destroyed", { colour = colour, release = here.colours[colour].release, share = here.weights[colour] })
+    end
     here.colours[colour] = nil
     return true
   end)

@@ -38,7 +38,7 @@ local function alert(here, options)
   local monitoring = here.venture.monitoring
   if starts_with(options.url, monitoring.alertmanager) then
     here.alerted_at = here.alerted_at or require("core.clock").now()
-    here:note("made", { what = "test alert" })
+    here:touch "test alert"
     return here:operation("alert", 0, function() return answer(200, {}) end)
   end
   if monitoring.receiver and starts_with(options.url, monitoring.receiver:match "^[^{]*") then
@@ -58,7 +58,12 @@ function M.request(options)
   end
   if starts_with(url, here.venture.traffic.public) then
     local colour = here:stream("public"):chance(here.weights.green / 100) and "green" or "blue"
-    return of_colour(here, colour, url, timeout)
+    local response, problem = of_colour(here, colour, url, timeout)
+    if response and response.status == 200 and here.colours[colour].release == here.release and here.weights[colour] == 100 then here.served = true end
+    return response, problem
+  end
+  for name, key in pairs(options.headers or {}) do
+    if name:lower() == "idempotency-key" then here:make("request", url .. " " .. tostring(options.body), tostring(key)) end
   end
   for pattern, value in pairs(here.scenario.answers and here.scenario.answers.http or {}) do
     if url:find(pattern, 1, true) then return answer(value.status or 200, value.json or {}) end

@@ -9,7 +9,7 @@ function M.send(options)
   local here = world()
   return effect.change("mail", function()
     return here:operation("mail", 0, function()
-      here.ledger[options.id] = (here.ledger[options.id] or 0) + 1
+      if options.id then here:make("mail", options.subject or "", options.id) end
       return true
     end)
   end)

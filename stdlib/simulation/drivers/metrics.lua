@@ -48,7 +48,6 @@ function Feed:next_slot()
   task.sleep(seconds)
   here:check_alive()
   local slot = { blue = here:requests("blue", seconds), green = here:requests("green", seconds), slots = 1 }
-  here:judge(slot, seconds)
   if here:fault "silent" then return { blue = empty(), green = empty(), slots = 1 } end
   if slot.blue.requests + slot.green.requests > 0 then self.newest_at = core_clock.now() end
   if here.seen then here.seen.requests = here.seen.requests + slot.green.requests end

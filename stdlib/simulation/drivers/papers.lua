@@ -7,7 +7,7 @@ local M = {}
 local function made(name)
   return function()
     local here = world()
-    here:note("paper", { name = name, stage = here.database.stage })
+    here:note("paper", { name = name, stage = here.database.stage, green = here.weights.green })
     return name .. "\n"
   end
 end

@@ -41,7 +41,8 @@ local KNOWN = {
   end },
   { "^SELECT current_workflow_stage FROM ", function(db) return { { current_workflow_stage = db.database.stage } } end },
   { "^UPDATE %S+ SET current_workflow_stage", function(db, stage)
-    db.world:note("stage", { stage = stage })
+    local here = db.world
+    here:note("stage", { stage = stage, green = here.weights.green, served = here.served, tested = here.tested, planned = here.was_planned })
     db.database.stage = stage
     return {}
   end },
@@ -55,10 +56,13 @@ local KNOWN = {
   { "^%-%- simulated migration ", function() return {} end },
 }
 
+local WRITES = { INSERT = true, UPDATE = true, DELETE = true, CREATE = true, DROP = true, ALTER = true, TRUNCATE = true }
+
 local function run(db, text, ...)
   local here = db.world
   here:check_alive()
   if here:fault "database" then return failed "the database went away" end
+  if WRITES[(text:match "^%s*(%a+)" or ""):upper()] then here:touch "database" end
   for _, known in ipairs(KNOWN) do
     if text:find(known[1]) then return known[2](db, ...) end
   end

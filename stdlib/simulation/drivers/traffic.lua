@@ -36,13 +36,17 @@ function Driver:set(shares)
   end)
 end
 
-function Driver:plan(shares) return traffic.check(shares, COLOURS) end
+function Driver:plan(shares)
+  world().was_planned = true
+  return traffic.check(shares, COLOURS)
+end
 
 function Driver:ready(colour)
   local here = world()
   return here:operation("traffic.ready", READY_S, function()
     if not here:alive(colour) then return nil, core_err.new { code = "traffic", message = ("simulated: the proxy's check of %s fails"):format(colour) } end
     here.modes[colour] = "ready"
+    here:note("ready", { colour = colour })
     return true
   end)
 end
@@ -51,6 +55,7 @@ function Driver:drain(colour)
   local here = world()
   return here:operation("traffic.drain", here.modes[colour] == "ready" and DRAIN_S or 0, function()
     if here.modes[colour] == "ready" then here.modes[colour] = "drain" end
+    here:note("drain", { colour = colour, share = here.weights[colour] })
     return true
   end)
 end
@@ -58,8 +63,10 @@ end
 function Driver:maintenance(colour)
   local here = world()
   return here:operation("traffic.maintenance", SET_S, function()
+    here:touch "traffic"
     here:clients_write()
     here.modes[colour] = "maintenance"
+    here:note("maintenance", { colour = colour, share = here.weights[colour] })
     return true
   end)
 end
