@@ -172,21 +172,32 @@ function Journal:approvals() return self.asked end
 
 function Journal:run(id) return self.rows[id or self.latest] end
 
-local function decoded(row)
-  return setmetatable({ args = json.decode(row.args), result = row.result and json.decode(row.result), error = row.error and json.decode(row.error) }, { __index = row })
+-- What is kept as JSON is read when somebody asks for it.
+local DECODED = { data = "text", args = "args", result = "result", error = "error" }
+
+local function with_json(row)
+  return setmetatable({}, { __index = function(copy, name)
+    local value = row[DECODED[name] or name]
+    if DECODED[name] and value then value = json.decode(value) end
+    copy[name] = value
+    return value
+  end })
 end
 
 function Journal:steps(_, with_values)
   local out = {}
   for _, row in ipairs(self.step_rows) do
-    if with_values or row.effect ~= "value" then out[#out + 1] = decoded(row) end
+    if with_values or row.effect ~= "value" then out[#out + 1] = with_json(row) end
   end
   return out
 end
 
-function Journal:events()
+-- kind: only events of that kind.
+function Journal:events(_, kind)
   local out = {}
-  for i, row in ipairs(self.event_rows) do out[i] = { seq = row.seq, kind = row.kind, step = row.step, place = row.place, at = row.at, data = json.decode(row.text) } end
+  for _, row in ipairs(self.event_rows) do
+    if not kind or row.kind == kind then out[#out + 1] = with_json(row) end
+  end
   return out
 end
 
