@@ -300,8 +300,8 @@ function Session:watch(index)
       else
         if self.state == "HOLD" then
           self:say("no longer on hold", "note")
-          -- What both colours went through says nothing about the release: its gate counts anew.
-          if self.held_by_both then
+          -- What both colours went through says nothing about the release, and lost lines are no fair sample: its gate counts anew.
+          if self.counts_anew then
             self:begin_counting()
             counted = 0
           end
@@ -310,7 +310,7 @@ function Session:watch(index)
         end
         counted = counted + (at - last)
       end
-      self.held_by_both = frozen and evidence.both_bad or nil
+      self.counts_anew = frozen and (evidence.both_bad or observed.mismatch ~= nil) or nil
       last = at
     end
     if at - told >= TICK_S then
