@@ -113,10 +113,12 @@ end
 -- Compared is what came within the same 30 s.
 ---@param feed table of metrics, with received()
 ---@param source fun(): table?, table?
+---@param time? fun(): number seconds (default: the clock's)
 ---@return fun(): string? look gives a reason, or nil while both agree or nobody can say
 ---@usage local look = counters.cross_check({ received = function() return { blue = 0, green = 0 } end }, function() return nil end)  assert(not look())
-function M.cross_check(feed, source)
+function M.cross_check(feed, source, time)
   local base
+  time = time or clock.now
   return function()
     local totals = source()
     if not totals then return nil end
@@ -127,7 +129,7 @@ function M.cross_check(feed, source)
       now[colour] = { counted = total.requests, ahead = total.requests - (total.open or 0) - lines[colour], lines = lines[colour] }
       if base and now[colour].counted < base[colour].counted then base = nil end
     end
-    now.at = clock.now()
+    now.at = time()
     if not base or now.at - base.at > WINDOW_S then
       base = now
       return nil
