@@ -97,8 +97,16 @@ local function go_on(journal, row, options, operation)
     print("  next   " .. (err.next or "engine status"))
     return 6
   end
+  -- Since the proof, that it was taken up was written, and what somebody asked meanwhile.
+  local approvals
+  proof, err = journal:verify_rest(proof)
+  if proof then approvals, err = journal:approvals(row.id) end
+  if not approvals then
+    journal:let_go()
+    return nil, err
+  end
   local run = execute.new_run {
-    id = row.id, journal = journal, recorded = recorded.read(journal, row.id), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
+    id = row.id, journal = journal, recorded = recorded.of(proof.of_run, approvals), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
     reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings, rebased = options.rebase and sources or nil,
   }
   display.header(run)

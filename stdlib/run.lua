@@ -22,6 +22,7 @@ local task = require "task"
 local M = {}
 
 local DEFAULT_STEP_DEADLINE_S = 3600
+local OPENING_S = 0.002
 local OWNER_S = 60 -- how long a step that its owner will end sleeps at a time
 local JOURNAL_WAIT_S = 600 -- for a journal that is away; a venture may say something else
 
@@ -90,7 +91,10 @@ end
 
 --- Begins the run in the journal: takes the venture's lock, stores the sources that were loaded and the values that were found so far.
 function Run:open()
+  while self.is_opening do task.sleep(OPENING_S) end -- work side by side begins the run once
   if self.id then return self end
+  self.is_opening = true
+  local over <close> = setmetatable({}, { __close = function() self.is_opening = false end })
   local id, err = self:use_journal():run_begin {
     venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
     mode = self.mode, actor = self.actor, reason = self.reason, sources = M.sources_of(self), state_folder = self.state_folder, settings = self.settings, values = self.early,
@@ -459,7 +463,8 @@ function M.step(name_or_options, fn)
   local parent, name = context.step, options[1]
   local place = places.next(context)
   local args_text, args_hash = journal.args(options.args)
-  local row = recorded_at(run, place, "step", name, args_hash)
+  local key = journal_key(run.id, place, name, args_hash)
+  local row = recorded_at(run, place, "step", name, key, args_text)
   if row and row.interrupt then raise_recorded(row.interrupt) end
   local function interrupt(err) run:interrupt(place, err) end
   if not row then
@@ -470,10 +475,10 @@ function M.step(name_or_options, fn)
     local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)
     if not ok then interrupt(err) end
   end
-  local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }
+  local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = key, seq = row and row.seq or take_seq(run) }
   if not row then
-    begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, args_text = args_text, args_hash = args_hash,
-      key = step.key, undo = options.undo and ("undo " .. name) or nil }, interrupt)
+    begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args,
+      key = key, undo = options.undo and ("undo " .. name) or nil }, interrupt)
   end
   if options.undo then
     -- From here on it may have happened, wholly or in part: it can be taken back even if it fails.

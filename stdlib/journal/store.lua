@@ -16,6 +16,10 @@ local TIMEOUT_S = 10 -- of one statement; what it had to do is tried again
 local RETRY_S = 0.5
 local PATIENCE_S = 10 -- of a command for a database that is away; a run has more, see hold
 
+-- SQLite's WAL grows until its first checkpoint, and a commit that makes a file longer takes twice as long as one that does not: the file
+-- system has to record that, too. After so many pages it begins again at its start.
+local CHECKPOINT_PAGES = 100
+
 -- The lock makes writers stand in line. It and the transaction go when the engine's machine is gone, so that the others go on.
 local OPENING = [[SET LOCAL synchronous_commit = on; SET LOCAL idle_in_transaction_session_timeout = 5000;
   SELECT pg_advisory_xact_lock(7310293, 'events'::regclass::oid::int4)]]
@@ -100,6 +104,7 @@ function Store:open()
   if ok and self.dialect == "sqlite" then
     ok, err = self.db:query "PRAGMA journal_mode = WAL"
     if ok then ok, err = self.db:query "PRAGMA synchronous = FULL" end
+    if ok then ok, err = self.db:query(("PRAGMA wal_autocheckpoint = %d"):format(CHECKPOINT_PAGES)) end
   end
   if not ok then
     self:close()

@@ -22,7 +22,7 @@ function World:live(fn)
   local past
   if self.id then
     t.ok(j:take_up(j:run(self.id), { operation = "resume", actor = "me" }))
-    past = recorded.read(j, self.id)
+    past = recorded.of(t.ok(j:events(self.id)), t.ok(j:approvals(self.id)))
   end
   local run = run_module.new { playbook = { name = "p" }, path = "p.lua", args = {}, mode = self.mode or "auto", actor = "me", venture = self.venture,
     state_folder = self.folder, open_journal = function() return j end, folder_of = function() return self.folder end, id = self.id, journal = self.id and j, recorded = past }
@@ -187,7 +187,7 @@ t.case("a playbook that does something else stops, with what is recorded and wha
   local function both(a, b) return function(w, run) a(w, run) b(w, run) end end
   local a, b, c = s "a", s "b", s "c"
   changed(both(a, b), both(a, s "B"), "at place 2", "step 'b'", "step 'B'")
-  changed(both(a, s("b", { share = 10 })), both(a, s("b", { share = 50 })), "other arguments", '{"share":10}')
+  changed(both(a, s("b", { share = 10 })), both(a, s("b", { share = 50 })), "with the arguments {\"share\":10}", 'the same with the arguments {"share":50}')
   changed(both(both(a, b), c), both(a, c), "step 'b'", "step 'c'")
   changed(both(a, c), both(both(a, b), c), "step 'c'", "step 'b'")
   changed(both(a, b), function(w, run) a(w, run) run:event("note", { text = "b" }) end, "step 'b'", "event 'note'")
@@ -196,6 +196,17 @@ t.case("a playbook that does something else stops, with what is recorded and wha
   changed(both(a, b), function(w) parallel { function() return a(w) end, function() return b(w) end } end, "at place 1")
   changed(function(w) parallel { function() return a(w) end, function() return b(w) end } end, both(a, b), "at place 1", "step 'a'")
   changed(both(a, b), a, "at place 2", "step 'b'")
+end)
+
+t.case("work side by side begins the run once", function()
+  with_world(function(w)
+    local function s(name) return function() return step(name, function() return w:do_it(name, name) end) end end
+    local function book() return parallel { s "left", s "right" } end
+    t.eq({ w:live(book) }, { true, { "left", "right" } })
+    t.eq(#w:look(function(j) return j:runs() end), 1)
+    t.eq({ w:live(book) }, { true, { "left", "right" } })
+    t.eq(w.did, {}, "all of it stands in the one run")
+  end)
 end)
 
 t.case("work in the background that its owner ended is ended by it again, and fails nothing", function()
