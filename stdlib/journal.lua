@@ -39,7 +39,7 @@ function M.prepare(where)
   local is_url = core_secret.is(where) or where:match "^postgres%w*://"
   local store, err = stores.prepare(is_url and where or "sqlite:" .. where)
   if not store then return nil, err end
-  return setmetatable({ store = store, head = store.dialect == "sqlite" and heads.new(store) or nil, path = not is_url and where or nil }, Journal)
+  return setmetatable({ store = store, head = heads.new(store), path = not is_url and where or nil }, Journal)
 end
 
 --- Opens the journal, and makes it if it is not there.
@@ -73,11 +73,13 @@ local function lease_name(run) return run.venture or "run " .. run.id end
 ---@return integer
 function M.number() return random.integer(1, math.maxinteger) end
 
+-- Only a server's answer can get lost, so that somebody has to find out whether a change happened.
+local function number_for(self) return self.store.dialect == "postgres" and M.number() or nil end
+
 -- One durable change. fn(tx, at, append) writes it, unless it is there already; its result is that of the try that did it.
 local function write(self, change, fn)
   local result
-  -- Only a server's answer can get lost.
-  if self.store.dialect == "postgres" then change.n = change.n or M.number() end
+  change.n = change.n or number_for(self)
   return self.store:write(change, function(tx, at)
     local held = change.held
     if held then
@@ -90,15 +92,16 @@ local function write(self, change, fn)
   end)
 end
 
--- A change that reads first where the chain ends.
+-- A change that reads first where the chain ends. False: how.undisturbed, and somebody else has written meanwhile.
 local function change_after_reading(self, held, fn, how)
   local head, last = self.head, nil
   local done, err = write(self, { run = held.run, lease = held.lease, held = held, n = how.n, once = how.once }, function(tx, at, append)
-    if head then head:found(at) end
+    head:found(at)
+    if how.undisturbed and head:may_be_asked() then return false end
     last = at
     return fn(tx, at, append)
   end)
-  if done ~= nil and head and last then head:left(last) end
+  if done ~= nil and last then head:left(last) end
   return done, err
 end
 
@@ -109,9 +112,10 @@ local function change(self, run, fn, how)
   if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
   how = how or {}
   local done, err = false, nil
-  if self.head and not how.n then
-    done, err = self.head:change(held, how.undisturbed, function(tx, at) return fn(tx, at, function(event) return chain.append(tx, at, event) end) end)
-    if done == false and how.undisturbed then return false end
+  if not how.n then
+    how.n = number_for(self)
+    done, err = self.head:change(held, how, function(tx, at) return fn(tx, at, function(event) return chain.append(tx, at, event) end) end)
+    if done == false and how.undisturbed and err ~= "unknown" then return false end
   end
   if done == false then done, err = change_after_reading(self, held, fn, how) end
   if done == nil then return nil, err end
@@ -419,14 +423,14 @@ end
 --- What was asked of a run, in order.
 function Journal:signals(run)
   local function read() return self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run) end
-  if not self.head or not self.held or self.held.run ~= run then return decoded({ "data" }, read()) end
+  if not self.held or self.held.run ~= run then return decoded({ "data" }, read()) end
   return decoded({ "data" }, self.head:listen(read))
 end
 
 --- May something have been asked of the run that this journal has not read? Not as long as nobody else wrote; that somebody did is known
 -- after the next change at the latest.
 ---@return boolean
-function Journal:may_be_asked() return not self.head or self.head:may_be_asked() end
+function Journal:may_be_asked() return self.head:may_be_asked() end
 
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }

@@ -44,12 +44,12 @@ local function or_null(value) return value == nil and sql.null or value end
 
 local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, hash)"
 local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
-local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10
+local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, CAST($4 AS BIGINT), $5, $6, CAST($7 AS BIGINT), $8, $9, $10
   WHERE (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) = $11 AND EXISTS (SELECT 1 FROM leases WHERE venture = $12 AND epoch = $3 AND run = $2)]]
 
 --- Appends an event inside tx. What it quotes of an answer or an error is redacted. The first one of a change carries its number.
 ---@param tx table
----@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer, only_with?: string } where the chain ends, and whose change this is; goes on with it. only_with: the first one is appended only if the chain still ends there and the run has this lease
+---@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer, only_with?: string, condition?: string } where the chain ends, and whose change this is; goes on with it. only_with: the first one is appended only if the chain still ends there and the run has this lease; condition: SQL that is true
 ---@param event { kind: string, step?: integer, place?: string, data: table }
 ---@return string utc
 function M.append(tx, at, event)
@@ -58,7 +58,7 @@ function M.append(tx, at, event)
   local prev = at.hash or M.GENESIS
   row.hash = M.hash_of(prev, row)
   local text, condition = PLAIN, {}
-  if at.only_with then text, condition = IF_UNCHANGED, { prev, at.only_with } end
+  if at.only_with then text, condition = at.condition and ("%s AND %s"):format(IF_UNCHANGED, at.condition) or IF_UNCHANGED, { prev, at.only_with } end
   assert(tx:query(text, row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.hash, table.unpack(condition)))
   at.seq, at.hash, at.n, at.only_with = row.seq, row.hash, nil, nil
   return at.utc
