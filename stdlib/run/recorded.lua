@@ -32,12 +32,14 @@ end
 ---@return table recorded
 function M.of(events, approvals)
   local self = setmetatable({ by_place = {}, last = {}, answers = {}, outputs = {}, events = events, steps = steps.of(events), next_seq = 1 }, Recorded)
+  local by_seq = {}
   for _, row in ipairs(self.steps) do
-    remember(self, row.place, { what = row.effect == "value" and "value" or "step", name = row.name, key = row.key, row = row })
+    by_seq[row.seq] = { what = row.effect == "value" and "value" or "step", name = row.name, key = row.key, row = row }
     self.next_seq = math.max(self.next_seq, row.seq + 1)
   end
+  -- Where two things stand at one place, the later one was done in place of the other.
   for _, event in ipairs(events) do
-    if event.place and not steps.KINDS[event.kind] then remember(self, event.place, { what = event.kind == "interrupt" and "interrupt" or "event", name = event.kind, row = event }) end
+    if event.place then remember(self, event.place, steps.KINDS[event.kind] and by_seq[event.step] or { what = event.kind == "interrupt" and "interrupt" or "event", name = event.kind, row = event }) end
     if event.kind == "output" then self.outputs[event.data.name] = event.data.value end
   end
   for _, row in ipairs(approvals) do self.answers[row.place] = row end
@@ -48,14 +50,16 @@ local function stop(place, recorded, actual)
   error(core_err.new { code = "replay", op = "resume", message = ("at place %s the journal has %s, but the playbook now does %s; nothing was done"):format(place, recorded, actual) }, 0)
 end
 
+local function interrupted(entry) return { interrupt = entry.row.data.error, ended_by = entry.row.seq } end
+
 local function described(entry) return ("%s '%s'"):format(entry.what, entry.name) end
 
 --- Work begins side by side at a place: raises "replay" when the run has something else there.
 ---@param place string
----@return { interrupt: table }? ended what ended the playbook's way there
+---@return { interrupt: table, ended_by: integer }? ended what ended the playbook's way there, and the event that says so
 function Recorded:branches(place)
   local entry = self.by_place[place]
-  if entry and entry.what == "interrupt" then return { interrupt = entry.row.data.error } end
+  if entry and entry.what == "interrupt" then return interrupted(entry) end
   if entry and entry.what ~= "work" then stop(place, described(entry), "work 'side by side'") end
 end
 
@@ -82,10 +86,22 @@ function Recorded:at(place, what, name, key, args_text)
     if number and number <= (self.last[within] or 0) then stop(place, "nothing, and something after it", ("%s '%s'"):format(what, name)) end
     return nil
   end
-  if entry.what == "interrupt" then return { interrupt = entry.row.data.error } end
+  if entry.what == "interrupt" then return interrupted(entry) end
   if entry.what ~= what or entry.name ~= name then stop(place, described(entry), ("%s '%s'"):format(what, name)) end
   if key and entry.key ~= key then stop(place, ("%s with the arguments %s"):format(described(entry), json.encode(entry.row.args)), ("the same with the arguments %s"):format(args_text)) end
   return entry.row
+end
+
+--- Was the run taken up to be taken back, after this event?
+---@param seq integer
+---@return boolean
+function Recorded:was_taken_back_after(seq)
+  for i = #self.events, 1, -1 do
+    local event = self.events[i]
+    if event.seq <= seq then break end
+    if event.kind == "rollback" then return true end
+  end
+  return false
 end
 
 --- How many steps are done.

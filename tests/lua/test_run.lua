@@ -17,11 +17,11 @@ local World = {}
 World.__index = World
 
 -- Goes through the run with fn as its playbook: the first time, or again from what it has recorded.
-function World:live(fn)
+function World:live(fn, operation)
   local j = t.ok(journal.open(self.path))
   local past
   if self.id then
-    t.ok(j:take_up(j:run(self.id), { operation = "resume", actor = "me" }))
+    t.ok(j:take_up(j:run(self.id), { operation = operation or "resume", actor = "me" }))
     past = recorded.of(t.ok(j:events(self.id)), t.ok(j:approvals(self.id)))
   end
   local run = run_module.new { playbook = { name = "p" }, path = "p.lua", args = {}, mode = self.mode or "auto", actor = "me", venture = self.venture,
@@ -549,5 +549,59 @@ t.case("what ends a wait outside of any step is recorded where the next thing wo
     dies = false
     t.eq({ w:live(book) }, { true, "back" })
     t.eq({ seen, w.did }, { { false, "deadline" }, { "back" } }, "the second step is not begun by going through the run again")
+  end)
+end)
+
+t.case("what failed is gone through again when the run is taken back again: what is done stays done", function()
+  with_world(function(w)
+    local broken, dies = "reading", false
+    local function book(run)
+      step("forward", function() w:do_it "forward" end)
+      run.is_rolling_back = true
+      local ok, err = run:again(function()
+        step("a", function() w:do_it "a" end)
+        step("outer", function()
+          step("inner", function() w:do_it "inner" end)
+          run:record("reading", function()
+            w:do_it "reading"
+            if broken == "reading" then fail("check", "no reading") end
+            return 1
+          end)
+          step("b", function()
+            w:do_it "b"
+            if broken == "b" then fail("check", "no b") end
+          end)
+        end)
+        return step("c", function()
+          w:do_it "c"
+          if dies then die() end
+          return "back"
+        end)
+      end)
+      run:event("note", { text = ok and "back" or err.message })
+      step("papers", function() w:do_it "papers" end)
+      return ok and "back" or "failed"
+    end
+    local function lives(operation, result, did)
+      t.eq({ select(2, w:live(book, operation)) }, { result })
+      t.eq(w.did, did)
+    end
+    lives(nil, "failed", { "forward", "a", "inner", "reading", "papers" })
+    lives("resume", "failed", {})
+    broken = "b"
+    lives("rollback", "failed", { "reading", "b", "papers" })
+    lives("resume", "failed", {})
+    broken, dies = nil, true
+    t.eq(select(2, w:live(book, "rollback")).message, "the engine died")
+    t.eq(w.did, { "b", "c" })
+    dies = false
+    lives("resume", "back", { "c", "papers" })
+    lives("resume", "back", {})
+    lives("rollback", "back", {})
+    t.eq({ w:step "a".attempts, w:step "outer".attempts, w:step "inner".attempts, w:step "b".attempts, w:step "c".attempts }, { 1, 3, 1, 2, 2 })
+    t.eq({ w:step "outer".state, w:step "outer".error }, { "done" })
+    local notes = {}
+    for i, event in ipairs(w:kinds "note") do notes[i] = event.data.text end
+    t.eq(notes, { "no reading", "no b", "back" })
   end)
 end)
