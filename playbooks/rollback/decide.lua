@@ -8,8 +8,6 @@
 --     work with the new schema               -> RB2 database rollback
 --   otherwise                                -> RB1 traffic rollback
 
-local run_module = require "run"
-
 local rollbacks = {
   traffic = require "rollback.traffic",
   database = require "rollback.database",

@@ -25,7 +25,7 @@ end
 local function events(world, kind) return world.journal and world.journal:events(nil, kind) or {} end
 
 local function failed_step(world, pattern)
-  for _, step in ipairs(world.journal and world.journal.step_rows or {}) do
+  for _, step in ipairs(world.journal and world.journal:steps() or {}) do
     if step.state ~= "done" and step.name:find(pattern) then return true end
   end
   return false
