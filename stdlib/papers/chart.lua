@@ -3,6 +3,7 @@
 -- A spec is plain data; times are seconds since 1970, shown as UTC:
 --   title, about   what it shows, in words: the accessible name and description
 --   from, to       the range of the time axis
+--   since, till    from when to when something is known of, if that is less: the rest is air, and no gap
 --   unit           "percent" or "ms" (a logarithmic axis)
 --   lines          { name =, class =, dashed =, points = { { at =, value =, from =, to = } } }[], drawn as lines: a point that stands for
 --                  some time has from and to; one without a value is no data, which breaks the line, and the gap is named below the
@@ -30,8 +31,8 @@ local function tag(name, attributes, content)
   local parts = { "<", name }
   for i = 1, #attributes, 2 do
     local value = attributes[i + 1]
-    if math.type(value) == "float" then value = ("%.1f"):format(value) end
-    parts[#parts + 1] = (' %s="%s"'):format(attributes[i], escape(value))
+    local shown = math.type(value) == "float" and ("%.1f"):format(value) or math.type(value) == "integer" and value or escape(value)
+    parts[#parts + 1] = (' %s="%s"'):format(attributes[i], shown)
   end
   parts[#parts + 1] = content and (">%s</%s>"):format(content, name) or "/>"
   return table.concat(parts)
@@ -69,13 +70,17 @@ function axes.percent(spec)
 end
 
 function axes.ms(spec)
-  local low, high = 10, largest(spec, 10)
+  local low, high = math.huge, largest(spec, 0)
   for _, one in ipairs(spec.lines) do for _, point in ipairs(one.points) do if point.value and point.value > 0 then low = math.min(low, point.value) end end end
-  low, high = power_of_ten(low, math.floor), power_of_ten(high, math.ceil)
-  local ticks, value = {}, low
-  while value <= high * 1.001 do
-    ticks[#ticks + 1] = { value = value, label = value >= 1000 and ("%g s"):format(value / 1000) or ("%g ms"):format(value) }
-    value = value * 10
+  low = power_of_ten(math.min(low, high > 0 and high or 1), math.floor)
+  high = math.max(power_of_ten(math.max(high, 1), math.ceil), 10 * low)
+  local ticks, unit = {}, low
+  while unit <= high * 1.001 do
+    for _, factor in ipairs(high / low > 11 and { 1 } or { 1, 2, 5 }) do
+      local value = factor * unit
+      if value <= high * 1.001 then ticks[#ticks + 1] = { value = value, label = value >= 1000 and ("%g s"):format(value / 1000) or ("%g ms"):format(value) } end
+    end
+    unit = unit * 10
   end
   local span = math.log(high / low)
   return function(at) return math.log(math.max(at, low) / low) / span end, ticks
@@ -107,16 +112,16 @@ local function value_ticks(frame)
   return table.concat(out)
 end
 
+-- Limits that are close share a label.
 local function limits(frame)
-  local out = {}
-  local before
+  local out, labels = {}, {}
   for _, limit in ipairs(frame.spec.limits or {}) do
-    local y = frame.y(limit.value)
-    local is_close = before and math.abs(y - before) < LABEL_ROOM -- labels of lines that are close stand at both ends
+    local y, last = frame.y(limit.value), labels[#labels]
     out[#out + 1] = line("limit", frame.left, y, frame.right, y)
-    out[#out + 1] = text("limit-label", is_close and frame.right - 4 or frame.left + 4, y - 4, is_close and "end" or "start", limit.label)
-    before = y
+    if last and math.abs(y - last.y) < LABEL_ROOM then last.y, last.text = math.min(y, last.y), last.text .. ", " .. limit.label
+    else labels[#labels + 1] = { y = y, text = limit.label } end
   end
+  for _, label in ipairs(labels) do out[#out + 1] = text("limit-label", frame.left + 4, label.y - 4, "start", label.text) end
   return table.concat(out)
 end
 
@@ -207,7 +212,7 @@ end
 ---@return { from: number, to: number }[]
 ---@usage local gaps = require("papers.chart").gaps({ from = 0, to = 10, within = 2 }, { points = { { at = 1, value = 5 }, { at = 3, value = 5 }, { at = 8 } } })  assert(#gaps == 1 and gaps[1].from == 3 and gaps[1].to == 10)
 function M.gaps(spec, one)
-  local out, since = {}, spec.from
+  local out, since = {}, spec.since or spec.from
   local least = spec.within or 0
   local function gap(from, to) if to - from > least then out[#out + 1] = { from = from, to = to } end end
   for _, point in ipairs(one.points) do
@@ -216,7 +221,7 @@ function M.gaps(spec, one)
       since = point.to or point.at
     end
   end
-  gap(since, spec.to)
+  gap(since, spec.till or spec.to)
   return out
 end
 

@@ -15,6 +15,7 @@ end
 ---@usage assert(require("papers.escape").visible "a\0\xFFb\u{202E}" == "a\\x00\\xFFb\\u{202E}")
 function M.visible(value)
   local text = tostring(value)
+  if not text:find "[%z\1-\8\11\12\14-\31\127-\255]" then return text end
   local _, wrong = utf8.len(text)
   while wrong do
     text = text:sub(1, wrong - 1) .. ("\\x%02X"):format(text:byte(wrong)) .. text:sub(wrong + 1)

@@ -10,6 +10,7 @@ local M = {}
 
 local POINTS = 100   -- at most so many in a chart
 local POINT_S = 1    -- and none shorter: fewer requests say nothing
+local AIR = 0.03     -- beside what is drawn, as a share of it
 local COLOURS = { "green", "blue" }
 
 local function policy_of(record) return (record:all "policy"[1] or { data = {} }).data end
@@ -54,6 +55,12 @@ local function gaps_in_words(spec, day)
   return out[1] and "No data: " .. table.concat(out, "; ") .. "." or nil
 end
 
+-- What all charts of a run have in common, and their own.
+local function spec_of(frame, own)
+  for _, name in ipairs { "from", "to", "since", "till", "within", "marks" } do own[name] = frame[name] end
+  return own
+end
+
 local function traffic_block(record, traffic, frame)
   local rows = {}
   for _, event in ipairs(record:all "traffic") do
@@ -64,7 +71,7 @@ local function traffic_block(record, traffic, frame)
   local moved = traffic[1] ~= nil
   return {
     kind = "chart", heading = "Traffic",
-    spec = moved and { title = "Traffic by colour", about = "The share of all requests that each colour got, over time.", unit = "percent", from = frame.from, to = frame.to, shares = traffic, marks = frame.marks } or nil,
+    spec = moved and spec_of(frame, { title = "Traffic by colour", about = "The share of all requests that each colour got, over time.", unit = "percent", shares = traffic }) or nil,
     note = not moved and "Traffic was not moved." or nil,
     fold = "Traffic in numbers", headings = { "UTC", "before: blue / green %", "after: blue / green %", "verified" }, rows = rows,
   }
@@ -83,8 +90,8 @@ local function errors_block(record, joined, frame, policy)
     end
     rows[#rows + 1] = row
   end
-  local spec = { title = "Error rate by colour", about = "Failed requests as a share of all requests of a colour, over time, with the limits of the venture.", unit = "percent", from = frame.from, to = frame.to, within = frame.within, marks = frame.marks,
-    lines = lines_of(joined, rate_of "errors"), limits = {} }
+  local spec = spec_of(frame, { title = "Error rate by colour", about = "Failed requests as a share of all requests of a colour, over time, with the limits of the venture.", unit = "percent",
+    lines = lines_of(joined, rate_of "errors"), limits = {} })
   for _, limit in ipairs { { policy.error_rate, "limit" }, { policy.target_rate, "target" } } do
     if limit[1] then spec.limits[#spec.limits + 1] = { value = limit[1] * 100, label = ("%s %g %%"):format(limit[2], limit[1] * 100) } end
   end
@@ -95,15 +102,15 @@ end
 local function latency_block(record, latencies, joined, frame, policy)
   if not latencies[1] then
     -- Counters know no quantiles: the share of slow requests is what there is.
-    local spec = { title = "Slow requests by colour", about = "Requests over the limit as a share of all requests of a colour, over time.", unit = "percent", from = frame.from, to = frame.to, within = frame.within, marks = frame.marks,
-      lines = lines_of(joined, rate_of "slow"), limits = { { value = (policy.slow_share or 0.05) * 100, label = ("limit %g %%"):format((policy.slow_share or 0.05) * 100) } } }
+    local spec = spec_of(frame, { title = "Slow requests by colour", about = "Requests over the limit as a share of all requests of a colour, over time.", unit = "percent",
+      lines = lines_of(joined, rate_of "slow"), limits = { { value = (policy.slow_share or 0.05) * 100, label = ("limit %g %%"):format((policy.slow_share or 0.05) * 100) } } })
     return { kind = "chart", heading = "Slow requests", spec = spec, headings = {}, rows = {}, note = "The p95 was not measured; the numbers are with those of the errors. " .. (gaps_in_words(spec, record.day) or "") }
   end
   local shown, rows = series.highest(latencies, frame.width), {}
   for i, one in ipairs(shown) do rows[i] = { words.time(one.from, record.day), words.seconds(one.to - one.from), words.ms(one.p95_ms.green), words.ms(one.p95_ms.blue) } end
-  local spec = { title = "Latency by colour", about = "The time within which 95 of 100 requests of a colour were answered, over time, on a logarithmic axis.", unit = "ms", from = frame.from, to = frame.to, within = frame.within, marks = frame.marks,
+  local spec = spec_of(frame, { title = "Latency by colour", about = "The time within which 95 of 100 requests of a colour were answered, over time, on a logarithmic axis.", unit = "ms",
     lines = lines_of(shown, function(one, colour) return one.p95_ms[colour] end),
-    limits = policy.slow_ms and { { value = policy.slow_ms, label = ("limit %g ms"):format(policy.slow_ms) } } or nil }
+    limits = policy.slow_ms and { { value = policy.slow_ms, label = ("limit %g ms"):format(policy.slow_ms) } } or nil })
   return { kind = "chart", heading = "Latency, p95", spec = spec, note = gaps_in_words(spec, record.day), fold = "Latency in numbers", headings = { "UTC", "for", "green p95", "blue p95" }, rows = rows }
 end
 
@@ -121,10 +128,10 @@ end
 function M.charts(record)
   local samples, latencies = series.samples(record.events, record.colours.new)
   local traffic = series.traffic(record.events)
-  local from, to = series.range(traffic, samples)
-  if not from then return { { kind = "text", text = "Traffic was not moved, and no request was judged." } } end
-  local width = math.max(POINT_S, (to - from) / POINTS)
-  local frame = { from = from, to = to, marks = marks_of(record, from, to), width = width, within = math.max(1.5, 0.02 * (to - from)) }
+  local since, till = series.range(traffic, samples)
+  if not since then return { { kind = "text", text = "Traffic was not moved, and no request was judged." } } end
+  local width, air = math.max(POINT_S, (till - since) / POINTS), math.max(1, (till - since) * AIR)
+  local frame = { from = since - air, to = till + air, since = since, till = till, marks = marks_of(record, since - air, till + air), width = width, within = math.max(1.5, 0.02 * (till - since)) }
   local blocks, policy = { traffic_block(record, traffic, frame) }, policy_of(record)
   if samples[1] then
     local joined = series.join(samples, width)

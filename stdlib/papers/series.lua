@@ -130,7 +130,7 @@ function M.traffic(events)
   return out
 end
 
---- From when to when there is something to draw: what moved and what was counted, with a little air. Nil when nothing did.
+--- From when to when there is something to draw: what moved and what was counted. Nil when nothing did.
 ---@param traffic table[] of traffic
 ---@param samples table[]
 ---@return number? from, number? to
@@ -138,9 +138,7 @@ function M.range(traffic, samples)
   local from, to = math.huge, -math.huge
   for _, one in ipairs(traffic) do from, to = math.min(from, one.at), math.max(to, one.at) end
   for _, one in ipairs(samples) do from, to = math.min(from, one.from), math.max(to, one.to) end
-  if to < from then return nil end
-  local air = math.max(1, (to - from) * 0.03)
-  return from - air, to + air
+  if to >= from then return from, to end
 end
 
 return M

@@ -384,6 +384,7 @@ t.case("limits, marks and shares", function()
   local svg = draw(spec)
   for _, part in ipairs { ">green 10 %<", ">blue 90 %<", ">green 100 %<", ">14–15<", ">16<", "14: traffic &lt;b&gt;", "url(#c-hatch)" } do t.has(svg, part) end
   svg = draw { title = "T", about = "A", unit = "ms", from = 0, to = 4000, limits = { { value = 500, label = "limit 500 ms" } }, lines = { { name = "green", class = "green", points = { { at = 9, value = 0.4 }, { at = 3000, value = 2400 } } } } }
+  t.has(draw { title = "T", about = "A", unit = "percent", from = 0, to = 9, limits = { { value = 5, label = "limit" }, { value = 4.9, label = "target" } }, lines = {} }, ">limit, target<")
   for _, part in ipairs { ">0.1 ms<", ">1 s<", ">10 s<", "limit 500 ms", ">00:30<" } do t.has(svg, part) end
 end)
 
