@@ -12,6 +12,7 @@ local html = require "papers.html"
 local markdown = require "papers.markdown"
 local read = require "papers.read"
 local report = require "papers.report"
+local standing = require "papers.standing"
 
 local M = {}
 
@@ -23,7 +24,8 @@ local function forms(document) return { html = core_secret.redact(html.of(docume
 ---@return { report: table<string, string>, handoff?: table<string, string> }
 function M.of(record) return { report = forms(report.of(record)), handoff = handoff.applies(record) and forms(handoff.of(record)) or nil } end
 
---- Writes the papers of a run into a folder, as report-ID.html, report-ID.md, and handoff-ID.* of a run that was promoted.
+--- Writes the papers of a run into a folder, as report-ID.html, report-ID.md, and handoff-ID.* of a run that was promoted. A handoff that is
+-- there stays as it is: its hash is in the journal, and somebody may have accepted it.
 ---@param record table of papers.read
 ---@param folder string
 ---@return { name: string, path: string, sha256: string }[]? written the reader's first, table? err
@@ -33,9 +35,11 @@ function M.write(record, folder)
     for _, form in ipairs(texts[paper] and { "html", "md" } or {}) do
       local name = ("%s-%s.%s"):format(paper, record.run.id, form)
       local path = folder .. "/" .. name
-      local ok, err = files.write(path, texts[paper][form])
-      if not ok then return nil, err end
-      written[#written + 1] = { name = name, path = path, sha256 = files.sha256_text(texts[paper][form]) }
+      if paper == "report" or record.is_own or not files.stat(path) then
+        local ok, err = files.write(path, texts[paper][form])
+        if not ok then return nil, err end
+      end
+      written[#written + 1] = { name = name, path = path, sha256 = assert(files.sha256(path)) }
     end
   end
   return written
@@ -60,7 +64,7 @@ function M.command(journal, options)
   local written
   written, err = M.write(record, folder)
   if not written then return nil, err end
-  local outcome = report.outcome(record)
+  local outcome = standing.outcome(record)
   print(("run %s  %s: %s"):format(record.run.id, outcome.word, outcome.text))
   for _, one in ipairs(written) do print("  " .. one.path) end
   if not record.proof then print("  the chain of events is NOT verified: " .. record.proof_error.message) end
@@ -80,7 +84,7 @@ function M.accept(journal, options)
   local accepted
   accepted, err = journal:accept_handoff(row.id, { by = require("execute").actor(), reason = options.reason })
   if not accepted then return nil, err end
-  print(("run %s of %s, release %s: handoff %s"):format(row.id, row.venture or "no venture", row.release or "none", report.handoff(assert(journal:events(row.id)), row).text))
+  print(("run %s of %s, release %s: handoff %s"):format(row.id, row.venture or "no venture", row.release or "none", standing.handoff(assert(journal:events(row.id)), row).text))
   print(("  next   engine status %s"):format(row.id))
   return 0
 end

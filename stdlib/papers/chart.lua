@@ -13,84 +13,31 @@
 --   marks          { at =, number =, name = }[] above the plot: what began there
 -- Lines and areas differ by dash and pattern, not by colour alone. Classes are styled by papers.style.
 
+local axes = require "papers.axes"
 local clock = require "clock"
 local escape = require("papers.escape").html
+local svg = require "papers.svg"
+
+local tag, text, line = svg.tag, svg.text, svg.line
 
 local M = {}
 
 local HEIGHT, TOP, BOTTOM, LEFT, RIGHT = 168, 26, 24, 52, 52
 local LANE = 15          -- below the plot, for the gaps of one line
 local MARK_ROOM = 26     -- marks that are closer share a label
-local LABEL_ROOM = 14
+local LABEL_ROOM = 14    -- between two lines of text
+local NAME_ROOM = 60     -- beside each other
 local DOT_LIMIT = 45     -- more points than that have no dots
-local TIME_STEPS = { 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400 }
 local CHARACTER = 6.4    -- width of one in a label
 
--- A tag with its attributes in their order: { "name", value, ... }.
-local function tag(name, attributes, content)
-  local parts = { "<", name }
-  for i = 1, #attributes, 2 do
-    local value = attributes[i + 1]
-    local shown = math.type(value) == "float" and ("%.1f"):format(value) or math.type(value) == "integer" and value or escape(value)
-    parts[#parts + 1] = (' %s="%s"'):format(attributes[i], shown)
-  end
-  parts[#parts + 1] = content and (">%s</%s>"):format(content, name) or "/>"
-  return table.concat(parts)
-end
-
-local function text(class, x, y, anchor, content) return tag("text", { "class", class, "x", x + 0.0, "y", y + 0.0, "text-anchor", anchor }, escape(content)) end
-local function line(class, x1, y1, x2, y2) return tag("line", { "class", class, "x1", x1 + 0.0, "y1", y1 + 0.0, "x2", x2 + 0.0, "y2", y2 + 0.0 }) end
-
-local function power_of_ten(value, round) return 10.0 ^ round(math.log(value, 10) + (round == math.ceil and -1e-9 or 1e-9)) end
-
--- A step of 1, 2 or 5 times a power of ten, so that there are about `count` of them.
-local function nice_step(span, count)
-  local raw = span / count
-  local unit = power_of_ten(raw, math.floor)
-  for _, factor in ipairs { 1, 2, 5 } do if raw <= factor * unit * 1.0001 then return factor * unit end end
-  return 10 * unit
-end
-
-local function largest(spec, smallest)
-  local found = smallest
-  for _, one in ipairs(spec.lines or {}) do for _, point in ipairs(one.points) do found = math.max(found, point.value or found) end end
-  for _, limit in ipairs(spec.limits or {}) do found = math.max(found, limit.value * 1.1) end
-  return found
-end
-
--- The vertical axis: where a value stands (0 at the foot, 1 at the top), and its ticks.
-local axes = {}
-
-function axes.percent(spec)
-  local step = nice_step(spec.shares and 100 or largest(spec, 0.5), 4)
-  local top = spec.shares and 100 or step * math.ceil(largest(spec, 0.5) / step - 1e-9)
-  local ticks = {}
-  for i = 0, math.floor(top / step + 0.5) do ticks[#ticks + 1] = { value = i * step, label = ("%g %%"):format(i * step) } end
-  return function(value) return value / top end, ticks
-end
-
-function axes.ms(spec)
-  local low, high = math.huge, largest(spec, 0)
-  for _, one in ipairs(spec.lines) do for _, point in ipairs(one.points) do if point.value and point.value > 0 then low = math.min(low, point.value) end end end
-  low = power_of_ten(math.min(low, high > 0 and high or 1), math.floor)
-  high = math.max(power_of_ten(math.max(high, 1), math.ceil), 10 * low)
-  local ticks, unit = {}, low
-  while unit <= high * 1.001 do
-    for _, factor in ipairs(high / low > 11 and { 1 } or { 1, 2, 5 }) do
-      local value = factor * unit
-      if value <= high * 1.001 then ticks[#ticks + 1] = { value = value, label = value >= 1000 and ("%g s"):format(value / 1000) or ("%g ms"):format(value) } end
-    end
-    unit = unit * 10
-  end
-  local span = math.log(high / low)
-  return function(at) return math.log(math.max(at, low) / low) / span end, ticks
-end
+-- What makes green's area more than a colour.
+local HATCH = '<defs><pattern id="%s-hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+  .. '<rect class="hatch-ground" width="6" height="6"/><line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs>'
 
 local function time_ticks(frame)
   local spec, out = frame.spec, {}
   local most = math.max(2, frame.width // 92)
-  local step = TIME_STEPS[#TIME_STEPS]
-  for i = #TIME_STEPS, 1, -1 do if (spec.to - spec.from) / TIME_STEPS[i] <= most then step = TIME_STEPS[i] end end
+  local step = axes.time_step(spec.to - spec.from, most)
   local at = math.ceil(spec.from / step) * step
   while at <= spec.to do
     local hour = clock.utc(at):match "T(%d%d:%d%d:%d%d)"
@@ -139,10 +86,11 @@ local function marks(frame)
   local out = {}
   for _, mark in ipairs(frame.spec.marks or {}) do
     local x = frame.x(mark.at)
-    out[#out + 1] = tag("line", { "class", "mark", "x1", x, "y1", frame.top - 4.0, "x2", x, "y2", frame.foot + 0.0 }, tag("title", {}, escape(("%d: %s"):format(mark.number, mark.name))))
+    out[#out + 1] = line("mark", x, frame.top - 4, x, frame.foot, ("%d: %s"):format(mark.number, mark.name))
   end
   for _, group in ipairs(mark_groups(frame)) do
-    local label = group.first == group.last and tostring(group.first.number) or ("%d–%d"):format(group.first.number, group.last.number)
+    local first, last = group.first.number, group.last.number
+    local label = first == last and tostring(first) or ("%d–%d"):format(first, last)
     out[#out + 1] = text("mark-label", group.x, frame.top - 9, "middle", label)
   end
   return table.concat(out)
@@ -198,10 +146,12 @@ local function end_labels(frame)
   for i, label in ipairs(labels) do
     local at_end = label.x > frame.right - 0.12 * (frame.right - frame.left)
     local before = labels[i - 1]
-    if before and at_end == before.at_end and label.y - before.y < LABEL_ROOM and math.abs(label.x - before.x) < 60 then label.y = before.y + LABEL_ROOM end
+    local is_on_it = before and at_end == before.at_end and label.y - before.y < LABEL_ROOM and math.abs(label.x - before.x) < NAME_ROOM
+    if is_on_it then label.y = before.y + LABEL_ROOM end
     label.at_end = at_end
-    if at_end then out[#out + 1] = text("name " .. label.one.class, frame.right + 6, math.min(label.y, frame.foot - 2) + 4, "start", label.one.name)
-    else out[#out + 1] = text("name " .. label.one.class, label.x + 7, math.max(frame.top + 12, label.y - 7), "start", label.one.name) end
+    local x, y = label.x + 7, math.max(frame.top + 12, label.y - 7)
+    if at_end then x, y = frame.right + 6, math.min(label.y, frame.foot - 2) + 4 end
+    out[#out + 1] = text("name " .. label.one.class, x, y, "start", label.one.name)
   end
   return table.concat(out)
 end
@@ -230,7 +180,8 @@ local function gap_lane(frame, one, gaps, y)
   for _, gap in ipairs(gaps) do
     local x1, x2 = frame.x(gap.from), frame.x(gap.to)
     local label = one.name .. ": no data"
-    out[#out + 1] = tag("g", { "class", "gap " .. one.class }, tag("title", {}, escape(label)) .. line("", x1, y, x2, y) .. line("", x1, y - 3, x1, y + 3) .. line("", x2, y - 3, x2, y + 3))
+    local bracket = line("", x1, y, x2, y) .. line("", x1, y - 3, x1, y + 3) .. line("", x2, y - 3, x2, y + 3)
+    out[#out + 1] = tag("g", { "class", "gap " .. one.class }, tag("title", {}, escape(label)) .. bracket)
     for _, shown in ipairs { label, "no data" } do
       if x2 - x1 > CHARACTER * #shown + 10 then
         out[#out + 1] = text("gap-label", (x1 + x2) / 2, y + 4, "middle", shown)
@@ -249,17 +200,17 @@ end
 
 -- Two areas: green from the foot, blue above it.
 local function areas(frame)
-  local spec, out = frame.spec, {}
-  local top, steps = frame.y(100), {}
-  for i, share in ipairs(spec.shares) do
+  local steps = {}
+  for i, share in ipairs(frame.spec.shares) do
     local x1, x2 = extent(frame, i)
     steps[#steps + 1] = ("%s%.1f %.1fL%.1f %.1f"):format(i == 1 and "M" or "L", x1, frame.y(share.green), x2, frame.y(share.green))
   end
   local edge = table.concat(steps)
-  out[#out + 1] = tag("path", { "class", "area blue", "d", ("%sL%.1f %.1fL%.1f %.1fZ"):format(edge, frame.right, top, frame.left, top) })
-  out[#out + 1] = tag("path", { "class", "area green", "d", ("%sL%.1f %.1fL%.1f %.1fZ"):format(edge, frame.right, frame.foot, frame.left, frame.foot), "fill", ("url(#%s-hatch)"):format(frame.id) })
-  out[#out + 1] = tag("path", { "class", "line green", "d", edge })
-  return table.concat(out)
+  -- From the edge along a side of the plot back to its beginning.
+  local function closed_by(y) return ("%sL%.1f %.1fL%.1f %.1fZ"):format(edge, frame.right, y, frame.left, y) end
+  return tag("path", { "class", "area blue", "d", closed_by(frame.top) })
+    .. tag("path", { "class", "area green", "d", closed_by(frame.foot), "fill", ("url(#%s-hatch)"):format(frame.id) })
+    .. tag("path", { "class", "line green", "d", edge })
 end
 
 local function area_labels(frame)
@@ -300,7 +251,7 @@ end
 
 --- Draws a chart.
 ---@param spec table
----@param options { width: integer, id: string } id: of this drawing within its document
+---@param options { width: integer, id: string, class?: string } id: of this drawing within its document
 ---@return string
 ---@usage assert(require("papers.chart").svg({ title = "t", about = "a", unit = "percent", from = 0, to = 9, lines = { { name = "green", class = "green", points = { { at = 1, value = 2 } } } } }, { width = 400, id = "c" }):find "^<svg")
 function M.svg(spec, options)
@@ -310,7 +261,7 @@ function M.svg(spec, options)
     value_ticks(frame), time_ticks(frame),
   }
   if spec.shares then
-    out[#out + 1] = ('<defs><pattern id="%s-hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect class="hatch-ground" width="6" height="6"/><line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs>'):format(escape(options.id))
+    out[#out + 1] = HATCH:format(escape(options.id))
     out[#out + 1] = areas(frame)
   end
   out[#out + 1] = limits(frame)
@@ -319,8 +270,10 @@ function M.svg(spec, options)
   for _, one in ipairs(spec.lines or {}) do out[#out + 1] = draw_line(frame, one) end
   if spec.lines then out[#out + 1] = end_labels(frame) end
   for i, lane in ipairs(frame.lanes) do out[#out + 1] = gap_lane(frame, lane.one, lane.gaps, frame.foot + LANE * i - 4) end
-  return tag("svg", { "xmlns", "http://www.w3.org/2000/svg", "class", options.class or "chart", "viewBox", ("0 0 %d %d"):format(frame.width, frame.height), "width", frame.width, "height", frame.height,
-    "role", "img", "aria-labelledby", ("%s-title %s-about"):format(options.id, options.id) }, table.concat(out))
+  return tag("svg", {
+    "xmlns", "http://www.w3.org/2000/svg", "class", options.class or "chart", "viewBox", ("0 0 %d %d"):format(frame.width, frame.height),
+    "width", frame.width, "height", frame.height, "role", "img", "aria-labelledby", ("%s-title %s-about"):format(options.id, options.id),
+  }, table.concat(out))
 end
 
 return M

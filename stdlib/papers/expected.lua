@@ -4,10 +4,16 @@ local M = {}
 
 local RUNS = 50 -- the latest ones of the venture are looked through
 
--- A step that takes a release back belongs to the runs that were taken back, all others to those that were promoted.
-local function is_way_back(name) return name:find "^RB%d" ~= nil or name:find "^rollback" ~= nil or name:find "^abort" ~= nil or name:find "^undo" ~= nil end
+local WAY_BACK = { "^RB%d", "^rollback", "^abort", "^undo" }
 
-M.is_way_back = is_way_back
+--- Is this a step that takes a release back?
+---@param name string
+---@return boolean
+---@usage assert(require("papers.expected").is_way_back "RB1 all traffic to blue" and not require("papers.expected").is_way_back "30.1.3 backup")
+function M.is_way_back(name)
+  for _, pattern in ipairs(WAY_BACK) do if name:find(pattern) then return true end end
+  return false
+end
 
 local function word(text) return "%f[%w.]" .. text:gsub("%p", "%%%0") .. "%f[^%w.]" end
 
@@ -48,7 +54,7 @@ function M.read(journal, row, split)
       if past.exit_code == 0 then promoted = promoted + 1 end
       local steps, values = split(assert(journal:steps(past.id, true)))
       for _, step in ipairs(steps) do
-        if step.state == "done" and step.seconds and is_way_back(step.name) == (past.exit_code == 4) then
+        if step.state == "done" and step.seconds and M.is_way_back(step.name) == (past.exit_code == 4) then
           local name = M.same_name(step.name, values, past.release)
           took[name] = took[name] or {}
           table.insert(took[name], step.seconds)

@@ -1,28 +1,51 @@
 --- papers.handoff: what the next stage needs to know about a promoted run, as a document (see papers.report): the state now, what is unsafe to
--- touch, how to take it back, what is open, who owns it.
+-- touch, how to take it back, what is open, who owns it. Pure.
 
+local parts = require "papers.parts"
 local report = require "papers.report"
+local standing = require "papers.standing"
 local words = require "papers.words"
 
 local M = {}
 
+-- How a command names the run's journal.
+local function named(record)
+  local state = record.run.state_folder
+  return record.run.id .. (state and " --state " .. state or "")
+end
+
+local function owner(record)
+  local run = record.run
+  return {
+    { kind = "facts", rows = {
+      { "Owner", record.owner or "not named in the venture's configuration" }, { "Deployed by", run.actor },
+      { "Handoff", standing.handoff(record.events, { id = run.id, outcome = record.outcome }, true) },
+    } },
+    { kind = "commands", lines = { ("engine handoff accept %s --reason TEXT"):format(named(record)) } },
+  }
+end
+
 -- What must stay as it is, or the way back is gone.
 local function untouchable(record)
-  local old = record.colours.old or "the other colour"
+  local old, before = record.colours.old or "the other colour", record.colours.version or "the release before"
   local items = {
-    ("%s still runs %s at 0 %%. It is the way back: leave it until the new release has proved itself. The next deployment retires it, as a step of its own."):format(old, record.colours.version or "the release before"),
+    ("%s still runs %s at 0 %%. It is the way back: leave it until the new release has proved itself. The next deployment retires it, as a step of its own."):format(old, before),
     "The weights in the proxy: a deployment or rollback that finds them moved by hand stops, or goes back.",
   }
   local backup = record:last "backup"
   if backup then
-    items[#items + 1] = ("The backup %s (SHA-256 %s): it was restored and compared in %s, and a database rollback goes back to it."):format(backup.data.path, backup.data.checksum, words.seconds(backup.data.drill_seconds))
+    items[#items + 1] = ("The backup %s (SHA-256 %s): it was restored and compared in %s, and a database rollback goes back to it."):format(
+      backup.data.path, backup.data.checksum, words.seconds(backup.data.drill_seconds))
   end
   for _, event in ipairs(record:all "note") do
     local label = event.data.label
-    if label == "traffic-safe" then items[#items + 1] = ("The schema: %s was seen to work with it. A change that it does not work with takes away the quick way back."):format(record.colours.version or "the release before")
-    elseif label then items[#items + 1] = ("The schema: %s does not work with it (%s), so every way back restores the database."):format(record.colours.version or "the release before", label) end
+    if label == "traffic-safe" then
+      items[#items + 1] = ("The schema: %s was seen to work with it. A change that it does not work with takes away the quick way back."):format(before)
+    elseif label then
+      items[#items + 1] = ("The schema: %s does not work with it (%s), so every way back restores the database."):format(before, label)
+    end
   end
-  return items
+  return { { kind = "list", items = items } }
 end
 
 -- How long traffic took to move in this run.
@@ -35,15 +58,13 @@ local function moves_in_words(record)
 end
 
 local function way_back(record)
-  local id, state = record.run.id, record.run.state_folder
-  local named = state and (" --state %s"):format(state) or ""
   local backup = record:last "backup"
   local drill = backup and backup.data.drill_seconds
+  local restore = drill and ("took %s in the drill; it loses what was written since the backup, and the report says exactly which rows"):format(words.seconds(drill))
   return {
-    { kind = "commands", lines = { ("engine rollback %s%s --dry-run"):format(id, named), ("engine rollback %s%s --reason TEXT"):format(id, named) } },
+    { kind = "commands", lines = { ("engine rollback %s --dry-run"):format(named(record)), ("engine rollback %s --reason TEXT"):format(named(record)) } },
     { kind = "facts", rows = {
-      { "Traffic back to " .. (record.colours.old or "the old colour"), moves_in_words(record) },
-      { "Restoring the database", drill and ("took %s in the drill; it loses what was written since the backup, and the report says exactly which rows"):format(words.seconds(drill)) or words.UNMEASURED },
+      { "Traffic back to " .. (record.colours.old or "the old colour"), moves_in_words(record) }, { "Restoring the database", restore or words.UNMEASURED },
     } },
     { kind = "text", quiet = true, text = "Only the venture's latest run can be taken back." },
   }
@@ -51,18 +72,23 @@ end
 
 -- What nobody has answered, and what did not pass and did not block.
 local function open(record)
-  local items = {}
+  local items, alert = {}, record:last "alert"
   for _, one in ipairs(record.approvals) do if not one.answer then items[#items + 1] = "Nobody has answered: " .. one.question end end
-  local alert = record:last "alert"
-  if not (alert and alert.data.arrived) then items[#items + 1] = "Monitoring is not proved active: " .. (alert and tostring(alert.data.detail) or "no test alert was fired") end
-  for _, event in ipairs(record:all "gate") do if not event.data.passed then items[#items + 1] = ("Gate '%s' is closed: %s"):format(event.data.name, tostring(event.data.evidence)) end end
-  for _, event in ipairs(record:all "check") do
-    if not event.data.ok then items[#items + 1] = ("%s '%s' failed at %s and did not block: %s"):format(event.data.what, event.data.name, event.at, tostring(event.data.detail)) end
+  if not (alert and alert.data.arrived) then
+    items[#items + 1] = "Monitoring is not proved active: " .. (alert and tostring(alert.data.detail) or "no test alert was fired")
   end
-  return items[1] and { kind = "list", items = items } or { kind = "text", text = "Nothing: no question is open, every gate is open, no check failed, and the test alert arrived." }
+  for _, event in ipairs(record:all "gate") do
+    if not event.data.passed then items[#items + 1] = ("Gate '%s' is closed: %s"):format(event.data.name, tostring(event.data.evidence)) end
+  end
+  for _, event in ipairs(record:all "check") do
+    local check = event.data
+    if not check.ok then items[#items + 1] = ("%s '%s' failed at %s and did not block: %s"):format(check.what, check.name, event.at, tostring(check.detail)) end
+  end
+  if items[1] then return { { kind = "list", items = items } } end
+  return { { kind = "text", text = "Nothing: no question is open, every gate is open, no check failed, and the test alert arrived." } }
 end
 
---- Can the run be handed over? One that was promoted, and whose handoff was made.
+--- Is there something to hand over? A run that was promoted.
 ---@param record table of papers.read
 ---@return boolean
 function M.applies(record) return record.standing == "ended" and record.outcome == "promoted" end
@@ -71,22 +97,16 @@ function M.applies(record) return record.standing == "ended" and record.outcome 
 ---@param record table of papers.read
 ---@return table document
 function M.of(record)
-  local run = record.run
-  local outputs = report.outputs(record)
-  local state = report.verified_state(record)
+  local state = parts.verified_state(record)
   local stage = state and state.data.stage
-  local accepted = report.handoff(record.events, { id = run.id, outcome = record.outcome }, true)
-  local subject = ("%s %s"):format(run.venture or run.playbook, run.release or "")
-  local sections = {
-    { id = "state", title = "State now", blocks = report.state(record) },
-    { id = "owner", title = "Owner", blocks = { { kind = "facts", rows = { { "Owner", record.owner or "not named in the venture's configuration" }, { "Deployed by", run.actor }, { "Handoff", accepted } } },
-      { kind = "commands", lines = { ("engine handoff accept %s%s --reason TEXT"):format(run.id, run.state_folder and " --state " .. run.state_folder or "") } } } },
-    { id = "untouchable", title = "Do not touch yet", blocks = { { kind = "list", items = untouchable(record) } } },
-    { id = "back", title = "How to take it back", blocks = way_back(record) },
-    { id = "open", title = "Open", blocks = { open(record) } },
-    { id = "outputs", title = "Where it is", blocks = { outputs[1] and { kind = "facts", rows = outputs } or { kind = "text", text = "No output is recorded." } } },
-  }
-  return { title = "Handoff: " .. subject, kind = stage and ("Handoff to Stage %s"):format(stage) or "Handoff", subject = subject, made = ("Run %s. Made from the journal at %s."):format(run.id, record.made_at), outcome = report.outcome(record), keys = {}, sections = sections }
+  return report.document(record, stage and ("Handoff to Stage %s"):format(tostring(stage)) or "Handoff", "Handoff", {}, {
+    { "state", "State now", parts.state },
+    { "owner", "Owner", owner },
+    { "untouchable", "Do not touch yet", untouchable },
+    { "back", "How to take it back", way_back },
+    { "open", "Open", open },
+    { "outputs", "Where it is", parts.outputs },
+  })
 end
 
 return M

@@ -48,7 +48,8 @@ local function table_html(block)
   end
   local columns = {}
   for i, width in ipairs(block.widths or {}) do columns[i] = ('<col style="width:%d%%"/>'):format(width) end
-  return ('<div class="scroll"><table%s>%s<thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>'):format(block.wide and ' class="wide"' or "", columns[1] and element("colgroup", nil, table.concat(columns)) or "", table.concat(head), table.concat(body, "\n"))
+  return ('<div class="scroll"><table%s>%s<thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>'):format(block.wide and ' class="wide"' or "",
+    columns[1] and element("colgroup", nil, table.concat(columns)) or "", table.concat(head), table.concat(body, "\n"))
 end
 
 local function folded(fold, content)
@@ -85,8 +86,8 @@ blocks["table"] = function(block) return folded(block.fold, table_html(block)) e
 function blocks.chart(block, id)
   local out = { element("h3", nil, escape(block.heading)) }
   if block.spec then
-    out[#out + 1] = ("<figure>%s%s%s</figure>"):format(chart.svg(block.spec, { width = WIDE, id = id .. "-wide", class = "chart for-wide" }), chart.svg(block.spec, { width = NARROW, id = id .. "-narrow", class = "chart for-narrow" }),
-      block.note and element("figcaption", nil, prose(block.note)) or "")
+    out[#out + 1] = ("<figure>%s%s%s</figure>"):format(chart.svg(block.spec, { width = WIDE, id = id .. "-wide", class = "chart for-wide" }),
+      chart.svg(block.spec, { width = NARROW, id = id .. "-narrow", class = "chart for-narrow" }), block.note and element("figcaption", nil, prose(block.note)) or "")
   elseif block.note then
     out[#out + 1] = element("p", nil, prose(block.note))
   end
@@ -113,22 +114,29 @@ local function keys_html(keys)
   return element("dl", "keys", table.concat(out))
 end
 
+local function header_html(document)
+  local outcome = document.outcome
+  return ([[<header>
+<p class="kind">%s</p>
+<h1>%s</h1>
+<div class="outcome %s"><p class="word"><span aria-hidden="true">%s</span> %s</p><p>%s</p></div>
+%s
+</header>]]):format(escape(document.kind), escape(document.subject), outcome.tone, GLYPHS[outcome.tone] or "", escape(outcome.word), prose(outcome.text), keys_html(document.keys))
+end
+
 --- Writes a document down.
 ---@param document table
 ---@return string
 ---@usage assert(require("papers.html").of { title = "<T>", kind = "K", subject = "S", outcome = { word = "Done", tone = "good", text = "" }, keys = {}, sections = {}, made = "now" }:find "<title>&lt;T&gt;</title>")
 function M.of(document)
-  local outcome, sections = document.outcome, {}
+  local sections = {}
   for i, section in ipairs(document.sections) do sections[i] = section_html(section) end
   return table.concat({
-    '<!DOCTYPE html>\n<html lang="en" xmlns="http://www.w3.org/1999/xhtml">\n<head>\n<meta charset="utf-8"/>',
-    ('<meta http-equiv="Content-Security-Policy" content="%s"/>'):format(escape(POLICY)),
-    '<meta name="viewport" content="width=device-width, initial-scale=1"/>\n<meta name="color-scheme" content="light dark"/>\n<meta name="referrer" content="no-referrer"/>',
-    element("title", nil, escape(document.title)), element("style", nil, style.CSS), "</head>\n<body>",
-    ('<header>\n<p class="kind">%s</p>\n<h1>%s</h1>\n<div class="outcome %s"><p class="word"><span aria-hidden="true">%s</span> %s</p><p>%s</p></div>\n%s\n</header>'):format(
-      escape(document.kind), escape(document.subject), outcome.tone, GLYPHS[outcome.tone] or "", escape(outcome.word), prose(outcome.text), keys_html(document.keys)),
-    contents(document.sections), "<main>", table.concat(sections, "\n"), "</main>",
-    element("footer", nil, element("p", nil, escape(document.made))), "</body>\n</html>\n",
+    '<!DOCTYPE html>', '<html lang="en" xmlns="http://www.w3.org/1999/xhtml">', "<head>", '<meta charset="utf-8"/>',
+    ('<meta http-equiv="Content-Security-Policy" content="%s"/>'):format(escape(POLICY)), '<meta name="viewport" content="width=device-width, initial-scale=1"/>',
+    '<meta name="color-scheme" content="light dark"/>', '<meta name="referrer" content="no-referrer"/>', element("title", nil, escape(document.title)),
+    element("style", nil, style.CSS), "</head>", "<body>", header_html(document), contents(document.sections), "<main>", table.concat(sections, "\n"), "</main>",
+    element("footer", nil, element("p", nil, escape(document.made))), "</body>", "</html>", "",
   }, "\n")
 end
 

@@ -103,6 +103,7 @@ footer { margin-top: 3.5rem; padding-top: .8rem; border-top: 1px solid var(--rul
   tr { padding: .55rem 0; border-bottom: 1px solid var(--rule); }
   td, tbody th { display: grid; grid-template-columns: 7.2rem 1fr; gap: .8rem; padding: .12rem 0; border: 0; overflow-wrap: anywhere; }
   tbody th { display: block; color: var(--ink); font-weight: 600; }
+  td:empty { display: none; }
   td::before { content: attr(data-label); color: var(--soft); font-size: .8rem; }
   .deep { padding-left: 0 !important; }
 }

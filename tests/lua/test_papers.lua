@@ -8,9 +8,11 @@ local journal = require "journal"
 local markdown = require "papers.markdown"
 local papers = require "papers"
 local read = require "papers.read"
+local parts = require "papers.parts"
 local report = require "papers.report"
 local series = require "papers.series"
 local sql = require "sql"
+local standing = require "papers.standing"
 local t = require "test"
 local verdict = require "verdict"
 
@@ -141,7 +143,7 @@ t.case("a promoted run: what came of it first, then everything that is known", f
     t.has(section(document, "chain"), "verified at")
     t.has(section(document, "approvals"), "Nobody was asked: the mode was auto.")
     t.eq(section(document, "why"), "")
-    t.eq(report.outcome(run:record()).text, "green serves 1.1 at 100 %, verified")
+    t.eq(standing.outcome(run:record()).text, "green serves 1.1 at 100 %, verified")
   end)
 end)
 
@@ -225,7 +227,7 @@ t.case("what a journal may hold does no harm in a page", function()
 end)
 
 -- What kind of standing a run has that has not ended.
-local function standing_of(j, run) return report.outcome(t.ok(read.run(j, run.id))) end
+local function standing_of(j, run) return standing.outcome(t.ok(read.run(j, run.id))) end
 
 t.case("a run that has not ended is said to be so", function()
   with_journal(function(j, folder)
@@ -255,8 +257,8 @@ t.case("a state that was verified before traffic moved is not the end state", fu
     run:event("traffic", { before = { blue = 0, green = 100 }, blue = 100, green = 0, verified = true })
     run:finish("failed", 5, "rollback failed: the proxy is gone")
     local record = run:record()
-    t.eq(report.verified_state(record), nil)
-    t.eq(report.outcome(record).word, "Rollback failed")
+    t.eq(parts.verified_state(record), nil)
+    t.eq(standing.outcome(record).word, "Rollback failed")
   end)
 end)
 
@@ -300,7 +302,7 @@ t.case("a handoff is accepted once, by somebody, in the chain", function()
     local _, err = j:accept_handoff(back.id, { by = "ben" })
     t.err(nil, err, "usage")
     t.has(err.message, "has no handoff")
-    t.has(report.handoff(j:events(run.id), j:run(run.id)).text, "not accepted yet")
+    t.has(standing.handoff(j:events(run.id), j:run(run.id)).text, "not accepted yet")
     t.ok(j:accept_handoff(run.id, { by = "ben", reason = "on call" }))
     local event = j:events(run.id)[#j:events(run.id)]
     t.eq({ event.kind, event.data.by, event.data.reason, event.data.sha256 }, { "handoff_accepted", "ben", "on call", ("ef"):rep(32) })
@@ -321,7 +323,7 @@ t.case("a handoff holds no longer when the run was taken back", function()
     run:finish("rolled_back", 4, "back")
     _, err = j:accept_handoff(run.id, { by = "ben" })
     t.has(t.err(nil, err, "usage").message, "holds no longer")
-    t.eq(report.handoff(j:events(run.id), j:run(run.id)), nil)
+    t.eq(standing.handoff(j:events(run.id), j:run(run.id)), nil)
   end)
 end)
 
@@ -386,6 +388,34 @@ t.case("limits, marks and shares", function()
   svg = draw { title = "T", about = "A", unit = "ms", from = 0, to = 4000, limits = { { value = 500, label = "limit 500 ms" } }, lines = { { name = "green", class = "green", points = { { at = 9, value = 0.4 }, { at = 3000, value = 2400 } } } } }
   t.has(draw { title = "T", about = "A", unit = "percent", from = 0, to = 9, limits = { { value = 5, label = "limit" }, { value = 4.9, label = "target" } }, lines = {} }, ">limit, target<")
   for _, part in ipairs { ">0.1 ms<", ">1 s<", ">10 s<", "limit 500 ms", ">00:30<" } do t.has(svg, part) end
+end)
+
+t.case("a handoff that was made is not written over", function()
+  with_journal(function(j, folder)
+    local run = promoted(j)
+    local first = t.ok(papers.write(run:record { outcome = "promoted", exit = 0 }, folder))
+    t.eq(#first, 4)
+    local text = files.read(first[4].path)
+    t.ok(j:accept_handoff(run.id, { by = "ben" }))
+    local again = t.ok(papers.write(run:record(), folder))
+    t.eq({ again[4].path, again[4].sha256 }, { first[4].path, files.sha256_text(text) })
+    t.has(files.read(again[2].path), "accepted by ben")
+  end)
+end)
+
+t.case("what a playbook of a team's own records under a known name takes away a section, not the report", function()
+  with_journal(function(j)
+    local run = begin(j)
+    for _, kind in ipairs { "traffic", "state", "metrics", "canary", "check", "gate", "note", "output", "loss", "backup", "alert", "machine", "reason", "policy" } do
+      run:event(kind, { anything = { 1, 2 } })
+    end
+    run:event("slots", { words = "?" })
+    run:finish("promoted", 0)
+    local texts = papers.of(run:record())
+    t.has(texts.report.md, "What is recorded for this is not what it is expected to be")
+    t.has(texts.report.md, "## Audit")
+    t.has(texts.handoff.md, "## How to take it back")
+  end)
 end)
 
 t.case("an event that was recorded late stands where it happened", function()
