@@ -1,5 +1,7 @@
 --- papers.expected: how long each step of a run should take, by what it took in the venture's past runs.
 
+local steps_of = require("journal.steps").of
+
 local M = {}
 
 local RUNS = 50 -- the latest ones of the venture are looked through
@@ -52,7 +54,7 @@ function M.read(journal, row, split)
   for _, past in ipairs(row.venture and assert(journal:runs { venture = row.venture, limit = RUNS }) or {}) do
     if past.seq < row.seq and (past.exit_code == 0 or past.exit_code == 4) then
       if past.exit_code == 0 then promoted = promoted + 1 end
-      local steps, values = split(assert(journal:steps(past.id, true)))
+      local steps, values = split(steps_of(assert(journal:events(past.id))))
       for _, step in ipairs(steps) do
         if step.state == "done" and step.seconds and M.is_way_back(step.name) == (past.exit_code == 4) then
           local name = M.same_name(step.name, values, past.release)

@@ -2,6 +2,7 @@
 
 local clock = require "clock"
 local expected = require "papers.expected"
+local steps_of = require("journal.steps").of
 
 local M = {}
 
@@ -59,7 +60,7 @@ function M.run(journal, id, result)
     self.by_kind[event.kind] = self.by_kind[event.kind] or {}
     table.insert(self.by_kind[event.kind], event)
   end
-  self.steps, self.values = split(assert(journal:steps(row.id, true)))
+  self.steps, self.values = split(steps_of(self.events))
   self.approvals = assert(journal:approvals(row.id))
   self.expected = expected.read(journal, row, split)
   self.proof, self.proof_error = journal:verify(row.id)
