@@ -164,7 +164,7 @@ function M.prepare(path, argv, is_stock)
     plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
-    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
+    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner } or {},
     open_journal = function()
       assert(files.mkdir(state_folder))
       return assert(journal:open())
@@ -218,13 +218,22 @@ local function leave(run, err)
   return code
 end
 
-local function finish(run, ok, value)
-  -- A run that cannot even be taken up again has not failed: it stays as it is.
-  if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
+--- How a run ended: what the playbook says, or else what its error means.
+---@param run table
+---@param ok boolean
+---@param value any what its function gave, or raised
+---@return string outcome, integer exit, table result
+function M.outcome_of(run, ok, value)
   local result = run.result or (ok and type(value) == "table" and value) or {}
   local code = result.exit or (ok and 0 or exit_of(run, value))
   if not ok then code = (value.code == "interrupted" and 130) or code end
-  local outcome = result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed"))
+  return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
+end
+
+local function finish(run, ok, value)
+  -- A run that cannot even be taken up again has not failed: it stays as it is.
+  if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
+  local outcome, code, result = M.outcome_of(run, ok, value)
   run.result = result
   if run.id then
     local ended, err = pcall(shield, function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
@@ -319,7 +328,11 @@ function M.playbook(path, argv)
     local planned = {}
     for key, value in pairs(run) do planned[key] = value end
     local plan = require "plan"
-    local as_planned, problem = pcall(function() plan.expect(plan.of(run_module.new(planned)), run.plan_wanted, run.state_folder) end)
+    local as_planned, problem = pcall(function()
+      local now = plan.of(run_module.new(planned))
+      plan.expect(now, run.plan_wanted, run.state_folder)
+      run.settings.plan = now.hash
+    end)
     if not as_planned then
       if not core_err.is(problem) then error(problem, 0) end
       display.failure(problem)

@@ -91,7 +91,7 @@ promoted() {
   [ $? = 0 ] && grep -q "traffic stood at blue 0 %, green 100 %; $schema" "$scratch/dry" && grep -q 'the evidence decides' "$scratch/dry" && is_at "$AFTER" && has_outcome 'promoted 0'; check 'a dry run says what would be done and does nothing' $? "$scratch/dry"
   ask rollback --reason 'the numbers are wrong' > "$scratch/promoted" 2>&1
   [ $? = 4 ] && has_outcome 'rolled_back 4' && is_at "$BEFORE"; check 'rollback of a promoted run: blue has all traffic, the venture is back at 30, exit 4' $? "$scratch/promoted"
-  grep -q 'the numbers are wrong' "$state/runs/$run/rollback-report.md"; check 'the report has the reason' $? "$state/runs/$run/rollback-report.md"
+  grep -q 'the numbers are wrong' "$state/runs/$run/report-$run.md"; check 'the report has the reason' $? "$state/runs/$run/report-$run.md"
   ask rollback > "$scratch/again" 2>&1
   [ $? = 2 ] && grep -q 'has ended: rolled_back; there is nothing to take back' "$scratch/again"; check 'a run that was rolled back is refused' $? "$scratch/again"
   proved 'after the rollback of a promoted run'
@@ -166,7 +166,7 @@ guarded() {
   wait_for 'the end' has_outcome 'rolled_back 4'
   check 'the guardian takes traffic back when the engine was killed' $? "$state/guardian.log"
   wait_for 'the guardian to go' is_gone "$(guardian_pid)"
-  is_at "$BEFORE" && has_event engine_died && grep -q 'the guardian: the engine (process' "$state/runs/$run/rollback-report.md"; check 'and says who did it and why' $? "$state/guardian.log"
+  is_at "$BEFORE" && has_event engine_died && grep -q 'the guardian: the engine (process' "$state/runs/$run/report-$run.md"; check 'and says who did it and why' $? "$state/guardian.log"
 }
 
 both_killed() {
@@ -239,7 +239,7 @@ failed_rollback() {
   sed -i '/on fire/d' "$DEMO_LOGS/blue-1.0.log"
   ask rollback > "$scratch/broken.3" 2>&1
   [ $? = 4 ] && has_outcome 'rolled_back 4' && is_at "$BEFORE" && ! grep -q '▶ rollback: all traffic' "$scratch/broken.3"; check 'and then it comes to its end; what was done is not done again' $? "$scratch/broken.3"
-  grep -q 's from the start of the rollback to verified' "$scratch/broken.3" && grep -q 'from the start of the rollback to verified: [0-9.]* s' "$state/runs/$run/rollback-report.md"; check 'the time to verified is said and in the report' $? "$state/runs/$run/rollback-report.md"
+  grep -q 's from the start of the rollback to verified' "$scratch/broken.3" && grep -q 'from the start of the rollback to verified: [0-9.]* s' "$state/runs/$run/report-$run.md"; check 'the time to verified is said and in the report' $? "$state/runs/$run/report-$run.md"
   proved 'after a rollback that was tried again'
 }
 
