@@ -27,7 +27,7 @@ end
 
 local function of_colour(here, colour, url, timeout)
   if not here.colours[colour] then return nil, core_err.new { code = "connect", op = url, message = "simulated: connection refused" } end
-  local errors = here:answers(colour)
+  local errors = here:answers(colour, true)
   if errors == nil then
     require("task").sleep(timeout)
     return no_answer(url, timeout)
