@@ -138,7 +138,7 @@ end
 
 function Journal:signal(_, signal)
   self.signal_rows[#self.signal_rows + 1] = { kind = signal.kind, data = signal.data or {}, by = signal.by, reason = signal.reason }
-  append(self, "signal", { signal = signal.kind, by = signal.by }, nil, nil, core_clock.utc())
+  append(self, "signal", { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason }, nil, nil, core_clock.utc())
   return true
 end
 
@@ -155,7 +155,7 @@ end
 function Journal:answer(_, seq, answer)
   local row = self.asked[seq]
   row.answer, row.by, row.reason, row.answered_at = answer.answer, answer.by, answer.reason, core_clock.utc()
-  append(self, "answer", { seq = seq, answer = answer.answer, by = answer.by }, nil, nil, row.answered_at)
+  append(self, "answer", { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason }, nil, nil, row.answered_at)
   return row
 end
 
@@ -196,7 +196,7 @@ end
 ---@return string
 function Journal:text()
   local lines = {}
-  for i, row in ipairs(self.event_rows) do lines[i] = ('{"seq":%d,"at":"%s","kind":"%s","step":%s,"data":%s}'):format(row.seq, row.at, row.kind, row.step or "null", row.text) end
+  for i, row in ipairs(self.event_rows) do lines[i] = ('{"seq":%d,"at":"%s","kind":"%s","step":%s,"place":%s,"data":%s}'):format(row.seq, row.at, row.kind, row.step or "null", row.place and json.encode(row.place) or "null", row.text) end
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -16,8 +16,8 @@ local function failed(message) return nil, core_err.new { code = "check", messag
 
 -- The colour that a target means; a rehearsal has one of its own.
 local function colour_of(here, target)
-  for colour in pairs(here.colours) do
-    if target.base == here:base(colour) then return colour end
+  for _, colour in ipairs { "rehearsal", "blue", "green" } do
+    if here.colours[colour] and target.base == here:base(colour) then return colour end
   end
   return target.values and target.values.colour or "blue"
 end
