@@ -2,6 +2,9 @@
 -- playbook, run, deployment, canary and verdict.
 --
 -- A process that has entered stays: the modules behind playbooks are those of simulation.drivers.
+--
+-- The same scenario gives the same bytes, whatever ran before it and whichever compiler built the engine (tests/e2e/simulation_same.sh). It is the C library that may
+-- round a logarithm otherwise on another kind of processor: then the last digit of a figure is another.
 
 local core_err = require "core.err"
 local core_search = require "core.search"
@@ -23,9 +26,10 @@ local function names_of_checks(venture)
 end
 
 -- What a venture's simulation.lua says: its own invariants, and what the world answers to its own statements, addresses and commands.
+-- A function that gives them, anew for each world: what they remember of one is not known in the next.
 local function own_rules(folder)
   local path = folder .. "/simulation.lua"
-  if not core_search.genuine("files").exists(path) then return {} end
+  if not core_search.genuine("files").exists(path) then return function() return {} end end
   local chunk, err = core_search.load_file(path)
   if not chunk then error(err, 0) end
   local rules = chunk()
@@ -35,7 +39,7 @@ local function own_rules(folder)
       error(core_err.new { code = "playbook", op = "simulate", message = ("%s: there is no '%s'"):format(path, tostring(name)), next = "It may have invariants, sql, http and commands." }, 0)
     end
   end
-  return rules
+  return chunk
 end
 
 --- Opens a playbook with its venture, to be run in worlds. Enters the simulation.
@@ -89,14 +93,15 @@ function Project:run(scenario, options)
   local current = require "simulation.current"
   require("core.clock").simulate(require("simulation.drivers").BEGINS)
   local venture = self:venture()
-  scenario.answers = self.rules
+  local rules = self.rules()
+  scenario.answers = rules
   local world = require("simulation.world").new(scenario, venture, self.args.release)
   world.is_told = options and options.tell
   local _, invariants = names_of_checks(venture)
   world.is_invariant = invariants
   current.enter(world)
   local result = require("simulation.engine").run(world, self)
-  local broken = require("simulation.invariants").judge(world, result, self.rules.invariants)
+  local broken = require("simulation.invariants").judge(world, result, rules.invariants)
   current.enter(nil)
   return { result = result, world = world, broken = broken, boundaries = world.boundaries }
 end

@@ -2,10 +2,11 @@
 --
 -- Fields: seed; old_version; rps (requests a second); errors, slow (shares when all is well); writes (rows a request writes);
 -- applied, migrations (versions before, and those that the release brings); migration "safe", "breaking" (the old release fails on the new schema) or "damaging"
--- (they damage data); stage (of the venture's row); backup_s, migration_s; mode, answer "yes", "no" or "none", answer_s; faults.
+-- (they damage data; `damage` is the invariant that finds it, or "all"); stage (of the venture's row); backup_s, migration_s; mode, answer "yes", "no" or "none", answer_s; faults.
 --
 -- A fault has a kind; most have a time: `after` seconds from an anchor ("start", "traffic": green gets its first request, "stage:50", "rollback"), and `lasts`:
---   errors { colour, rate }      slow { colour, share }      down { colour }      hung { colour }      colour is "green", "blue" or "both"
+--   errors { colour, rate, of }  slow { colour, share }      down { colour }      hung { colour }      colour is "green", "blue" or "both"; of = "clients": what clients ask for
+--                                fails, and the health address answers
 --   silent                       the feed of requests ends   mismatch_lines       the proxy counts other requests than the feed
 --   pool { share }  machine { cpu, memory }  leak { colour, bytes_per_s }         what holds promotion
 --   database                     it does not answer          disk                 it is full
@@ -22,7 +23,7 @@ local random = require "simulation.random"
 local M = {}
 
 M.DEFAULTS = {
-  seed = 1, old_version = "1.0", rps = 50, errors = 0.001, slow = 0.01, writes = 0.2, schema_errors = 0.5, applied = { "001_base" }, migrations = {}, migration = "safe", stage = 29,
+  seed = 1, old_version = "1.0", rps = 50, errors = 0.001, slow = 0.01, writes = 0.2, schema_errors = 0.5, applied = { "001_base" }, migrations = {}, migration = "safe", damage = "all", stage = 29,
   backup_s = 30, migration_s = 1, mode = "auto", answer = "yes", answer_s = 20, faults = {},
 }
 
@@ -62,7 +63,10 @@ end
 
 -- Each kind of fault with its weight. subject: { checks, boundaries }.
 local KINDS = {
-  { 6, function(draw) return timed(draw, { kind = "errors", colour = colour(draw, 0.1), rate = math.floor(draw:scale(0.01, 1) * 1000) / 1000 }, draw:chance(0.6) and 3600 or nil) end },
+  { 6, function(draw)
+    local whose, thousandths = colour(draw, 0.1), math.floor(draw:scale(0.01, 1) * 1000)
+    return timed(draw, { kind = "errors", colour = whose, rate = thousandths / 1000, of = thousandths % 2 == 1 and "clients" or nil }, draw:chance(0.6) and 3600 or nil)
+  end },
   { 3, function(draw) return timed(draw, { kind = "slow", colour = colour(draw, 0.1), share = math.floor(draw:scale(0.03, 1) * 1000) / 1000 }, draw:chance(0.5) and 3600 or nil) end },
   { 3, function(draw) return timed(draw, { kind = "down", colour = colour(draw, 0.1) }, draw:chance(0.4) and 600 or nil) end },
   { 2, function(draw) return timed(draw, { kind = "hung", colour = colour(draw, 0.1) }, draw:chance(0.5) and 600 or nil) end },
