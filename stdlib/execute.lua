@@ -246,7 +246,7 @@ local function finish(run, ok, value)
   if result.summary then print("  state  " .. result.summary) end
   if result.err then display.failure(result.err) end
   if not run.id and not ok then print("  next   " .. (value.next or "engine help")) end
-  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s %s"):format(run.id, options_of(run)), code)) end
+  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s %s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
   return code
 end
 

@@ -36,9 +36,7 @@ local function count(totals, outcome)
     end
   end
   if outcome.world.journal then
-    for _, step in ipairs(outcome.world.journal.step_rows) do
-      if step.effect ~= "value" then totals.steps[step.name] = (totals.steps[step.name] or 0) + 1 end
-    end
+    for _, step in ipairs(outcome.world.journal:steps()) do totals.steps[step.name] = (totals.steps[step.name] or 0) + 1 end
   end
 end
 

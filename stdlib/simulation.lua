@@ -59,15 +59,26 @@ function M.open(options)
   return project
 end
 
---- The venture's configuration, with what only the real world has replaced.
----@return table
-function Project:venture()
-  local venture = assert(require("configuration").load(self.venture_folder, { environment = {}, simulated = true, source = self.venture_source }))
-  self.venture_source = venture.source
+local function read_venture(folder)
+  local venture = assert(require("configuration").load(folder, { environment = {}, simulated = true }))
   if venture.metrics.driver ~= "none" then venture.metrics = { driver = "haproxy_log", path = "simulated" } end
   venture.traffic.driver, venture.traffic.servers, venture.traffic.public = "haproxy", { blue = { "blue1" }, green = { "green1" } }, "http://public.simulated"
   venture.dependencies.external, venture.dependencies.internal = venture.dependencies.external or {}, venture.dependencies.internal or {}
   return venture
+end
+
+local function copied(value)
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, item in pairs(value) do out[key] = copied(item) end
+  return out
+end
+
+--- The venture's configuration, with what only the real world has replaced; another one each time, as a run may change its own.
+---@return table
+function Project:venture()
+  self.read = self.read or read_venture(self.venture_folder)
+  return copied(self.read)
 end
 
 --- Runs the playbook in the world of a scenario.

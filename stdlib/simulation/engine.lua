@@ -69,7 +69,7 @@ local function taken_up(world, project, operation)
   local row = kept:run()
   kept:take_up(row, { operation = operation, actor = "simulated" })
   if operation == "rollback" and #kept:signals() == 0 then kept:signal(row.id, { kind = "rollback", data = {}, by = "simulated" }) end
-  return new_run(world, project, { id = row.id, journal = kept, recorded = recorded.read(kept, row.id) })
+  return new_run(world, project, { id = row.id, journal = kept, recorded = recorded.of(kept:events(), kept:approvals()) })
 end
 
 local function conclude(run, ok, value)

@@ -22,13 +22,7 @@ local function rollback_was_hindered(world)
   return was_met(world, function(fault) return STANDS_IN_THE_WAY[fault.kind] or (fault.kind == "asked" and fault.type == "traffic" and damaged) end)
 end
 
-local function events(world, kind)
-  local found = {}
-  if world.journal then
-    for _, event in ipairs(world.journal:events()) do if event.kind == kind then found[#found + 1] = event end end
-  end
-  return found
-end
+local function events(world, kind) return world.journal and world.journal:events(nil, kind) or {} end
 
 local function failed_step(world, pattern)
   for _, step in ipairs(world.journal and world.journal:steps() or {}) do

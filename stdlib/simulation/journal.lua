@@ -8,6 +8,7 @@ local core_clock = require "core.clock"
 local files = require "files"
 local json = require "json"
 local random = require "core.random"
+local steps = require "journal.steps"
 local world = require("simulation.current").world
 
 local M = {}
@@ -29,7 +30,7 @@ end
 ---@return table
 function M.open()
   local here = world()
-  here.journal = here.journal or setmetatable({ rows = {}, step_rows = {}, by_seq = {}, event_rows = {}, asked = {}, signal_rows = {}, world = here }, Journal)
+  here.journal = here.journal or setmetatable({ rows = {}, event_rows = {}, asked = {}, signal_rows = {}, world = here }, Journal)
   return here.journal
 end
 
@@ -74,14 +75,7 @@ function Journal:run_begin(fields)
 end
 
 function Journal:add_value(value, at)
-  append(self, "value", { name = value.name, state = value.state, result = value.result, error = value.error }, value.seq, nil, at)
-  self:add_step { seq = value.seq, place = value.place, parent = value.parent, name = value.name, effect = "value", args_hash = "", args = "{}", state = value.state, attempts = 1, started_at = at, ended_at = at,
-    result = value.result ~= nil and json.encode(value.result) or nil, error = value.error and json.encode(value.error) or nil }
-end
-
-function Journal:add_step(row)
-  self.step_rows[#self.step_rows + 1] = row
-  self.by_seq[row.seq] = row
+  append(self, "value", { name = value.name, state = value.state, result = value.result, error = value.error, parent = value.parent }, value.seq, value.place, at)
 end
 
 function Journal:value(_, value)
@@ -99,32 +93,21 @@ function Journal:note(_, kind, data)
   return true
 end
 
+local function state_of_begun(class) return class == "pure" and "running" or "intent" end
+
 function Journal:step_begin(run, step)
   return write(self, "step_begin", function(at)
-    local args, args_hash = step.args_text, step.args_hash
-    if not args then args, args_hash = M.args(step.args) end
-    local state = step.effect == "pure" and "running" or "intent"
-    append(self, "step_begin", { name = step.name, place = step.place, effect = step.effect, parent = step.parent, args = step.args, undo = step.undo, state = state }, step.seq, nil, at)
-    self:add_step { seq = step.seq, place = step.place, parent = step.parent, name = step.name, effect = step.effect, key = step.key or M.key(run, step.place, step.name, args_hash), args = args, args_hash = args_hash,
-      undo = step.undo, state = state, attempts = 1, started_at = at }
+    local key = step.key or M.key(run, step.place, step.name, select(2, M.args(step.args)))
+    append(self, "step_begin", { name = step.name, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state_of_begun(step.effect) }, step.seq, step.place, at)
   end)
 end
 
-function Journal:step_again(_, row, why)
-  return write(self, "step_again", function(at)
-    local found = self.by_seq[row.seq]
-    found.state, found.attempts = row.effect == "pure" and "running" or "intent", row.attempts + 1
-    append(self, "step_again", { name = row.name, why = why, attempt = found.attempts }, row.seq, nil, at)
-  end)
+function Journal:step_again(run, row, why)
+  return self:event(run, "step_again", { name = row.name, state = state_of_begun(row.effect), attempt = row.attempts + 1, why = why }, row.seq)
 end
 
-function Journal:step_end(_, seq, state, result, problem, seconds)
-  return write(self, "step_end", function(at)
-    append(self, "step_end", { state = state, result = result, error = problem, seconds = seconds }, seq, nil, at)
-    local row = self.by_seq[seq]
-    row.state, row.ended_at, row.seconds = state, at, seconds
-    row.result, row.error = result ~= nil and json.encode(result) or nil, problem and json.encode(problem) or nil
-  end)
+function Journal:step_end(run, seq, state, result, problem, seconds)
+  return self:event(run, "step_end", { state = state, result = result, error = problem, seconds = seconds }, seq)
 end
 
 function Journal:run_end(run, outcome, exit_code, summary)
@@ -172,22 +155,32 @@ function Journal:approvals() return self.asked end
 
 function Journal:run(id) return self.rows[id or self.latest] end
 
-local function decoded(row)
-  return setmetatable({ args = json.decode(row.args), result = row.result and json.decode(row.result), error = row.error and json.decode(row.error) }, { __index = row })
+-- What is kept as JSON is read when somebody asks for it.
+local function with_data(row)
+  return setmetatable({}, { __index = function(copy, name)
+    local value = row[name]
+    if name == "data" then value = json.decode(row.text) end
+    copy[name] = value
+    return value
+  end })
 end
 
-function Journal:steps(_, with_values)
+-- kind: only events of that kind.
+function Journal:events(_, kind)
   local out = {}
-  for _, row in ipairs(self.step_rows) do
-    if with_values or row.effect ~= "value" then out[#out + 1] = decoded(row) end
+  for _, row in ipairs(self.event_rows) do
+    if not kind or row.kind == kind then out[#out + 1] = with_data(row) end
   end
   return out
 end
 
-function Journal:events()
-  local out = {}
-  for i, row in ipairs(self.event_rows) do out[i] = { seq = row.seq, kind = row.kind, step = row.step, place = row.place, at = row.at, data = json.decode(row.text) } end
-  return out
+--- The steps that began, in their order.
+function Journal:steps()
+  local told = {}
+  for _, row in ipairs(self.event_rows) do
+    if steps.KINDS[row.kind] and row.kind ~= "value" then told[#told + 1] = with_data(row) end
+  end
+  return steps.of(told)
 end
 
 --- The log as text, one event a line: the same bytes whenever the same world is run.

@@ -10,10 +10,16 @@ local M = {}
 
 local ALERT_S = 1.5
 
-local function answer(status, value)
-  local body = json.encode(value)
-  return setmetatable({ status = status, body = body, headers = {}, total_s = 0.003 }, { __index = { json = function() return json.decode(body) end } })
-end
+-- The body is only made when somebody reads it.
+local Response = { __index = function(response, name)
+  if name == "json" then return function() return response.value end end
+  if name == "body" then
+    response.body = json.encode(response.value)
+    return response.body
+  end
+end }
+
+local function answer(status, value) return setmetatable({ status = status, value = value, headers = {}, total_s = 0.003 }, Response) end
 
 local function no_answer(url, seconds)
   return nil, core_err.new { code = "timeout", op = url, message = ("simulated: no answer within %g s"):format(seconds), retryable = true }
