@@ -91,8 +91,11 @@ local function replay(project, options)
   local scenarios = require "simulation.scenario"
   local ok, said = pcall(json.decode, options.world)
   if not ok or type(said) ~= "table" then error(usage("--world is no JSON: " .. options.world, "Give what a failure printed."), 0) end
-  local built, scenario = pcall(scenarios.of, said)
-  if not built then error(usage("--world: " .. tostring(scenario):gsub("^.-:%d+: ", "")), 0) end
+  local built, scenario = pcall(scenarios.of, said, project.checks)
+  if not built then
+    if not core_err.is(scenario) then error(scenario, 0) end
+    error(usage("--world: " .. scenario.message, scenario.next), 0)
+  end
   local outcome = project:run(scenario, { tell = not options.log })
   if options.log then
     if outcome.world.journal then print((outcome.world.journal:text():gsub("\n$", ""))) end
@@ -112,8 +115,8 @@ end
 function M.many(project, options)
   local scenarios = require "simulation.scenario"
   local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, failures = {} }
-  local boundaries = project:run(scenarios.of { migrations = { "002_new" } }).boundaries
-  local subject = { release = options.release, checks = project.checks, boundaries = boundaries }
+  local well = project:run(scenarios.of { migrations = { "002_new" } }, { effects = true })
+  local subject = { release = options.release, checks = project.checks, boundaries = well.boundaries, effects = well.world.effects }
   for seed = options.seed, options.seed + options.worlds - 1 do
     local scenario = scenarios.draw(seed, subject)
     local outcome = project:run(scenario)
