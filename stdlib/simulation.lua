@@ -22,6 +22,12 @@ local function names_of_checks(venture)
   return names, invariants
 end
 
+--- Is this a file of what is tried, and not one that says how?
+---@param path string
+---@return boolean
+---@usage assert(require("simulation").is_tried "venture/stage30/gates.lua" and not require("simulation").is_tried "venture/simulation.lua")
+function M.is_tried(path) return not path:find "_test%.lua$" and not path:find "%f[^/\0]simulation%.lua$" end
+
 -- What a venture's simulation.lua says: its own invariants, and what the world answers to its own statements, addresses and commands.
 local function own_rules(folder)
   local path = folder .. "/simulation.lua"

@@ -42,4 +42,17 @@ function M.branches(report) return each(report, function(file) return file.branc
 ---@usage coverage.start()  coverage.stop()  assert(#require("coverage.rollback").never(coverage.report()) == 0)
 function M.never(report) return each(report, summary.never) end
 
+--- How many branches of rollback code were taken, and by name those that were not.
+---@param report table of coverage
+---@param what string what could have taken them, such as "world"
+---@return string
+---@usage coverage.start()  coverage.stop()  assert(require("coverage.rollback").text(coverage.report(), "world") == "rollback code: every branch was reached, 0 of 0\n")
+function M.text(report, what)
+  local all, never, out, taken = M.branches(report), M.never(report), {}, 0
+  for _, branch in ipairs(all) do if branch.count > 0 then taken = taken + 1 end end
+  out[1] = ("rollback code: %s reached, %d of %d"):format(taken == #all and "every branch was" or "not every branch was", taken, #all)
+  for _, branch in ipairs(never) do out[#out + 1] = ("  no %s reached %s:%d %s"):format(what, branch.path, branch.line, branch.words:gsub("^line %d+ ", "")) end
+  return table.concat(out, "\n") .. "\n"
+end
+
 return M
