@@ -89,6 +89,12 @@ commands = {
   { "log", "[RUN] [--verify]", "what a run did, event by event; --verify proves the chain whole", with_journal(function(journal, options)
     return require("report").log(journal, options.words[1], options.verify)
   end, { verify = { type = "boolean" } }) },
+  { "report", "[RUN] [--to DIR]", "the papers of a run from the journal, as HTML and Markdown: report, and handoff when it was promoted", with_journal(function(journal, options)
+    return require("papers").command(journal, options)
+  end, { to = { about = "the folder (default: the run's own)" } }) },
+  { "handoff", "accept RUN [--reason TEXT]", "the next stage takes a promoted run over", with_journal(function(journal, options)
+    return require("papers").accept(journal, options)
+  end, { reason = {} }) },
   { "resume", "[RUN] [--rebase] [--reason TEXT]", "goes on with a run whose engine died; --rebase takes the files of now", with_journal(function(journal, options)
     return require("resume").resume(journal, options)
   end, { rebase = { type = "boolean", about = "the playbook's files of now, after showing what changed" }, reason = {} }) },

@@ -68,8 +68,10 @@ function World:arm(fault)
   local anchor = self.anchors[fault.anchor or "start"]
   local one = { fault = fault, from = anchor and anchor + (fault.after or 0), met = 0 }
   one["until"] = one.from and one.from + (fault.lasts or math.huge)
-  self.armed = self.armed or {}
+  self.armed, self.by_kind = self.armed or {}, self.by_kind or {}
   self.armed[#self.armed + 1] = one
+  self.by_kind[fault.kind] = self.by_kind[fault.kind] or {}
+  table.insert(self.by_kind[fault.kind], one)
 end
 
 --- From now on what is said from this anchor has its time.
@@ -92,10 +94,11 @@ end
 ---@param fits? fun(fault: table): boolean
 ---@return table? fault
 function World:fault(kind, fits)
-  if not self.armed then return nil end
+  local armed = self.by_kind and self.by_kind[kind]
+  if not armed then return nil end
   local now = core_clock.now()
-  for _, one in ipairs(self.armed) do
-    if one.fault.kind == kind and one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault)) then
+  for _, one in ipairs(armed) do
+    if one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault)) then
       one.met = one.met + 1
       if not one.first_met then
         one.first_met = now
@@ -109,7 +112,7 @@ end
 local function of_colour(colour) return function(fault) return fault.colour == colour or fault.colour == "both" end end
 
 --- The active fault of a kind that a colour has.
-function World:fault_of(kind, colour) return self.armed and self:fault(kind, of_colour(colour)) end
+function World:fault_of(kind, colour) return self.by_kind and self.by_kind[kind] and self:fault(kind, of_colour(colour)) end
 
 --- When the next fault of the traffic begins or ends; until then nothing about it changes by itself.
 ---@return number seconds from now, number seconds since the last change

@@ -79,6 +79,35 @@ expect incompatible 0 "$aborted" '1.0 does not work with the migrated schema .da
 expect pg_incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
 expect pg_backup 0 "$aborted" 'invalid page'
 
+# The papers of these runs: made at their end, and made again from the journal at any time.
+. tests/lib/papers.sh
+check() { # check NAME COMMAND...
+  local name=$1 out
+  shift
+  if out=$("$@" 2>&1); then passed=$((passed + 1)); else failed=$((failed + 1)); printf '%s: %s\n' "$name" "$out" | head -20; fi
+}
+# paper NAME PAPER FORM: the path of a world's paper
+paper() { ls "$scratch/world-$1"/state/runs/*/"$2"-*."$3"; }
+report() { "$engine" report --state "$scratch/world-$1/state" --to "$scratch/again-$1"; }
+says() { grep -Eq -- "$2" "$1" || { echo "no '$2' in $1"; return 1; }; }
+
+check 'the report of a success' paper_well_formed "$(paper success report html)" 'Deployment log: demo 1.1' 3
+check 'its handoff' paper_well_formed "$(paper success handoff html)" 'Handoff: demo 1.1' 0
+check 'it is readable by day' paper_by_day "$(paper success report html)" 3
+check 'it is readable by night' paper_by_night "$(paper success report html)" 3
+check 'pictures of it' paper_pictures "$(paper success report html)"
+check 'the handoff is readable' paper_by_day "$(paper success handoff html)" 0
+check 'who has to take it over' says "$(paper success handoff md)" 'Handoff \| not accepted yet'
+check 'the report of a rollback' paper_well_formed "$(paper migration report html)" 'Rollback report: demo 1.1' 3
+check 'it is readable' paper_by_day "$(paper migration report html)" 3
+check 'what is lost' says "$(paper migration report md)" '^\| ventures \| [0-9]+ \| [0-9]+ \| 0 \| plan \|'
+check 'from the first bad response on' says "$(paper errors report md)" '\+0.000 s \| the first bad response'
+check 'what stood against it' says "$(paper smoke report md)" 'create, read, update, delete: step 5'
+check 'the report of an abort' paper_well_formed "$(paper dependency report html)" 'Abort report: demo 1.1' 0
+for world in success migration crash incompatible pg_success; do check "the report of $world, made again" report $world; done
+check 'it is the same' cmp <(sed '/Made from the journal/d; /verified at/d; /| Ended |/d; /^| Events/d; /Hash of the last/d; / documents |/d' "$(paper migration report md)") \
+  <(sed '/Made from the journal/d; /verified at/d; /| Ended |/d; /^| Events/d; /Hash of the last/d; / documents |/d' "$scratch"/again-migration/report-*.md)
+
 leftovers=$(pgrep -fc "$scratch" || true)
 if [ "$leftovers" = 0 ]; then passed=$((passed + 1)); else echo "$leftovers processes were left behind"; failed=$((failed + 1)); fi
 

@@ -81,7 +81,7 @@ ask rollback --dry-run > "$scratch/dry" 2>&1
 [ $? = 0 ] && grep -q 'traffic stood at blue 0 %, green 100 %; the schema was migrated (traffic-safe)' "$scratch/dry" && grep -q 'the evidence decides' "$scratch/dry" && is_at "$AFTER" && has_outcome 'promoted 0'; check 'a dry run says what would be done and does nothing' $? "$scratch/dry"
 ask rollback --reason 'the numbers are wrong' > "$scratch/promoted" 2>&1
 [ $? = 4 ] && has_outcome 'rolled_back 4' && is_at "$BEFORE"; check 'rollback of a promoted run: blue has all traffic, the venture is back at 30, exit 4' $? "$scratch/promoted"
-grep -q 'the numbers are wrong' "$state/runs/$run/rollback-report.md"; check 'the report has the reason' $? "$state/runs/$run/rollback-report.md"
+grep -q 'the numbers are wrong' "$state/runs/$run/report-$run.md"; check 'the report has the reason' $? "$state/runs/$run/report-$run.md"
 ask rollback > "$scratch/again" 2>&1
 [ $? = 2 ] && grep -q 'has ended: rolled_back; there is nothing to take back' "$scratch/again"; check 'a run that was rolled back is refused' $? "$scratch/again"
 proved 'after the rollback of a promoted run'
@@ -144,7 +144,7 @@ die $engine_pid
 wait_for 'the end' has_outcome 'rolled_back 4'
 check 'the guardian takes traffic back when the engine was killed' $? "$state/guardian.log"
 wait_for 'the guardian to go' is_gone "$(guardian_pid)"
-is_at "$BEFORE" && has_event engine_died && grep -q 'the guardian: the engine (process' "$state/runs/$run/rollback-report.md"; check 'and says who did it and why' $? "$state/guardian.log"
+is_at "$BEFORE" && has_event engine_died && grep -q 'the guardian: the engine (process' "$state/runs/$run/report-$run.md"; check 'and says who did it and why' $? "$state/guardian.log"
 
 begin both_killed
 wait_for 'a guardian' has_event guardian
