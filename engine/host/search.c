@@ -448,6 +448,25 @@ static int l_add_folder(lua_State *L)
     return 0;
 }
 
+/* search.set_folders(list of paths): these are the folders from now on. Modules that came from others are
+ * looked for anew, and run anew, when they are next required. */
+static int l_set_folders(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    forget(L, false);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, CHUNKS);
+    lua_newtable(L);
+    for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+        luaL_checkstring(L, -1);
+        lua_rawseti(L, 2, i);
+    }
+    lua_settop(L, 2);
+    lua_setfield(L, LUA_REGISTRYINDEX, FOLDERS);
+    return 0;
+}
+
 /* search.sources() -> array of { name, path, text } of every module loaded so far */
 static int l_sources(lua_State *L)
 {
@@ -579,6 +598,7 @@ static int luaopen_core_search(lua_State *L)
     static const luaL_Reg functions[] = {
         {"find", l_find},
         {"add_folder", l_add_folder},
+        {"set_folders", l_set_folders},
         {"sources", l_sources},
         {"load_file", l_load_file},
         {"use_recorded", l_use_recorded},

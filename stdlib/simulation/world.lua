@@ -5,6 +5,7 @@
 
 local core_clock = require "core.clock"
 local core_err = require "core.err"
+local core_task = require "core.task"
 local random = require "simulation.random"
 
 local M = {}
@@ -39,6 +40,7 @@ function M.new(scenario, venture, release)
     backups = {}, copies = {}, needed = {}, ledger = {}, files = {}, streams = {}, lines = {},
     written_at = core_clock.now(),
   }, World)
+  if scenario.former then world.colours.green = { release = scenario.former, made_at = core_clock.now() - 2 * 86400 } end
   world.traffic = world:stream "traffic"
   for _, fault in ipairs(scenario.faults) do world:arm(fault) end
   return world
@@ -131,15 +133,31 @@ function World:check_alive()
   if self.death then error(dead(self), 0) end
 end
 
+-- Is this the place at which a fault says that the engine dies?
+local function dies_here(world, one, name)
+  local fault = one.fault
+  if fault.boundary then return fault.boundary == world.boundaries end
+  if fault.at and fault.at ~= name then return false end
+  if fault.during then
+    local context = core_task.context()
+    local step = context and context.step
+    while step and step.name ~= fault.during do step = step.parent end
+    if not step then return false end
+  end
+  one.places = (one.places or 0) + 1
+  return one.places == (fault.nth or 1)
+end
+
 --- A place at which the engine can die: before and after each change, of the world or of the journal.
 ---@param name string
 function World:boundary(name)
   self:check_alive()
   self.boundaries = self.boundaries + 1
   self.boundary_name = name
+  if self.effects and not name:find "^journal " then self.effects[#self.effects + 1] = self.boundaries end
   for _, one in ipairs(self.armed or {}) do
     local fault = one.fault
-    if (fault.kind == "kill" or fault.kind == "lease") and fault.boundary == self.boundaries then
+    if (fault.kind == "kill" or fault.kind == "lease") and dies_here(self, one, name) then
       one.met = one.met + 1
       self:note("fault", { fault = fault, boundary = name })
       self.death = fault.kind == "kill" and "journal" or "lock_held"
