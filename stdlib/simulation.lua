@@ -2,6 +2,9 @@
 -- playbook, run, deployment, canary and verdict.
 --
 -- A process that has entered stays: the modules behind playbooks are those of simulation.drivers.
+--
+-- The same scenario gives the same bytes, whatever ran before it and whichever compiler built the engine (tests/e2e/simulation_same.sh). It is the C library that may
+-- round a logarithm otherwise on another kind of processor: then the last digit of a figure is another.
 
 local core_err = require "core.err"
 local core_search = require "core.search"
@@ -29,9 +32,10 @@ end
 function M.is_tried(path) return not path:find "_test%.lua$" and not path:find "%f[^/\0]simulation%.lua$" end
 
 -- What a venture's simulation.lua says: its own invariants, and what the world answers to its own statements, addresses and commands.
+-- A function that gives them, anew for each world: what they remember of one is not known in the next.
 local function own_rules(folder)
   local path = folder .. "/simulation.lua"
-  if not core_search.genuine("files").exists(path) then return {} end
+  if not core_search.genuine("files").exists(path) then return function() return {} end end
   local chunk, err = core_search.load_file(path)
   if not chunk then error(err, 0) end
   local rules = chunk()
@@ -41,7 +45,7 @@ local function own_rules(folder)
       error(core_err.new { code = "playbook", op = "simulate", message = ("%s: there is no '%s'"):format(path, tostring(name)), next = "It may have invariants, sql, http and commands." }, 0)
     end
   end
-  return rules
+  return chunk
 end
 
 local entered, in_use
@@ -108,7 +112,8 @@ function Project:run(scenario, options)
   require("core.clock").simulate(require("simulation.drivers").BEGINS)
   self:use()
   local venture = self:venture(scenario.settings)
-  scenario.answers = self.rules
+  local rules = self.rules()
+  scenario.answers = rules
   local world = require("simulation.world").new(scenario, venture, self.args.release)
   world.is_told = options and options.tell
   world.effects = options and options.effects and {}
@@ -116,7 +121,7 @@ function Project:run(scenario, options)
   world.is_invariant = invariants
   current.enter(world)
   local result = require("simulation.engine").run(world, self)
-  local broken = require("simulation.invariants").judge(world, result, self.rules.invariants)
+  local broken = require("simulation.invariants").judge(world, result, rules.invariants)
   current.enter(nil)
   return { result = result, world = world, broken = broken, boundaries = world.boundaries }
 end

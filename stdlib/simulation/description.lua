@@ -24,6 +24,7 @@ M.world = {
   applied = names("migrations that the database has", { "001_base" }),
   migrations = names("migrations that the release brings", {}),
   migration = one_of({ "safe", "breaking", "damaging" }, "safe, breaking: the old release fails on the new schema, or damaging: they damage data", "safe"),
+  damage = { type = "string", default = "all", about = "which invariant finds the damage: its name, or all" },
   schema_errors = number("share of requests that fails on a schema which the release does not know", 0.5, 1),
   stage = whole("the stage of the venture's row before", 29),
   backup_s = number("seconds that a backup takes", 30),
@@ -68,7 +69,8 @@ end
 
 --- The kinds of faults, each with its own fields.
 M.faults = {
-  errors = { about = "requests fail", fields = { colour = required(COLOUR), rate = required(number("share", nil, 1)) } },
+  errors = { about = "requests fail", fields = { colour = required(COLOUR), rate = required(number("share", nil, 1)),
+    of = one_of({ "clients" }, "clients: only what clients ask for fails, and the health address answers") } },
   slow = { about = "requests are slow", fields = { colour = required(COLOUR), share = required(number("share", nil, 1)) } },
   down = { about = "its process has ended", fields = { colour = required(COLOUR) } },
   hung = { about = "it does not answer", fields = { colour = required(COLOUR) } },

@@ -5,6 +5,8 @@
 
 local M = {}
 
+local sorted_keys = require("traffic").sorted_keys
+
 local SEEN_S = require("simulation.world").SEEN_S
 
 local function was_met(world, fits)
@@ -129,10 +131,10 @@ M.all = {
     if result.exit == 5 or result.exit == 130 then return end
     if result.exit ~= 0 and world.colours.green and world.colours.green.release ~= world.scenario.former then return "green was left provisioned" end
     if world.colours.rehearsal then return "the rehearsal's colour was left provisioned" end
-    for name in pairs(world.copies) do
+    for _, name in ipairs(sorted_keys(world.copies)) do
       if not failed_step(world, "backup is released") and not was_met(world, function(fault) return fault.kind == "operation" or fault.kind == "database" or fault.kind == "kill" or fault.kind == "lease" end) then return ("%s of the database was left"):format(name) end
     end
-    for path in pairs(world.needed) do
+    for _, path in ipairs(sorted_keys(world.needed)) do
       if not was_met(world, function(fault) return fault.kind == "disk" end) then return ("%s is still marked as needed"):format(path) end
     end
   end },
@@ -166,7 +168,7 @@ M.all = {
 
   { "what is made by its key is made once", function(world)
     local made = {}
-    for key in pairs(world.ledger) do
+    for _, key in ipairs(sorted_keys(world.ledger)) do
       local what, name = key:match "^(test %a+) %x+ (.*)$"
       if what then
         local id = what .. " " .. name

@@ -54,7 +54,10 @@ end
 
 -- Each kind of fault with its weight. subject: { checks, boundaries, effects }.
 local KINDS = {
-  { 6, function(draw) return timed(draw, { kind = "errors", colour = colour(draw, 0.1), rate = math.floor(draw:scale(0.01, 1) * 1000) / 1000 }, draw:chance(0.6) and 3600 or nil) end },
+  { 6, function(draw)
+    local whose, thousandths = colour(draw, 0.1), math.floor(draw:scale(0.01, 1) * 1000)
+    return timed(draw, { kind = "errors", colour = whose, rate = thousandths / 1000, of = thousandths % 2 == 1 and "clients" or nil }, draw:chance(0.6) and 3600 or nil)
+  end },
   { 3, function(draw) return timed(draw, { kind = "slow", colour = colour(draw, 0.1), share = math.floor(draw:scale(0.03, 1) * 1000) / 1000 }, draw:chance(0.5) and 3600 or nil) end },
   { 3, function(draw) return timed(draw, { kind = "down", colour = colour(draw, 0.1) }, draw:chance(0.4) and 600 or nil) end },
   { 2, function(draw) return timed(draw, { kind = "hung", colour = colour(draw, 0.1) }, draw:chance(0.5) and 600 or nil) end },

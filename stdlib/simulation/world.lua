@@ -232,15 +232,16 @@ end
 
 --- How a colour answers clients now: the probability that a request fails, and that it is slow. Nil when nothing comes back at all.
 ---@param colour string
+---@param of_itself? boolean it is asked whether it is well, as by its health address
 ---@return number? errors, number? slow
-function World:answers(colour)
+function World:answers(colour, of_itself)
   local one = self.colours[colour]
   if not one or self:fault_of("down", colour) then return 1, 0 end
   if self:fault_of("hung", colour) then return nil end
   local scenario = self.scenario
   local errors, slow = scenario.errors, scenario.slow
   local burst, lag = self:fault_of("errors", colour), self:fault_of("slow", colour)
-  if burst then errors = math.max(errors, burst.rate) end
+  if burst and not (of_itself and burst.of == "clients") then errors = math.max(errors, burst.rate) end
   if lag then slow = math.max(slow, lag.share) end
   if self:fault "database" then errors = 1 end
   if self.modes[colour] == "maintenance" and self.weights[colour] > 0 then errors = 1 end

@@ -50,7 +50,8 @@ start() {
   run "$@" &
 }
 
-start success
+# Where the engine could die in it is listed, for honest.lua.
+ENGINE_BOUNDARIES=$scratch/success.boundaries start success
 for fault in errors dependency slow crash backup migration smoke; do start $fault --fault $fault; done
 start override --overlay tests/e2e/ventures/override
 start command --overlay "$scratch/command"
@@ -107,6 +108,12 @@ check 'the report of an abort' paper_well_formed "$(paper dependency report html
 for world in success migration crash incompatible pg_success; do check "the report of $world, made again" report $world; done
 check 'it is the same' cmp <(sed '/Made from the journal/d; /verified at/d; /| Ended |/d; /^| Events/d; /Hash of the last/d; / documents |/d' "$(paper migration report md)") \
   <(sed '/Made from the journal/d; /verified at/d; /| Ended |/d; /^| Events/d; /Hash of the last/d; / documents |/d' "$scratch"/again-migration/report-*.md)
+
+# What each world recorded is what the simulator records of it.
+"$engine" tests/e2e/honest.lua --worlds "$scratch" > "$scratch/honest.out" 2>&1
+sed '$d' "$scratch/honest.out"
+read -r equal _ different _ <<< "$(tail -1 "$scratch/honest.out")"
+passed=$((passed + equal)) failed=$((failed + different))
 
 leftovers=$(pgrep -fc "$scratch" || true)
 if [ "$leftovers" = 0 ]; then passed=$((passed + 1)); else echo "$leftovers processes were left behind"; failed=$((failed + 1)); fi

@@ -111,16 +111,25 @@ local function loss_between(here, before, now)
     approximate = how == "approximate" and "simulated" or nil }
 end
 
+-- A swap that had happened is not made again; the backup is restored beside, to count what was lost.
+local function count_again(here, options)
+  return here:operation("backup.restore", here.scenario.backup_s, function()
+    local one, err = whole(here, options.backup, options.checksum)
+    if not one then return nil, err end
+    effect.change("restored copy", function() end)
+    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = here.swapped.loss, old = "before", warm = false, had_happened = true }
+  end)
+end
+
 function M.restore(options)
   local here = world()
+  if options.key and here.swapped and here.swapped.key == options.key then return count_again(here, options) end
   local warm = options.copy and here.copies[options.copy.name]
   if options.copy and not warm then return failed("not_found", "the copy is gone") end
-  if options.key and here.swapped and here.swapped.key == options.key then
-    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = here.swapped.loss, old = "before", warm = false, had_happened = true }
-  end
   return here:operation(warm and "backup.swap" or "backup.restore", warm and SWAP_S or here.scenario.backup_s, function()
     local one, err = whole(here, options.backup, options.checksum)
     if not one and not warm then return nil, err end
+    if not warm then effect.change("restored copy", function() end) end
     here:clients_write()
     local content = warm or copied(one.content)
     local loss = loss_between(here, content, here.database)
