@@ -366,6 +366,20 @@ static bool is_from_the_start(const char *name)
     return false;
 }
 
+/* A module that was used by its name alone is a global too: not any more. Its value is at the top. */
+static void forget_global(lua_State *L, const char *name)
+{
+    lua_pushglobaltable(L);
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    if (lua_rawequal(L, -1, -3)) {
+        lua_pushstring(L, name);
+        lua_pushnil(L);
+        lua_rawset(L, -4);
+    }
+    lua_pop(L, 2);
+}
+
 /* Forgets what is loaded: everything but what the state itself began with, or only what comes from files. */
 static void forget(lua_State *L, bool everything)
 {
@@ -374,7 +388,10 @@ static void forget(lua_State *L, bool everything)
     lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
     for (lua_pushnil(L); lua_next(L, kept + 1) != 0; lua_pop(L, 1)) {
         const char *name = lua_tostring(L, -2);
-        if (everything ? !is_from_the_start(name) : is_kept_chunk(L, name)) continue;
+        if (everything ? !is_from_the_start(name) : is_kept_chunk(L, name)) {
+            forget_global(L, name);
+            continue;
+        }
         lua_pushvalue(L, -1);
         lua_setfield(L, kept, name);
     }

@@ -39,7 +39,7 @@ M.world = {
 
 --- When a fault is there; every kind may have these.
 M.time = {
-  anchor = { type = "string", about = "from when on `after` counts: start, traffic (green gets its first request), stage:50, rollback; start is the default" },
+  anchor = { type = "string", about = "from when on `after` counts: start (the default), traffic (green gets its first request), stage:50, rollback, or step: with a step's name" },
   after = number "seconds from the anchor",
   lasts = number "seconds; without it the fault stays",
 }
@@ -144,12 +144,12 @@ local function raise_first(problems, what, path, keys)
   raise(("%s: '%s' %s%s"):format(what, schema.path_text(problem.path), problem.text, value_is_word and did_you_mean(value_is_word, keys[last].one_of) or ""), full)
 end
 
-local ANCHORS = { "start", "traffic", "rollback", "stage:" }
+local ANCHORS = { "start", "traffic", "rollback", "stage:", "step:" }
 
 local function check_anchor(fault, what, path)
   local anchor = fault.anchor
-  if anchor == nil or anchor == "start" or anchor == "traffic" or anchor == "rollback" or anchor:find "^stage:%d+$" then return end
-  raise(("%s: there is no anchor '%s'%s"):format(what, anchor, did_you_mean(anchor, ANCHORS)), path, "It is start, traffic, rollback, or stage: with a percentage, such as stage:50.")
+  if anchor == nil or anchor == "start" or anchor == "traffic" or anchor == "rollback" or anchor:find "^stage:%d+$" or anchor:find "^step:." then return end
+  raise(("%s: there is no anchor '%s'%s"):format(what, anchor, did_you_mean(anchor, ANCHORS)), path, "It is start, traffic, rollback, stage: with a percentage, such as stage:50, or step: with a step's name.")
 end
 
 local function shallow(value)

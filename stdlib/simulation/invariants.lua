@@ -66,8 +66,9 @@ M.all = {
           local allowed = stages[position + 1]
           if entry.green ~= allowed and entry.green ~= stages[position] then return ("green went from %d to %d %%; the next stage is %s %%"):format(entry.before.green, entry.green, tostring(allowed)) end
           if entry.green == allowed then
-            if entry.before.green > 0 and entry.seen == 0 then return ("green went from %d to %d %% and not one request was seen meanwhile"):format(entry.before.green, entry.green) end
-            if entry.before.green > 0 and entry.seen < world.venture.canary.min_requests and world.venture.metrics.driver ~= "none" then
+            local has_feed = world.venture.metrics.driver ~= "none"
+            if has_feed and entry.before.green > 0 and entry.seen == 0 then return ("green went from %d to %d %% and not one request was seen meanwhile"):format(entry.before.green, entry.green) end
+            if has_feed and entry.before.green > 0 and entry.seen < world.venture.canary.min_requests then
               return ("green went from %d to %d %% after %d requests; a stage needs %d"):format(entry.before.green, entry.green, entry.seen, world.venture.canary.min_requests)
             end
             position = position + 1

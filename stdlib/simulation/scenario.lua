@@ -108,7 +108,7 @@ function M.draw(seed, subject)
   local draw = random.stream(seed, "scenario")
   local scenario = M.of { seed = seed, rps = rounded(draw:scale(1, 300)), errors = draw:chance(0.3) and 0 or rounded(draw:scale(0.0001, 0.003)), slow = rounded(draw:scale(0.001, 0.02)),
     writes = rounded(draw:between(0, 0.5)), backup_s = draw:scale(1, 300) // 1, migration_s = rounded(draw:scale(0.05, 30)), faults = {} }
-  local count = draw:pick { 0, 1, 1, 2 }
+  local count = draw:pick { 0, 0, 1, 1, 2 }
   scenario.migrations = count == 0 and {} or count == 1 and { "002_new" } or { "002_new", "003_more" }
   local roll = draw:unit()
   scenario.migration = roll < 0.7 and "safe" or roll < 0.85 and "breaking" or "damaging"

@@ -16,6 +16,13 @@ M.SEEN_S = 180
 local World = {}
 World.__index = World
 
+--- Does a name that somebody gives mean this step? It is the whole name, or its beginning up to the end of a word: "30.4" means every step of that part.
+---@param given string
+---@param name string of a step
+---@return boolean
+---@usage assert(require("simulation.world").means("30.4", "30.4 exit gate") and not require("simulation.world").means("30.4", "30.40 x"))
+function M.means(given, name) return given == name or (name:sub(1, #given) == given and name:sub(#given, #given + 1):find "^[^%s]%W$" ~= nil) end
+
 -- The engine of the present is dead or has lost its lease: nothing that it still tries has an effect. The code stops a run without an answer of
 -- the playbook (run.stops).
 local function dead(world) return core_err.new { code = world.death or "journal", message = "simulated: " .. (world.death_reason or "killed") } end
@@ -63,7 +70,7 @@ end
 
 -- Faults -----------------------------------------------------------------------------------------------------------------------------
 
--- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback".
+-- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback", "step:30.4 exit gate".
 function World:arm(fault)
   local anchor = self.anchors[fault.anchor or "start"]
   local one = { fault = fault, from = anchor and anchor + (fault.after or 0), met = 0 }
@@ -86,6 +93,15 @@ function World:anchor(name)
       one.from = now + (one.fault.after or 0)
       one["until"] = one.from + (one.fault.lasts or math.huge)
     end
+  end
+end
+
+--- A step begins: from now on what is said from it has its time.
+---@param name string
+function World:step_begins(name)
+  for _, one in ipairs(self.armed or {}) do
+    local wanted = one.fault.anchor and one.fault.anchor:match "^step:(.*)$"
+    if wanted and M.means(wanted, name) then self:anchor(one.fault.anchor) end
   end
 end
 
@@ -141,7 +157,7 @@ local function dies_here(world, one, name)
   if fault.during then
     local context = core_task.context()
     local step = context and context.step
-    while step and step.name ~= fault.during do step = step.parent end
+    while step and not M.means(fault.during, step.name) do step = step.parent end
     if not step then return false end
   end
   one.places = (one.places or 0) + 1

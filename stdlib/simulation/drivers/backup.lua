@@ -19,7 +19,10 @@ local function copied(database)
   return { applied = applied, stage = database.stage, written = database.written, damaged = database.damaged }
 end
 
-local function disk_is_full(here) return here:fault "disk" and failed("io", "no space left on device") end
+-- Gives an error, or nothing.
+local function disk_is_full(here)
+  if here:fault "disk" then return failed("io", "no space left on device") end
+end
 
 function M.take(options)
   local here = world()
