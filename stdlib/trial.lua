@@ -111,7 +111,7 @@ end
 
 local function check_allowed(allows, project)
   local names = {}
-  for _, list in ipairs { require("simulation.invariants").all, project.rules.invariants or {} } do for _, one in ipairs(list) do names[one[1]] = true end end
+  for _, list in ipairs { require("simulation.invariants").all, project.rules().invariants or {} } do for _, one in ipairs(list) do names[one[1]] = true end end
   local allowed = {}
   for _, name in ipairs(allows or {}) do
     if not names[name] then
