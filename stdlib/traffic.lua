@@ -19,7 +19,6 @@ local effect = require "effect"
 
 local M = {}
 
-local CHANGES = { "set", "ready", "drain", "maintenance", "address" }
 local DRIVERS = { haproxy = true, command = true }
 
 --- An error of this module, for drivers.
@@ -95,6 +94,53 @@ function M.weights(shares, servers)
   return weights
 end
 
+-- What setting shares changes: those that lose some first.
+local function about_set(lb, shares)
+  local wanted, err = M.check(shares, lb.colours)
+  if not wanted then return nil, err end
+  local ok, now
+  ok, err = lb:plan(shares)
+  if not ok then return nil, err end
+  now, err = lb:get()
+  if not now then return nil, err end
+  local order, before, parts = {}, {}, {}
+  for i, colour in ipairs(lb.colours) do order[i], before[colour] = colour, now[colour] end
+  table.sort(order, function(a, b)
+    local of_a, of_b = wanted[a] - now[a], wanted[b] - now[b]
+    if of_a == of_b then return a < b end
+    return of_a < of_b
+  end)
+  for i, colour in ipairs(order) do parts[i] = ("%s %d -> %d"):format(colour, now[colour], wanted[colour]) end
+  local function code(of) return ("{ %s }"):format(M.text(of, lb.colours):gsub(" (%d+) %%", " = %1")) end
+  return {
+    plan = table.concat(parts, ", "), undo = ("traffic.set{%s=%d}"):format(order[1], now[order[1]]), class = "probed", args = wanted, verified = "read back from the proxy",
+    code = { needs = "proxy", run = ("expect(proxy:set %s)"):format(code(wanted)), undo = ("expect(proxy:set %s)"):format(code(before)),
+      probe = ("stands_at(%s, %s)"):format(code(wanted), code(before)) },
+  }
+end
+
+-- What the other methods change of a colour.
+local function about_colour(method, what, back)
+  return function(lb, colour)
+    local known = false
+    for _, name in ipairs(lb.colours) do known = known or name == colour end
+    if not known then return M.fail("usage", ("there is no colour %s"):format(tostring(colour))) end
+    local undo = back and ("proxy:%s %q"):format(back, colour)
+    return { plan = ("%s %s"):format(colour, what), undo = back and ("traffic.%s(%q)"):format(back, colour), class = "idempotent", args = { colour = colour },
+      code = { needs = "proxy", run = ("expect(proxy:%s %q)"):format(method, colour), undo = undo and ("expect(%s)"):format(undo) } }
+  end
+end
+
+local CHANGES = {
+  set = about_set,
+  ready = about_colour("ready", "may get requests, as much as its weights say", "drain"),
+  drain = about_colour("drain", "gets no new requests; the last ones are waited for", "ready"),
+  maintenance = about_colour("maintenance", "is out of the proxy", "ready"),
+  address = function(_, colour, index, host, port)
+    return { plan = ("server %s of %s is at %s:%s"):format(tostring(index), tostring(colour), tostring(host), tostring(port)), class = "idempotent" }
+  end,
+}
+
 --- Opens the proxy of a venture.
 ---@param config { driver?: string, socket?: string, backend?: string, servers?: table, timeout?: number, folder?: string, get?: string[], set?: string[], ready?: string[], drain?: string[], maintenance?: string[] } see the drivers
 ---@return table|nil lb, table? err config
@@ -104,7 +150,7 @@ function M.open(config)
   if not DRIVERS[name] then return M.fail("config", ("traffic.driver is haproxy or command, not %s"):format(tostring(name))) end
   local lb, err = require("traffic." .. name).open(config)
   if not lb then return nil, err end
-  for _, method in ipairs(CHANGES) do effect.wrap(lb, method, "traffic." .. method) end
+  for method, about in pairs(CHANGES) do effect.wrap(lb, method, "traffic." .. method, about) end
   return lb
 end
 
