@@ -168,6 +168,7 @@ static const struct column STAT[] = {{"pxname", "backend", false},
                                      {"srv_abrt", "srv_abrt", true},
                                      {"chkfail", "chkfail", true},
                                      {"chkdown", "chkdown", true},
+                                     {"ttime", "mean_ms", true},
                                      {NULL, NULL, false}};
 
 static const struct column STATES[] = {{"be_name", "backend", false},
