@@ -4,9 +4,10 @@
 local core_search = require "core.search"
 local names = require "repl.names"
 local prelude = require "prelude"
-local sql_words = { "SELECT", "FROM", "WHERE", "ORDER BY", "GROUP BY", "LIMIT", "COUNT(*)", "JOIN", "INSERT INTO", "UPDATE", "DELETE FROM" }
 
 local M = {}
+
+local SQL_WORDS = { "SELECT", "FROM", "WHERE", "ORDER BY", "GROUP BY", "LIMIT", "COUNT(*)", "JOIN", "INSERT INTO", "UPDATE", "DELETE FROM" }
 
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while" }
 
@@ -70,12 +71,14 @@ local function before_open_quote(text)
   return quote and text:sub(1, at - 1) or nil
 end
 
-local function quoted(session, before, start, add)
+-- text: all that is quoted so far; start: its last word, which is what can be completed. Only SQL is made of words.
+local function quoted(session, before, text, start, add)
   for _, rule in ipairs(QUOTED) do
     if before:find(rule[1]) then
-      for _, word in ipairs(session.known and session.known[rule[2]] or {}) do if begins(word, start) then add(word) end end
+      local whole = rule[2] == "tables" and start or text
+      for _, word in ipairs(session.known and session.known[rule[2]] or {}) do if begins(word, whole) then add(word:sub(#whole - #start + 1)) end end
       if rule[2] == "tables" then
-        for _, word in ipairs(sql_words) do if begins(word, start:upper()) and start ~= "" then add(word) end end
+        for _, word in ipairs(SQL_WORDS) do if start ~= "" and begins(word, start) then add(word) end end
       end
       return
     end
@@ -99,7 +102,7 @@ function M.words(session, line, first, last)
   local before = line:sub(1, first - 1)
   local before_quote = before_open_quote(before)
   if before_quote then
-    quoted(session, before_quote, start, add)
+    quoted(session, before_quote, line:sub(#before_quote + 2, last), start, add)
   elseif before:find "traffic%.%w+%s*%(?{[^}]*$" then
     for _, colour in ipairs(session.known and session.known.colours or { "blue", "green" }) do if begins(colour, start) then add(colour .. "=") end end
   else

@@ -69,13 +69,14 @@ local function steps_of(session)
 end
 
 local function needs_of(session)
-  local needs, has_check = {}, false
+  local needs, has_check, has_probe = {}, false, false
   for _, one in ipairs(session.done) do
     local code = one.described and one.ok and one.described.code
     if code and code.needs then needs[code.needs] = true end
+    if code and code.probe then has_probe = true end
     if one.kind == "check" then needs.proxy, has_check = true, true end
   end
-  return needs, has_check
+  return needs, has_check, has_probe
 end
 
 --- The session as the text of a playbook.
@@ -83,7 +84,7 @@ end
 ---@param title string
 ---@return string
 function M.text(session, title)
-  local needs, has_check = needs_of(session)
+  local needs, has_check, has_probe = needs_of(session)
   local head, prepare, variables = {}, {}, {}
   for _, need in ipairs { "proxy", "database" } do
     if needs[need] then
@@ -94,6 +95,7 @@ function M.text(session, title)
   if has_check then
     head[#head + 1] = [[local by_name = require "health.by_name"]]
   end
+  if has_probe then head[#head + 1] = [[local probe = require "traffic.probe"]] end
   table.sort(head)
   head[#head + 1] = [[local run_module = require "run"]]
   local out = { ("-- %s: what console %s did and looked at."):format(title, session.id or "of nobody's record"), ("-- By %s%s."):format(session:actor(), session.reason and ", because of: " .. session.reason:gsub("%s+", " ") or ""), "" }

@@ -45,7 +45,8 @@ function words.plan(fn)
   if type(fn) ~= "function" then
     error(core_err.new { code = "usage", message = "plan takes a function or a text: a value is what came of doing it", next = 'plan(function() traffic.set{green=0} end), or plan "traffic.set{green=0}"' }, 0)
   end
-  local effects = session:plan_of(fn)
+  local effects, first, err = session:plan_of(fn)
+  if first == nil and core_err.is(err) then return nil, err end
   if not effects[1] then print "plan  nothing would be changed" end
   for _, described in ipairs(effects) do print(session.plan_text(described)) end
 end
