@@ -25,15 +25,11 @@ local function failure(err, code)
   return code
 end
 
--- The session of a command line, with what can be seen to be wrong at once.
+-- The session of a command line. What its options name is looked at later.
 local function session_of(argv, interactive)
   local options, err = arguments.parse(argv, M.options)
   if not options then return nil, err end
   if options.words[1] then return nil, core_err.new { code = "usage", message = ("'%s' is not expected here"):format(options.words[1]), next = "engine repl --venture DIR" } end
-  local path = options.venture and options.venture .. "/venture.lua"
-  if path and not require("files").stat(path) then
-    return nil, core_err.new { code = "not_found", message = ("%s does not exist"):format(path), next = "Give the venture's folder with --venture DIR; it holds venture.lua." }
-  end
   options.interactive = interactive
   return require("repl.session").new(options)
 end

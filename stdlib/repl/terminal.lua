@@ -1,5 +1,6 @@
 --- repl.terminal: the console as a person types in it. The prompt is there at once; what it has to say comes as it is found out.
 
+local core_err = require "core.err"
 local core_task = require "core.task"
 local history = require "repl.history"
 local prompt = require "repl.prompt"
@@ -12,6 +13,8 @@ local REDRAW_S = 0.5
 local LOOK_S = 5        -- between two looks at the proxy while nobody types a statement
 local LOOK_COMMAND_S = 60 -- of a proxy that is asked by a command of the team's own
 
+local ENDS = { usage = true, config = true, not_found = true, playbook = true, sandbox = true }
+
 -- The prompt again, if it says something else by now.
 local function redraw(session)
   local text = prompt.text(session)
@@ -20,9 +23,15 @@ local function redraw(session)
   session.editor.prompt(text)
 end
 
-local function load(session)
+-- What is collected while somebody reads the first prompt. A console whose options name nothing that is there ends; one whose vault or
+-- database is away stays, for what can be seen without.
+local function load(session, path)
+  task.sleep(0) -- the prompt comes first
+  for _, text in ipairs(path and history.read(path) or {}) do session.editor.remember(text, history.MOST) end
   session:load()
-  if session.problem then session:say(require("repl.show").failure(session.problem)) end
+  local problem = session.problem
+  if problem and ENDS[problem.code] then error(problem, 0) end
+  if problem then session:say(require("repl.show").failure(problem)) end
   session:look()
   require("repl.follow").look(session)
   redraw(session)
@@ -110,17 +119,18 @@ function M.run(session)
   local editor = require "core.line_editor"
   session.editor = editor
   local path = history.path()
-  for _, text in ipairs(path and history.read(path) or {}) do editor.remember(text, history.MOST) end
   assert(editor.complete_with(function(line, first, last) return require("repl.complete").words(session, line, first, last) end))
   print "engine console: ? lists the words, Tab completes, exit or Ctrl-D ends it"
   local ok, err = task.scope("console", nil, function()
-    local loading = task.background(function() pcall(load, session) end)
+    local loading = task.background(load, session, path)
     task.background(function() pcall(refresh, session) end)
     type_and_run(session, path, loading)
   end)
   session:close()
-  if not ok then error(err, 0) end
-  return 0
+  if ok then return 0 end
+  if not core_err.is(err) then error(err, 0) end
+  print(require("repl.show").safe(require("repl.show").failure(err)))
+  return ENDS[err.code] and 2 or 1
 end
 
 return M
