@@ -1,7 +1,8 @@
 /* console: what a person at a terminal waits for, measured at the other end of a pseudo-terminal.
  *
  *   console start PROMPT COMMAND...       microseconds from the start of COMMAND until PROMPT is seen
- *   console echo PROMPT KEYS COMMAND...   microseconds from a key press until its echo, one line for each of KEYS
+ *   console echo PROMPT KEYS COMMAND...   microseconds from a key press until its echo, one line for each of
+ * KEYS
  */
 #include <errno.h>
 #include <poll.h>
@@ -77,7 +78,8 @@ static void end(struct terminal *t)
 static int measure_keys(struct terminal *t, int keys)
 {
     for (int i = 0; i < keys; i++) {
-        while (read_more(t, 0)) {}
+        while (read_more(t, 0)) {
+        }
         t->len = 0;
         long began = now_us();
         if (write(t->fd, i % KEYS_A_LINE == KEYS_A_LINE - 1 ? "\025" : "x", 1) != 1) return -1;
