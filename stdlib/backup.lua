@@ -400,16 +400,29 @@ function M.forget(url)
   return not driver.forget and true or driver.forget(url)
 end
 
---- Marks a backup as needed by a run in flight, so that retention leaves it; release_need takes the mark away.
+--- Marks a backup as needed by a run in flight, so that retention leaves it; release_needs takes the mark away.
 ---@param path string
 ---@param by string
 ---@return true? ok, table? err
 function M.need(path, by) return files.write(path .. ".needed", by .. "\n") end
 
---- Takes the mark away.
----@param path string
+--- Takes every mark away that this run made, also on a backup that it took before its engine died, and took again.
+---@param folder string of the backups
+---@param by string as of need
 ---@return true? ok, table? err
-function M.release_need(path) return files.remove(path .. ".needed") end
+function M.release_needs(folder, by)
+  local names, err = files.list(folder)
+  if not names then return nil, err end
+  for _, name in ipairs(names) do
+    local path = folder .. "/" .. name
+    if name:match "%.needed$" and files.read(path) == by .. "\n" then
+      local ok
+      ok, err = files.remove(path)
+      if not ok then return nil, err end
+    end
+  end
+  return true
+end
 
 --- Restores file trees into a folder.
 ---@param options { backup: string, to: string, checksum?: string, passphrase?: any }

@@ -37,6 +37,7 @@ Session.__index = Session
 --   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
 --   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
 --   record(kind, data), say(text, kind)
+-- A feed whose slots are longer than probes are apart says so by slot_s(): then probes and readings are as far apart as they.
 --   recorded                events of a run that is gone through again: what was counted then counts on
 ---@param options table
 ---@return table session
@@ -132,6 +133,9 @@ function Session:take_baseline(baseline)
   if baseline.thresholds_ms then self.options.feed:thresholds(baseline.thresholds_ms) end
 end
 
+-- How long an observer waits, when it would wait for so long.
+local function pause(feed, seconds) return feed.slot_s and math.max(seconds, feed:slot_s()) or seconds end
+
 -- Probes and readings are taken beside the watch, so that a slow answer never delays a rollback.
 function Session:start_observers(observed, probe_baseline)
   local o = self.options
@@ -142,7 +146,7 @@ function Session:start_observers(observed, probe_baseline)
         -- What cannot be read is forgotten: an old good figure is not data.
         local now = o.readings()
         observed.readings = { pool = now.pool, cpu = now.cpu, memory = now.memory }
-        sleep(READ_S)
+        sleep(pause(o.feed, READ_S))
       end
     end)
   end
@@ -150,7 +154,7 @@ function Session:start_observers(observed, probe_baseline)
     tasks[#tasks + 1] = background(function()
       while true do
         observed.mismatch = o.cross_check()
-        sleep(READ_S)
+        sleep(pause(o.feed, READ_S))
       end
     end)
   end
@@ -161,7 +165,7 @@ function Session:start_observers(observed, probe_baseline)
           local ok = o.probe(colour)
           observed.failed[colour] = ok and 0 or observed.failed[colour] + 1
           if colour == o.baseline and probe_baseline then observed.pending[#observed.pending + 1] = not ok end
-          sleep(PROBE_S)
+          sleep(pause(o.feed, PROBE_S))
         end
       end)
     end
@@ -296,8 +300,8 @@ function Session:watch(index)
       else
         if self.state == "HOLD" then
           self:say("no longer on hold", "note")
-          -- What both colours went through says nothing about the release: its gate counts anew.
-          if self.held_by_both then
+          -- What both colours went through says nothing about the release, and lost lines are no fair sample: its gate counts anew.
+          if self.counts_anew then
             self:begin_counting()
             counted = 0
           end
@@ -306,7 +310,7 @@ function Session:watch(index)
         end
         counted = counted + (at - last)
       end
-      self.held_by_both = frozen and evidence.both_bad or nil
+      self.counts_anew = frozen and (evidence.both_bad or observed.mismatch ~= nil) or nil
       last = at
     end
     if at - told >= TICK_S then

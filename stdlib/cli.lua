@@ -81,6 +81,9 @@ commands = {
   { "plan", "PLAYBOOK [options] [--diff] [--json]", "what a run would do, with a hash that a run can be bound to; --diff: what the venture's own files change", function(argv)
     return require("plan").main(argv)
   end },
+  { "simulate", "PLAYBOOK --venture DIR [--worlds N] [--seed S]", "the playbook in simulated worlds with faults; finds the smallest that breaks what must be true", function(argv)
+    return require("simulate_command").main(argv)
+  end },
   { "status", "[RUN]", "the latest runs, or one run's steps", with_journal(function(journal, options)
     return require("report").status(journal, options.words[1])
   end) },

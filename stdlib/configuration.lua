@@ -72,7 +72,7 @@ end
 --- Loads, checks and completes a venture's configuration. The plain settings that it read from the environment, without those that
 -- hold a secret, are in config.environment_read.
 ---@param folder string the venture's folder
----@param recorded? { source: string, environment: table<string, string> } of a run that is gone through again: used instead of the file and of the environment
+---@param recorded? { source?: string, environment: table<string, string>, simulated?: boolean } of a run that is gone through again: used instead of the file and of the environment; simulated: nothing needs to be set, and no secret is read
 ---@return table? config, table? err codes: not_found, playbook, sandbox, config, secret
 function M.load(folder, recorded)
   local path = folder .. "/venture.lua"
@@ -87,14 +87,20 @@ function M.load(folder, recorded)
     end
     return nil, err
   end
-  local missing, read = {}, {}
-  local chunk
-  chunk, err = core_search.load_text(source, path, M.sandbox(missing, function(name)
+  local missing, read, simulated = {}, {}, recorded and recorded.simulated
+  local names = M.sandbox(missing, function(name)
     local value = recorded and recorded.environment[name]
-    if value == nil then value = core_secret.environment(name) or false end
+    if value == nil then value = not simulated and core_secret.environment(name) or false end
     read[name] = value -- false: it was not set, which is a setting too
     return value or nil
-  end))
+  end)
+  if simulated then
+    names.secret = function() return "simulated" end
+    local given = names.env
+    names.env = function(name, default) return given(name, default == nil and "simulated-" .. name or default) end
+  end
+  local chunk
+  chunk, err = core_search.load_text(source, path, names)
   if not chunk then return nil, err end
   local ok, config = pcall(chunk)
   if not ok then

@@ -22,7 +22,7 @@ M.check = record {
   name = { type = "string", required = true, about = "what is checked, in words" },
   critical = { type = "boolean", default = true, about = "false: a failure is reported and does not stop the run" },
   timeout = number("seconds", 10, 0.01, 3600),
-  attempts = number("how many times it is tried before it counts as failed", 1, 1, 1000),
+  attempts = number("how many times it is tried before it counts as failed: a healthy service fails one request in a thousand too", 2, 1, 1000),
   interval = number("seconds between attempts", 0.5, 0.001, 600),
   http = text "address; one that begins with / is asked of the colour under test",
   method = STRING,

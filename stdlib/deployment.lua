@@ -20,7 +20,9 @@ local traffic = require "traffic"
 
 local M = {}
 
-local SETTLE_S = 10 -- for connections to a restored database to be made anew
+local ASKED_AGAIN = 4
+local INSISTS_S = 60 -- for so long what a rollback needs is tried again
+local SETTLE_S = 30 -- for connections to a restored database to be made anew
 
 local Deployment = {}
 Deployment.__index = Deployment
@@ -148,13 +150,8 @@ function Deployment:with_database(fn)
   return fn(db, closer and nil)
 end
 
---- Runs checks against a colour, records each result, and fails when a critical one failed.
----@param checks table[]
----@param colour string
----@param what string "health check", "gate", ... for the message
----@return { passed: integer, failed: integer }
-function Deployment:check(checks, colour, what)
-  local results = health.all(checks, self:target(colour))
+-- Records each result, and fails when a critical one failed.
+local function conclude(self, results, colour, what)
   local failed, first_failure, passed = {}, nil, 0
   for _, result in ipairs(results) do
     self.run:event(what == "gate" and "gate" or "check",
@@ -176,26 +173,49 @@ function Deployment:check(checks, colour, what)
   return { passed = passed, failed = #results - passed }
 end
 
---- check(), once a colour that had no database for a moment is well again: it may take SETTLE_S for that, and
--- what it logged meanwhile is excused.
+--- Runs checks against a colour, records each result, and fails when a critical one failed.
+---@param checks table[]
+---@param colour string
+---@param what string "health check", "gate", ... for the message
+---@return { passed: integer, failed: integer }
+function Deployment:check(checks, colour, what) return conclude(self, health.all(checks, self:target(colour)), colour, what) end
+
+--- check(), for a colour that just came through something and may take SETTLE_S to be well again; what it logged meanwhile is excused.
 function Deployment:check_settled(checks, colour, what)
   local deadline = clock.now() + SETTLE_S
   while true do
     self.logs_from = health.log_sizes(checks, self:target(colour))
-    local all_well = true
-    for _, result in ipairs(health.all(checks, self:target(colour))) do all_well = all_well and (result.ok or not result.critical) end
-    if all_well or clock.now() > deadline then return self:check(checks, colour, what) end
+    local results, all_well = health.all(checks, self:target(colour)), true
+    for _, result in ipairs(results) do all_well = all_well and (result.ok or not result.critical) end
+    if all_well or clock.now() > deadline then return conclude(self, results, colour, what) end
     task.sleep(0.5)
   end
+end
+
+-- What a rollback needs is not given up at the first error: a proxy that does not answer once is asked again.
+local function insist(self, what, fn)
+  local last = clock.now() + INSISTS_S
+  while true do
+    local ok, result = require("run").attempt(fn)
+    if ok then return result end
+    local err = result
+    if err.code == "canceled" or err.code == "interrupted" or err.code == "deadline" or clock.now() >= last then error(err, 0) end
+    self.run:say(("%s failed and is tried again: %s"):format(what, err.message), "warn")
+    task.sleep(1)
+  end
+end
+
+local function set_share(self, share)
+  local before = assert(self.traffic:get())
+  return { before = before, now = assert(self.traffic:set { [self.new] = share, [self.old] = 100 - share }) }
 end
 
 --- Sets the share of the new colour (0 to 100), reads it back and records it.
 ---@param share integer percent for the new colour
 ---@return table weights as the proxy reports them
 function Deployment:shift(share)
-  local before = assert(self.traffic:get())
-  local wanted = { [self.new] = share, [self.old] = 100 - share }
-  local weights = assert(self.traffic:set(wanted))
+  local moved = share == 0 and insist(self, "taking traffic back to " .. self.old, function() return set_share(self, 0) end) or set_share(self, share)
+  local weights, before = moved.now, moved.before
   -- When clients were safe again: whoever reports it may have had to wait for the journal first.
   self.back_at = share == 0 and (self.back_at or core_clock.wall()) or nil
   self.run:event_later("traffic", { blue = weights.blue, green = weights.green, before = { blue = before.blue, green = before.green }, verified = true })
@@ -248,23 +268,54 @@ function Deployment:serving_version()
   local response, err = require("http").request { url = public .. self.venture.environment.health, timeout = 10 }
   if not response then return nil, err end
   local document = response.status == 200 and response:json()
-  return document and document.version
+  return document and document.version or nil
+end
+
+-- One client's question which version serves. A request that fails says nothing about that, and one in a thousand does; it is asked again.
+local function version_seen(self)
+  local version, err
+  for attempt = 1, ASKED_AGAIN do
+    if attempt > 1 then task.sleep(0.5) end
+    version, err = self:serving_version()
+    if version then return version end
+  end
+  return nil, err
+end
+
+local function verify_weight(self, colour)
+  local weights = assert(self.traffic:get())
+  if weights[colour] == 100 then return weights end
+  error(core_err.new { code = "traffic", message = ("%s should have all traffic, but has %d %%"):format(colour, weights[colour]) }, 0)
 end
 
 --- Proves that clients get `version` from `colour` alone; raises otherwise. This is what success means.
 function Deployment:verify_serving(colour, version)
-  local weights = assert(self.traffic:get())
-  if weights[colour] ~= 100 then
-    error(core_err.new { code = "traffic", message = ("%s should have all traffic, but has %d %%"):format(colour, weights[colour]) }, 0)
-  end
+  local weights = verify_weight(self, colour)
   if not self.venture.traffic.public then return end
   for _ = 1, 5 do
-    local served, err = self:serving_version()
+    local served, err = version_seen(self)
     if served ~= version and version ~= "unknown" then
-      error(core_err.new { code = "check", message = ("clients get version %s, expected %s"):format(tostring(served), version), cause = err and err.message }, 0)
+      error(core_err.new { code = "check", message = served and ("clients get version %s, expected %s"):format(served, version) or ("clients get no answer that names a version, expected %s"):format(version),
+        cause = err and err.message }, 0)
     end
   end
   self.run:event("state", { blue = weights.blue, green = weights.green, version = version, url = self.venture.traffic.public, verified = true })
+end
+
+--- Proves that the old colour has all traffic, as it had before the deployment began. Whether it answers is said and no more: it may have been
+-- ill before, and nothing of this deployment has touched it.
+---@return string in words
+function Deployment:verify_untouched()
+  local weights = insist(self, "reading the weights", function() return verify_weight(self, self.old) end)
+  local served, err
+  if self.venture.traffic.public then served, err = version_seen(self) end
+  if served and self.old_version ~= "unknown" and served ~= self.old_version then
+    error(core_err.new { code = "check", message = ("clients get version %s, expected %s"):format(served, self.old_version) }, 0)
+  end
+  self.run:event("state", { blue = weights.blue, green = weights.green, version = served, url = self.venture.traffic.public, verified = served ~= nil })
+  if served or not self.venture.traffic.public then return ("%s serves %s at 100 %%"):format(self.old, self.old_version) end
+  self.run:say(("%s has all traffic and does not answer: %s"):format(self.old, err and err.message or "no version"), "warn")
+  return ("%s has %s and 100 %%, and does not answer"):format(self.old, self.old_version)
 end
 
 local function percent(value) return value and ("%.2f %%"):format(value * 100) or "no data" end
@@ -289,23 +340,31 @@ function Deployment:pool_use()
   return use and use.max and use.max > 0 and use.used / use.max or nil
 end
 
---- Does the old release work with the database as it is now? Its health and smoke checks are asked.
+--- Does the old release work with the database as it is now? The data must be sound, and its health and smoke checks pass.
 ---@return boolean works, string? why
 function Deployment:old_release_works()
+  local checked = "the data is damaged"
   local ok, err = require("run").attempt(function()
+    self:check(self.venture.invariants, self.old, "invariant")
+    checked = ("%s does not work with the migrated schema"):format(self.old)
     self:check(self.venture.health, self.old, "health check")
     self:check(self.venture.smoke, self.old, "smoke test")
   end)
-  return ok, not ok and (err.cause or err.message) or nil
+  return ok, not ok and ("%s: %s"):format(checked, err.cause or err.message) or nil
 end
 
---- Takes the new colour out of the proxy, waits for its open requests, and removes it.
-function Deployment:retire(colour)
+local function retire(self, colour)
   assert(self.traffic:drain(colour, self.venture.traffic.drain_timeout))
   assert(self.traffic:maintenance(colour))
   assert(self.environment:destroy(colour))
   local alive, detail = self.environment:alive(colour)
   if alive then error(core_err.new { code = "process", message = ("%s still runs: %s"):format(colour, detail) }, 0) end
+end
+
+--- Takes the new colour out of the proxy, waits for its open requests, and removes it.
+function Deployment:retire(colour)
+  if not self.run.is_rolling_back then return retire(self, colour) end
+  insist(self, "retiring " .. colour, function() retire(self, colour) end)
 end
 
 --- Restores the database from this deployment's backup; reports exactly what is lost by it.
@@ -335,7 +394,7 @@ end
 function Deployment:release_backup()
   if not self.backup then return end
   step { "the backup is released", effect = "idempotent", approve = false, run = function()
-    backup.release_need(self.backup.path)
+    assert(backup.release_needs(self.venture.backup.to, "run " .. self.run.id))
     assert(backup.forget(self.venture.database.url))
     if not self.warm_copy then return end
     local ok, err = backup.drop_copy(self.warm_copy, self.venture.database.url)

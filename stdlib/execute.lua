@@ -218,13 +218,22 @@ local function leave(run, err)
   return code
 end
 
-local function finish(run, ok, value)
-  -- A run that cannot even be taken up again has not failed: it stays as it is.
-  if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
+--- How a run ended: what the playbook says, or else what its error means.
+---@param run table
+---@param ok boolean
+---@param value any what its function gave, or raised
+---@return string outcome, integer exit, table result
+function M.outcome_of(run, ok, value)
   local result = run.result or (ok and type(value) == "table" and value) or {}
   local code = result.exit or (ok and 0 or exit_of(run, value))
   if not ok then code = (value.code == "interrupted" and 130) or code end
-  local outcome = result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed"))
+  return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
+end
+
+local function finish(run, ok, value)
+  -- A run that cannot even be taken up again has not failed: it stays as it is.
+  if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
+  local outcome, code, result = M.outcome_of(run, ok, value)
   run.result = result
   if run.id then
     local ended, err = pcall(shield, function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
@@ -237,7 +246,7 @@ local function finish(run, ok, value)
   if result.summary then print("  state  " .. result.summary) end
   if result.err then display.failure(result.err) end
   if not run.id and not ok then print("  next   " .. (value.next or "engine help")) end
-  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s %s"):format(run.id, options_of(run)), code)) end
+  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s %s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
   return code
 end
 

@@ -152,6 +152,10 @@ end
 ---@usage local db <close> = assert(sql.open "sqlite::memory:")  db:execute "CREATE TABLE t (x integer)"  assert(db:batch { { "INSERT INTO t VALUES ($1)", 7 }, { "UPDATE t SET x = x + $1", 1 } } == 2)
 function db_methods:batch(statements)
   if self.lease ~= 0 then error("a batch is a transaction of its own", 2) end
+  if #statements == 1 then -- is a transaction by itself
+    local rows, err = self:query(table.unpack(statements[1]))
+    return rows and rows.affected, err
+  end
   if core.driver(self.core) ~= "sqlite" then return batch_by_turns(self, statements) end
   local texts, values, n = {}, {}, 0
   for i, statement in ipairs(statements) do

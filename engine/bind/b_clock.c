@@ -36,9 +36,22 @@ static int l_utc(lua_State *L)
     return 1;
 }
 
+/* clock.simulate(wall): from now on the clock is virtual, and begins anew at 0 and at that time. */
+static int l_simulate(lua_State *L)
+{
+    struct runtime *rt = runtime_of(L);
+    lua_Number wall = luaL_checknumber(L, 1);
+    luaL_argcheck(L, wall >= 0 && wall < 253402300800.0, 1, "not a time in seconds since 1970");
+    if (loop_has_timers(rt->loop))
+        return luaL_error(L, "the clock cannot begin anew while something waits for its time");
+    clock_init_virtual(&rt->clock, (int64_t)(wall * 1e6 + 0.5));
+    return 0;
+}
+
 int luaopen_core_clock(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"now", l_now}, {"wall", l_wall}, {"utc", l_utc}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"now", l_now}, {"wall", l_wall}, {"utc", l_utc}, {"simulate", l_simulate}, {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

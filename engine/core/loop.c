@@ -15,6 +15,7 @@ struct loop {
     struct timer timers; /* sentinel of a ring, soonest first */
     struct post *posts, **posts_tail;
     int busy;
+    unsigned virtual_turns;
     int64_t turn_began_us, worst_stall_us;
     uv_prepare_t before_poll;
     uv_check_t after_poll;
@@ -199,7 +200,7 @@ static void run_due_timers(struct loop *loop)
     }
 }
 
-static bool has_timer(const struct loop *loop)
+bool loop_has_timers(const struct loop *loop)
 {
     return loop->timers.next != &loop->timers;
 }
@@ -209,7 +210,7 @@ static uv_run_mode prepare_poll(struct loop *loop)
 {
     uv_timer_stop(&loop->wake);
     if (loop->posts != NULL) return UV_RUN_NOWAIT;
-    if (!has_timer(loop)) return UV_RUN_ONCE;
+    if (!loop_has_timers(loop)) return UV_RUN_ONCE;
     int64_t wait_us = loop->timers.next->due_us - loop_now_us(loop);
     if (wait_us <= 0) return UV_RUN_NOWAIT;
     if (loop->clock->is_virtual) {
@@ -228,8 +229,12 @@ int loop_run_until(struct loop *loop, bool (*done)(void *arg), void *arg, struct
         run_due_timers(loop);
         if (done(arg)) return 0;
         uv_run_mode mode = prepare_poll(loop);
+        /* In virtual time nothing comes from outside, so only now and then libuv is asked, for signals. */
+        if (mode == UV_RUN_NOWAIT && loop->clock->is_virtual && loop->busy == 0 &&
+            ++loop->virtual_turns % 256 != 0)
+            continue;
         if (mode == UV_RUN_ONCE && !uv_loop_alive(&loop->uv)) {
-            if (!has_timer(loop))
+            if (!loop_has_timers(loop))
                 return err_set(e, ERR_INTERNAL, "loop", "waiting for something that can no longer happen");
             /* Only our own timer is left: keep the poll alive for it. */
             uv_ref((uv_handle_t *)&loop->wake);

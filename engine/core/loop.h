@@ -28,6 +28,9 @@ int64_t loop_now_us(const struct loop *loop); /* monotonic, of the loop's clock 
  * make it true (no timer, nothing under way): a wait that can never end is reported, not slept. */
 int loop_run_until(struct loop *loop, bool (*done)(void *arg), void *arg, struct err *e);
 
+/* Does anything wait for its time? */
+bool loop_has_timers(const struct loop *loop);
+
 /* Real work under way (ops of external kinds call these): keeps a virtual clock from jumping. */
 void loop_busy(struct loop *loop);
 void loop_idle(struct loop *loop);

@@ -435,7 +435,7 @@ static int read_mode(const char *options, int *flags)
     };
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (strcmp(options, modes[i].text) != 0) continue;
-        *flags = modes[i].flags | SQLITE_OPEN_FULLMUTEX;
+        *flags = modes[i].flags | SQLITE_OPEN_NOMUTEX; /* one job at a time */
         return 0;
     }
     return -ERR_USAGE;

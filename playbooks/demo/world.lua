@@ -1,14 +1,15 @@
 -- The demo's world: a database, stand-ins, HAProxy, the application at 1.0 as blue, and clients. Every
 -- part is a real process on loopback, waited for by what it answers, and ended by its pid.
 
-local clock = require "clock"
+-- What clients do is no part of the run: its time and random numbers are not recorded with it.
+local clock = require "core.clock"
 local environment = require "environment"
 local files = require "files"
 local http = require "http"
 local migrations = require "migrations"
 local net = require "net"
 local process = require "process"
-local random = require "random"
+local random = require "core.random"
 local release = require "release"
 local sql = require "sql"
 
@@ -244,7 +245,8 @@ end
 
 --- The fault "crash" is the machine's: as soon as green has traffic, it is killed, as by the OOM killer.
 function World:kill_green_under_traffic()
-  background(function()
+  if self.killer then self.killer:cancel "the world begins anew" end
+  self.killer = background(function()
     local lb = expect(require("traffic").open { driver = "haproxy", socket = self.admin_socket, backend = "app", servers = { blue = { "blue1" }, green = { "green1" } } })
     local served
     repeat

@@ -21,7 +21,7 @@ return function(run, d)
   end }
   d.migrated, d.warm_copy = false, nil
   step { "RB2 the database is sound", approve = false, run = function()
-    d:check(d.venture.invariants, d.old, "invariant")
+    d:check_settled(d.venture.invariants, d.old, "invariant")
     d:check_settled(d.venture.health, d.old, "health check")
   end }
 end

@@ -8,8 +8,6 @@
 --     work with the new schema               -> RB2 database rollback
 --   otherwise                                -> RB1 traffic rollback
 
-local run_module = require "run"
-
 local rollbacks = {
   traffic = require "rollback.traffic",
   database = require "rollback.database",
@@ -22,27 +20,26 @@ local function choose(d, asked)
   local alive, detail = d.environment:alive(d.new)
   if not alive then return "full", ("%s is gone: %s"):format(d.new, detail) end
   if not d.migrated then return "traffic", "no schema change" end
-  local sound, problem = run_module.attempt(function() d:check(d.venture.invariants, d.old, "invariant") end)
-  if not sound then return "database", "the data is damaged: " .. (problem.cause or problem.message) end
   local works, why = d:old_release_works()
-  if not works then return "database", ("%s does not work with the migrated schema: %s"):format(d.old, why) end
+  if not works then return "database", why end
   return "traffic", ("the schema was migrated, the data is sound, and %s works with it"):format(d.old)
 end
 
 local function abort(run, d, reason)
-  step { "abort: take back what was done", effect = "idempotent", approve = false, run = function()
+  local state = step { "abort: take back what was done", effect = "idempotent", approve = false, run = function()
     expect(run:unwind())
-    d:verify_serving(d.old, d.old_version)
+    return d:verify_untouched()
   end }
   -- Nobody answered a question: the same command asks again.
-  run.result = { outcome = "aborted", exit = reason.unanswered and 3 or 1, summary = ("nothing changed: %s serves %s at 100 %%"):format(d.old, d.old_version) }
+  run.result = { outcome = "aborted", exit = reason.unanswered and 3 or 1, summary = "nothing changed: " .. state }
 end
 
 return function(run, d, reason)
   run.is_rolling_back = true
   run:event("reason", { text = reason.message, code = reason.code, cause = reason.cause and tostring(reason.cause), where = reason.where, step = reason.step })
   run.reason_of_failure = reason
-  local ok, err = run_module.attempt(function()
+  local began = clock.wall()
+  local ok, err = run:again(function()
     if not d.traffic_moved then return abort(run, d, reason) end
     step { "rollback: all traffic to " .. d.old, effect = "idempotent", approve = false, run = function()
       d:shift(0)
@@ -63,12 +60,18 @@ return function(run, d, reason)
       return chosen
     end }
     rollbacks[kind](run, d)
-    step { "rollback: verified", approve = false, run = function() d:verify_serving(d.old, d.old_version) end }
+    step { "rollback: verified", approve = false, run = function()
+      d:verify_serving(d.old, d.old_version)
+      local seconds = math.max(0, clock.wall() - began)
+      run:event("note", { text = "from the start of the rollback to verified", seconds = seconds })
+      run:say(("%.2f s from the start of the rollback to verified"):format(seconds), "done")
+    end }
     run.undos = {}
     run.result = { outcome = "rolled_back", exit = 4, rollback = kind, summary = ("%s rollback: %s serves %s at 100 %%, verified"):format(kind, d.old, d.old_version) }
   end)
   if not ok then
     run:event("note", { text = "the rollback did not reach its end: " .. err.message })
+    -- `engine rollback` goes through all of this again.
     run.result = { outcome = "failed", exit = 5, summary = "rollback failed: " .. err.message, err = err }
   end
 end

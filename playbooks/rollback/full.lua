@@ -8,7 +8,7 @@ return function(run, d)
     database(run, d)
   else
     step { "RB3 all traffic to " .. d.old, effect = "idempotent", approve = false, run = function() return d:shift(0) end }
-    step { "RB3 " .. d.old .. " is healthy", approve = false, run = function() return d:check(d.venture.health, d.old, "health check") end }
+    step { "RB3 " .. d.old .. " is healthy", approve = false, run = function() d:check_settled(d.venture.health, d.old, "health check") end }
   end
   step { "RB3 destroy " .. d.new, effect = "idempotent", approve = false, run = function() d:retire(d.new) end }
   step { "RB3 root cause before the next attempt", approve = false, run = function()

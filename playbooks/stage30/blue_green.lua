@@ -23,7 +23,7 @@ return function(run, d)
         local found = d:rehearse(pending)
         run:say(("%s: %s passes its smoke tests on the migrated copy"):format(found.label, d.old_version), "done")
         return found
-      end }
+      end, probe = function() return d:rehearsal_left() end, undo = function() d:clear_rehearsal() end }
       d.label = rehearsed.label
     end
     d.migrated = true -- from here on, wholly or in part
@@ -44,11 +44,11 @@ return function(run, d)
         return #left == #pending and "absent" or "partial", ("%d of %d are not applied"):format(#left, #pending)
       end,
       -- Taking a migration back means restoring the backup, which loses what was written since. That is only
-      -- done when the old release cannot live with the new schema.
+      -- done when the data is damaged or the old release cannot live with the new schema.
       undo = function(key)
         if d:old_release_works() then
           run:say(("%s works with the migrated schema: it stays"):format(old), "warn")
-          run:event("note", { text = "the migrated schema stays: the old release passes its health and smoke checks on it" })
+          run:event("note", { text = "the migrated schema stays: the data is sound, and the old release passes its health and smoke checks on it" })
           return { restored = false }
         end
         d:restore_database(key)
@@ -87,7 +87,9 @@ return function(run, d)
     end,
     probe = function()
       local alive, detail = d.environment:alive(new)
-      return alive and "done" or "absent", detail, { address = d.environment.addresses[new] }
+      if alive then return "done", detail, { address = d.environment.addresses[new] } end
+      -- What was begun and does not run may still have left something: it is destroyed.
+      return d.environment:release(new) == d.release.version and "partial" or "absent", detail
     end,
     undo = function() d:retire(new) end,
   }

@@ -21,12 +21,23 @@ local function first_failure(results)
   end
 end
 
+--- Takes away what a rehearsal that did not come to its end may have left running.
+function Rehearsal:clear_rehearsal()
+  self.environment.addresses[COLOUR] = self.venture.rehearsal.address
+  assert(self.environment:destroy(COLOUR))
+  self.environment.addresses[COLOUR] = nil
+end
+
+--- What a rehearsal left: nothing, or something that clear_rehearsal takes away.
+---@return "absent"|"partial"
+function Rehearsal:rehearsal_left() return self.environment:release(COLOUR) and "partial" or "absent" end
+
 -- The old release on the migrated copy: its health address, then its smoke tests. Gives nothing, or what failed.
 local function old_release_on(self, scratch)
   local venture = self.venture
   local serving = assert(release.open(venture, self.old_version))
+  self:clear_rehearsal()
   self.environment.addresses[COLOUR] = venture.rehearsal.address
-  assert(self.environment:destroy(COLOUR)) -- what an interrupted run may have left
   assert(self.environment:provision(COLOUR, serving, scratch.address(venture.environment.database)))
   local ok, err = require("run").attempt(function() self:wait_healthy(COLOUR, self.old_version) end)
   if not ok then return err.message end

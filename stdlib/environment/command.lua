@@ -35,7 +35,12 @@ function Command:run(what, colour, release, database)
     env = self.config.env or {}, timeout = self.config.start_timeout }
 end
 
+function Command:marker(colour) return self.context.state .. "/" .. colour .. ".release" end
+
 function Command:provision(colour, release, database)
+  -- Said before it begins: what a command made before it failed is there too, and has to be destroyed.
+  assert(files.mkdir(self.context.state))
+  assert(files.write(self:marker(colour), release.version))
   local result, err = self:run("provision", colour, release, database)
   if not result then return nil, err end
   if result.code ~= 0 then
@@ -45,8 +50,6 @@ function Command:provision(colour, release, database)
   if not alive then
     return nil, core_err.new { code = "process", op = "provision " .. colour, message = ("%s exited 0, but %s is not there: %s"):format(self.config.provision[1], colour, detail) }
   end
-  assert(files.mkdir(self.context.state))
-  assert(files.write(self.context.state .. "/" .. colour .. ".release", release.version))
   return { address = self.addresses[colour] }
 end
 
@@ -57,7 +60,7 @@ function Command:alive(colour)
 end
 
 function Command:release(colour)
-  local text = files.read(self.context.state .. "/" .. colour .. ".release")
+  local text = files.read(self:marker(colour))
   return text
 end
 
@@ -68,7 +71,7 @@ function Command:destroy(colour)
   if alive then
     return nil, core_err.new { code = "process", op = "destroy " .. colour, message = ("%s is still there: %s"):format(colour, detail) }
   end
-  return true
+  return files.remove(self:marker(colour))
 end
 
 return M

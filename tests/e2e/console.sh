@@ -129,7 +129,7 @@ wait_for 'the end of the console' bash -c "! $tmux list-sessions"; check 'Ctrl-D
 
 # --- what is left of it ------------------------------------------------------------------------------------------------
 console=$("$engine" status --state "$state" | awk '$3 == "console" { print $1; exit }')
-id=$(sqlite3 "$state/journal.db" "SELECT run FROM steps WHERE name = 'traffic.set' LIMIT 1")
+id=$(sqlite3 "$state/journal.db" "SELECT run FROM events WHERE kind = 'declined' AND data LIKE '%traffic.set%' LIMIT 1")
 "$engine" log "$id" --verify --state "$state" > "$scratch/log" 2>&1
 grep -q 'chain whole' "$scratch/log"; check 'the chain covers the session' $? "$(cat "$scratch/log")"
 for kind in run_begin statement arm hold declined step_begin step_end release disarm export run_end; do

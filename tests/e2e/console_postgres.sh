@@ -47,7 +47,7 @@ grep -q '^✓ .* committed' <<< "$output" && [ "$(pg_sql "SELECT name FROM thing
 output=$(e 'traffic.set{green=10}'); [ $? = 1 ] && [ ! -e "$scratch/shop/calls" ]; check '... and the one that sets them is refused' $? "$output"
 output=$(e 'arm("1m", "test") traffic.set{green=10}' --yes shop); grep -q '^plan  blue 100 -> 90, green 0 -> 10;  undo traffic.set{blue=100}$' <<< "$output" && [ "$(cat "$scratch/shop/calls")" = set ]; check '... until it is armed' $? "$output"
 [ "$(e 'health.check()' | grep -c '^✓')" = 2 ]; check "checks of the team's own commands are asked" $? "$(e 'health.check()')"
-ENGINE_JOURNAL=$URL e 'arm("1m", "test") traffic.set{green=0}' --yes shop > "$scratch/out" && [ "$(pg_sql "SELECT count(*) FROM steps WHERE name = 'traffic.set' AND state = 'done'")" = 1 ]
+ENGINE_JOURNAL=$URL e 'arm("1m", "test") traffic.set{green=0}' --yes shop > "$scratch/out" && [ "$(pg_sql "SELECT count(*) FROM events WHERE kind = 'step_end' AND data LIKE '%\"done\"%'")" = 1 ]
 check 'the session is in a journal that several machines share' $? "$(cat "$scratch/out")"
 ENGINE_JOURNAL=$URL "$engine" log --verify > "$scratch/out" 2>&1; grep -q 'chain whole' "$scratch/out"; check '... whose chain is whole' $? "$(cat "$scratch/out")"
 

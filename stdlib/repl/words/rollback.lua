@@ -77,7 +77,7 @@ local function run_back(kind, run)
   local found, err = look(session, run, kind)
   if not found then return nil, err end
   local ended
-  ended, err = effect.change("rollback." .. (kind or "full"), function() return take_back(session, found.row, found.lives, kind) end, function()
+  ended, err = effect.change("rollback." .. (kind or "auto"), function() return take_back(session, found.row, found.lives, kind) end, function()
     return { plan = ("run %s %s: %s"):format(found.row.id, found.lives and "takes itself back" or "is taken back by an engine of its own", found.lines[2]), class = "keyed",
       args = { run = found.row.id, type = kind }, verified = "verified by the run", by_run = true }
   end)
@@ -88,6 +88,13 @@ local function run_back(kind, run)
     return nil, core_err.new { code = "rollback", message = ("run %s ended with exit %s: %s"):format(ended.id, tostring(ended.exit_code), ended.summary or ended.outcome), next = "engine status " .. ended.id }
   end
 end
+
+--- Takes the run back in the way that the evidence calls for; goes on with a rollback that had failed.
+---@param run? string its id; as without: the one that the console is attached to, or the latest
+---@effect keyed: the run does it once, however often it is asked
+---@undo none: deploy again
+---@example rollback.auto()
+function rollback.auto(run) return run_back(nil, run) end
 
 --- Takes the run back by its traffic: all of it to the old colour. Refused when the old release does not live with the schema.
 ---@param run? string

@@ -1,0 +1,171 @@
+--- `engine simulate PLAYBOOK --venture DIR --release X`: the playbook in many simulated worlds, each with faults of its own; what must be true of every one of them is asked of
+-- every one, and for what was broken the smallest world that shows it is found.
+
+local arguments = require "arguments"
+local core_err = require "core.err"
+local json = require "json"
+
+local M = {}
+
+local OPTIONS = {
+  venture = { about = "the venture's folder (with venture.lua, and its own simulation.lua)" },
+  release = { default = "next", about = "what the release is called; nothing of it needs to be there" },
+  worlds = { type = "integer", default = 1000, about = "how many worlds" },
+  seed = { type = "integer", default = 1, about = "the first world's seed; the others follow" },
+  world = { about = "one world, as JSON: what a failure prints" },
+  log = { type = "boolean", about = "with --world: the run's event log, one event a line" },
+  json = { type = "boolean", about = "the summary as JSON" },
+}
+
+local SHOWN = 10 -- kinds of failures that are made small; more of them are only counted
+
+local function usage(message, next_step) return core_err.new { code = "usage", op = "simulate", message = message, next = next_step or "engine simulate playbooks/stage30.lua --venture DIR" } end
+
+local function world_text(scenario) return json.encode(require("simulation.shrink").said(scenario)) end
+
+-- What a world of a run adds to what was met so far.
+local function count(totals, outcome)
+  local key = ("%s, exit %s"):format(outcome.result.outcome, tostring(outcome.result.exit))
+  totals.outcomes[key] = (totals.outcomes[key] or 0) + 1
+  totals.seconds = totals.seconds + outcome.result.seconds
+  totals.resumed = totals.resumed + outcome.result.tries - 1
+  for _, one in ipairs(outcome.world.armed or {}) do
+    if one.met > 0 then
+      local kind = one.fault.kind == "operation" and one.fault.name .. " " .. one.fault.how or one.fault.kind
+      totals.faults[kind] = (totals.faults[kind] or 0) + 1
+    end
+  end
+  if outcome.world.journal then
+    for _, step in ipairs(outcome.world.journal:steps()) do totals.steps[step.name] = (totals.steps[step.name] or 0) + 1 end
+  end
+end
+
+local function shows(project, name)
+  return function(scenario)
+    for _, one in ipairs(project:run(scenario).broken) do if one.name == name then return true end end
+    return false
+  end
+end
+
+local function sorted(counts)
+  local names = {}
+  for name in pairs(counts) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return counts[a] > counts[b] or (counts[a] == counts[b] and a < b) end)
+  return names
+end
+
+local function list(counts, limit)
+  local parts = {}
+  for i, name in ipairs(sorted(counts)) do
+    if limit and i > limit then
+      parts[#parts + 1] = ("and %d more"):format(#sorted(counts) - limit)
+      break
+    end
+    parts[i] = ("%s %d"):format(name, counts[name])
+  end
+  return table.concat(parts, ", ")
+end
+
+local function say_failure(project, options, failure)
+  local shrink, scenarios = require "simulation.shrink", require "simulation.scenario"
+  local smallest, tries = shrink.shrink(failure.scenario, shows(project, failure.name))
+  local text
+  for _, one in ipairs(project:run(smallest).broken) do if one.name == failure.name then text = one.text end end
+  print(("✗ %s: %s"):format(failure.name, text))
+  print(("  in %d worlds, the first of seed %d; the smallest that shows it (%d tries):"):format(failure.worlds, failure.scenario.seed, tries))
+  local said = shrink.said(smallest)
+  local names = {}
+  for name, value in pairs(said) do
+    if name ~= "faults" and name ~= "seed" then names[#names + 1] = ("%s = %s"):format(name, type(value) == "table" and json.encode(value) or tostring(value)) end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do print("    " .. name) end
+  for _, fault in ipairs(smallest.faults) do print("    fault: " .. scenarios.fault_text(fault)) end
+  if #names + #smallest.faults == 0 then print "    a world in which all is well" end
+  print(("  next   engine simulate %s --venture %s --release %s --world '%s'"):format(options.path, options.venture, options.release, world_text(smallest):gsub("'", "'\\''")))
+  return { name = failure.name, text = text, worlds = failure.worlds, world = said }
+end
+
+-- One world, told as an operator would see it.
+local function replay(project, options)
+  local scenarios = require "simulation.scenario"
+  local ok, said = pcall(json.decode, options.world)
+  if not ok or type(said) ~= "table" then error(usage("--world is no JSON: " .. options.world, "Give what a failure printed."), 0) end
+  local built, scenario = pcall(scenarios.of, said)
+  if not built then error(usage("--world: " .. tostring(scenario):gsub("^.-:%d+: ", "")), 0) end
+  local outcome = project:run(scenario, { tell = not options.log })
+  if options.log then
+    if outcome.world.journal then print((outcome.world.journal:text():gsub("\n$", ""))) end
+    return #outcome.broken == 0 and 0 or 1
+  end
+  local genuine = require("core.search").genuine "display"
+  for _, line in ipairs(outcome.world.lines) do genuine.line(line.kind, line.depth, ("%8.1f s  %s"):format(line.at, line.text)) end
+  print(("· %s, exit %s, after %.0f simulated seconds"):format(outcome.result.outcome, tostring(outcome.result.exit), outcome.result.seconds))
+  for _, one in ipairs(outcome.broken) do print(("✗ %s: %s"):format(one.name, one.text)) end
+  return #outcome.broken == 0 and 0 or 1
+end
+
+--- Runs a playbook in many worlds.
+---@param project table of simulation.open
+---@param options { worlds: integer, seed: integer, release: string }
+---@return table totals worlds, outcomes, faults, steps, seconds, resumed, failures by the invariant's name
+function M.many(project, options)
+  local scenarios = require "simulation.scenario"
+  local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, failures = {} }
+  local boundaries = project:run(scenarios.of { migrations = { "002_new" } }).boundaries
+  local subject = { release = options.release, checks = project.checks, boundaries = boundaries }
+  for seed = options.seed, options.seed + options.worlds - 1 do
+    local scenario = scenarios.draw(seed, subject)
+    local outcome = project:run(scenario)
+    totals.worlds = totals.worlds + 1
+    count(totals, outcome)
+    for _, one in ipairs(outcome.broken) do
+      local known = totals.failures[one.name]
+      if known then known.worlds = known.worlds + 1 else totals.failures[one.name] = { name = one.name, worlds = 1, scenario = scenario } end
+    end
+  end
+  return totals
+end
+
+local function simulate(options)
+  local project = require("simulation").open { path = options.path, venture = options.venture, args = { release = options.release } }
+  if options.world then return replay(project, options) end
+  local totals = M.many(project, options)
+  print(("%d worlds, %.0f simulated hours: %s"):format(totals.worlds, totals.seconds / 3600, list(totals.outcomes)))
+  print(("met: %s"):format(list(totals.faults)))
+  print(("engines that died and were followed by another: %d; steps that were reached: %d"):format(totals.resumed, #sorted(totals.steps)))
+  local names = {}
+  for name in pairs(totals.failures) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    if i > SHOWN then break end
+    say_failure(project, options, totals.failures[name])
+  end
+  print(("%d invariants broken"):format(#names))
+  return #names == 0 and 0 or 1
+end
+
+--- `engine simulate`.
+---@param argv string[]
+---@return integer exit
+function M.main(argv)
+  local display = require "display"
+  local options, err = arguments.parse(argv, OPTIONS)
+  if options and (#options.words ~= 1 or not options.venture) then
+    options, err = nil, usage(options and #options.words ~= 1 and "simulate needs one playbook" or "simulate needs a venture: --venture DIR")
+  end
+  if not options then
+    display.failure(err)
+    print("  next   " .. (err.next or "engine help"))
+    return 2
+  end
+  options.path = options.words[1]
+  local ok, code = pcall(simulate, options)
+  if ok then return code end
+  if not core_err.is(code) then error(code, 0) end
+  display.failure(code)
+  print("  next   " .. (code.next or "engine help"))
+  return 2
+end
+
+return M

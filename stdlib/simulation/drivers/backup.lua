@@ -1,0 +1,146 @@
+--- simulation.drivers.backup: stands in for module backup. A backup remembers what the database was; restoring says which rows are lost by it.
+
+local core_err = require "core.err"
+local core_search = require "core.search"
+local effect = require "effect"
+local files = require "files"
+local world = require("simulation.current").world
+
+local M = { reuse_text = core_search.genuine("backup").reuse_text }
+
+local SWAP_S = 0.05
+local UPDATED, DELETED = 0.3, 0.02 -- of what clients write: the rest are new rows
+
+local function failed(code, message) return nil, core_err.new { code = code, op = "backup", message = "simulated: " .. message } end
+
+local function copied(database)
+  local applied = {}
+  for version in pairs(database.applied) do applied[version] = true end
+  return { applied = applied, stage = database.stage, written = database.written, damaged = database.damaged }
+end
+
+local function disk_is_full(here) return here:fault "disk" and failed("io", "no space left on device") end
+
+function M.take(options)
+  local here = world()
+  return here:operation("backup.take", here.scenario.backup_s, function()
+    local full, err = disk_is_full(here)
+    if err then return full, err end
+    here:clients_write()
+    local id = ("simulated-%d"):format(#here.history)
+    local path = options.to .. "/" .. id
+    effect.change("backup", function()
+      here.backups[path] = { id = id, content = copied(here.database), corrupt = here:fault "corrupt" ~= nil, checksum = files.sha256_text(path) }
+      here:note("backup", { path = path, corrupt = here.backups[path].corrupt })
+    end)
+    return { id = id, path = path, checksum = here.backups[path].checksum, size_bytes = 1000 + here.database.written, seconds = here.scenario.backup_s, tables = {} }
+  end)
+end
+
+-- The backup at a path, if it is whole and the one with this checksum.
+local function whole(here, path, checksum)
+  local one = here.backups[path]
+  if not one then return failed("backup_corrupt", path .. " has no COMPLETE: it is no finished backup") end
+  if checksum and checksum ~= one.checksum then return failed("backup_corrupt", path .. " is another backup than the one that was taken") end
+  if one.corrupt then return failed("backup_corrupt", path .. "/data-001.zst is not the file that was written") end
+  return one
+end
+
+function M.verify(path, checksum)
+  local here = world()
+  return here:operation("backup.verify", here.scenario.backup_s / 4, function()
+    local one, err = whole(here, path, checksum)
+    if not one then return nil, err end
+    here:note("verified", { path = path })
+    return { files = 8, bytes = 1000, manifest = {} }
+  end)
+end
+
+local function new_copy(here, database)
+  here.copy_count = (here.copy_count or 0) + 1
+  local name = ("copy-%d"):format(here.copy_count)
+  here.copies[name] = database
+  return { name = name }
+end
+
+function M.drill(options)
+  local here = world()
+  return here:operation("backup.drill", here.scenario.backup_s, function()
+    local one, err = whole(here, options.backup, options.checksum)
+    if not one then return nil, err end
+    local full
+    full, err = disk_is_full(here)
+    if err then return full, err end
+    local mismatch = here:fault "mismatch"
+    if mismatch then return failed("backup_mismatch", "table ventures has another checksum in the copy") end
+    here:note("drilled", { path = options.backup })
+    local copy = effect.change("restored copy", function() return options.keep and new_copy(here, copied(one.content)) or nil end)
+    return { seconds = here.scenario.backup_s, tables = 3, rows = 200 + one.content.written, copy = copy }
+  end)
+end
+
+function M.scratch(copy)
+  local here = world()
+  local kept = here.copies[copy.name]
+  if not kept then return failed("not_found", "the copy is not there") end
+  local made = effect.change("scratch database", function() return new_copy(here, copied(kept)) end)
+  return { url = made.name, name = made.name, address = function() return made.name end }
+end
+
+function M.drop_copy(copy)
+  local here = world()
+  return here:operation("backup.drop_copy", 0, function()
+    return effect.change("dropped copy", function()
+      here.copies[copy.name] = nil
+      return true
+    end)
+  end)
+end
+
+-- What clients wrote since the backup was taken, as the report counts it.
+local function loss_between(before, now)
+  local written = now.written - before.written
+  if written == 0 then return { tables = {} } end
+  local updated, deleted = math.floor(written * UPDATED), math.floor(written * DELETED)
+  return { tables = { { name = "ventures", inserted = written - updated - deleted, updated = updated, deleted = deleted } } }
+end
+
+function M.restore(options)
+  local here = world()
+  local warm = options.copy and here.copies[options.copy.name]
+  if options.copy and not warm then return failed("not_found", "the copy is gone") end
+  if options.key and here.swapped and here.swapped.key == options.key then
+    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = here.swapped.loss, old = "before", warm = false, had_happened = true }
+  end
+  return here:operation(warm and "backup.swap" or "backup.restore", warm and SWAP_S or here.scenario.backup_s, function()
+    local one, err = whole(here, options.backup, options.checksum)
+    if not one and not warm then return nil, err end
+    here:clients_write()
+    local content = warm or copied(one.content)
+    local loss = loss_between(content, here.database)
+    effect.change("database swap", function()
+      here:note("restored", { lost = here.database.written - content.written, warm = warm ~= nil, green = here.weights.green })
+      here.swapped = { key = options.key, loss = loss }
+      here.database = { applied = content.applied, stage = content.stage, written = content.written, damaged = content.damaged, name = "live" }
+      if options.copy then here.copies[options.copy.name] = nil end
+    end)
+    return { seconds = warm and SWAP_S or here.scenario.backup_s, downtime_s = SWAP_S, loss = loss, old = "before", warm = warm ~= nil }
+  end)
+end
+
+function M.forget() return true end
+
+function M.need(path, by)
+  world().needed[path] = by
+  return true
+end
+
+function M.release_needs(_, by)
+  local needed = world().needed
+  for path, who in pairs(needed) do if who == by then needed[path] = nil end end
+  return true
+end
+
+function M.list() return {} end
+
+return M

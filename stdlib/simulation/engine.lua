@@ -1,0 +1,117 @@
+--- simulation.engine: a run in a simulated world from its beginning to its end, also when its engine dies on the way: then somebody takes it up again, as by
+-- `engine resume` or `engine rollback`.
+
+local core_clock = require "core.clock"
+local core_err = require "core.err"
+local core_task = require "core.task"
+local execute = require "execute"
+local journal = require "journal"
+local recorded = require "run.recorded"
+local run_module = require "run"
+local task = require "task"
+
+local M = {}
+
+local LIMIT_S = 3 * 86400 -- a run that has not ended by then never does
+local ASK_S = 5
+local MOST_TRIES = 6
+
+-- What somebody asks of the run from outside, at the fault's time.
+local function ask(run, world)
+  while true do
+    task.sleep(ASK_S)
+    local fault = run.id and not run.result and world:fault "asked"
+    if fault then
+      if fault.what == "interrupt" then error(core_err.new { code = "interrupted", message = "interrupted by Ctrl-C" }, 0) end
+      if #run.journal:signals() == 0 then run.journal:signal(run.id, { kind = "rollback", data = { type = fault.type }, by = "simulated" }) end
+      local asked = run:asked()
+      if asked then error(asked, 0) end
+    end
+  end
+end
+
+local function has_fault(world, kind)
+  for _, fault in ipairs(world.scenario.faults) do if fault.kind == kind then return true end end
+  return false
+end
+
+-- As execute.go does it: prepare, then the playbook's own function.
+local function go(run, world)
+  return task.scope("simulated run", LIMIT_S, function()
+    core_task.set_context { run = run }
+    if has_fault(world, "asked") then background(ask, run, world) end
+    core_task.set_context(run:context())
+    if run.playbook.prepare then
+      run.is_preparing = true
+      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+      if not ready then error(problem, 0) end
+      run.is_preparing = false
+    end
+    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+    if ended or not task.canceled() then run:came_to_its_end() end
+    if not ended then error(value, 0) end
+    return value
+  end)
+end
+
+local function new_run(world, project, more)
+  local fields = {
+    playbook = project.load(), path = project.path, args = project.args, venture = world.venture, mode = world.scenario.mode, actor = "simulated", state_folder = "simulated", settings = {},
+    open_journal = journal.open, folder_of = function(id) return "simulated/runs/" .. id end,
+  }
+  for key, value in pairs(more or {}) do fields[key] = value end
+  return run_module.new(fields)
+end
+
+-- The same playbook again, from what is recorded.
+local function taken_up(world, project, operation)
+  local kept = journal.open()
+  local row = kept:run()
+  kept:take_up(row, { operation = operation, actor = "simulated" })
+  if operation == "rollback" and #kept:signals() == 0 then kept:signal(row.id, { kind = "rollback", data = {}, by = "simulated" }) end
+  return new_run(world, project, { id = row.id, journal = kept, recorded = recorded.of(kept:events(), kept:approvals()) })
+end
+
+local function conclude(run, ok, value)
+  local outcome, code, result = execute.outcome_of(run, ok, value)
+  if run.id then
+    local ended, err = pcall(function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+    if not ended then return nil, err end
+  end
+  return { outcome = outcome, exit = code, result = result, err = not ok and value or nil, reason = run.reason_of_failure, id = run.id }
+end
+
+--- Runs the project's playbook in a world.
+---@param world table the present one
+---@param project { path: string, args: table, load: fun(): table }
+---@return { outcome: string, exit: integer, result: table, err?: table, reason?: table, id?: string, tries: integer, seconds: number }
+function M.run(world, project)
+  local began = core_clock.now()
+  local run, tries, ended = nil, 0, nil
+  while not ended do
+    tries = tries + 1
+    local known = world.journal and world.journal.latest and world.journal:run()
+    run = known and taken_up(world, project, world.revived_for or "resume") or new_run(world, project)
+    world.run = run
+    local ok, value = go(run, world)
+    local left = run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing))
+    if not left and not world.death then ended = conclude(run, ok, value) end
+    if not ended and world.death and tries < MOST_TRIES then
+      local fault = world.death_fault
+      local kept = world.journal and world.journal.latest and world.journal:run()
+      task.sleep(fault.back_s or 30)
+      world:revive()
+      if kept and kept.ended_at then -- it died after its end was durable
+        ended = { outcome = kept.outcome, exit = kept.exit_code, result = run.result or {}, reason = run.reason_of_failure, id = kept.id }
+      else
+        world.revived_for = fault["then"] or "resume"
+      end
+    elseif not ended then
+      ended = { outcome = "left", exit = value.unanswered and 3 or 130, result = {}, err = value, id = run.id }
+    end
+  end
+  ended.tries, ended.seconds = tries, core_clock.now() - began
+  return ended
+end
+
+return M

@@ -1,0 +1,151 @@
+--- simulation.scenario: how a world is and what goes wrong in it: plain data, from a seed or written by hand. The same scenario is the same world.
+--
+-- Fields: seed; old_version; rps (requests a second); errors, slow (shares when all is well); writes (rows a request writes);
+-- applied, migrations (versions before, and those that the release brings); migration "safe", "breaking" (the old release fails on the new schema) or "damaging"
+-- (they damage data); stage (of the venture's row); backup_s, migration_s; mode, answer "yes", "no" or "none", answer_s; faults.
+--
+-- A fault has a kind; most have a time: `after` seconds from an anchor ("start", "traffic": green gets its first request, "stage:50", "rollback"), and `lasts`:
+--   errors { colour, rate }      slow { colour, share }      down { colour }      hung { colour }      colour is "green", "blue" or "both"
+--   silent                       the feed of requests ends   mismatch_lines       the proxy counts other requests than the feed
+--   pool { share }  machine { cpu, memory }  leak { colour, bytes_per_s }         what holds promotion
+--   database                     it does not answer          disk                 it is full
+--   corrupt                      the backup is damaged as soon as it is written   mismatch  the drill finds another content
+--   start { release }            a release does not start    check { name, colour }   a check fails
+--   alert                        the test alert never comes
+--   operation { name, nth, times, how }   "fails": before it happens; "lost": it happens and no answer comes; "slow" { seconds }
+--   kill { boundary, then, back_s }       the engine dies there; after back_s it is resumed, or rolled back
+--   lease { boundary, back_s }            another engine takes over there
+--   asked { what, type }                  somebody asks for a rollback, or interrupts
+
+local random = require "simulation.random"
+
+local M = {}
+
+M.DEFAULTS = {
+  seed = 1, old_version = "1.0", rps = 50, errors = 0.001, slow = 0.01, writes = 0.2, schema_errors = 0.5, applied = { "001_base" }, migrations = {}, migration = "safe", stage = 29,
+  backup_s = 30, migration_s = 1, mode = "auto", answer = "yes", answer_s = 20, faults = {},
+}
+
+--- A scenario from what is said about it; the rest is as in a world in which all is well.
+---@param fields table
+---@return table scenario
+---@usage assert(require("simulation.scenario").of({ rps = 10 }).errors == 0.001)
+function M.of(fields)
+  local scenario = {}
+  for name, value in pairs(M.DEFAULTS) do scenario[name] = value end
+  for name, value in pairs(fields or {}) do
+    if M.DEFAULTS[name] == nil and name ~= "answers" then error(("a scenario has no field '%s'"):format(tostring(name)), 2) end
+    scenario[name] = value
+  end
+  return scenario
+end
+
+local ANCHORS = { "start", "traffic", "traffic", "traffic", "stage:50", "stage:100", "rollback" }
+
+local OPERATIONS = {
+  "traffic.get", "traffic.set", "traffic.ready", "traffic.drain", "traffic.maintenance", "environment.provision", "environment.destroy", "migration", "backup.take", "backup.verify",
+  "backup.drill", "backup.swap", "backup.restore", "backup.drop_copy", "test payment", "test mail", "alert", "store.put",
+}
+
+-- When a fault begins and for how long it lasts.
+local function timed(draw, fault, longest)
+  fault.anchor = draw:pick(ANCHORS)
+  fault.after = draw:chance(0.3) and 0 or math.floor(draw:scale(0.5, 900) * 4) / 4
+  if longest then fault.lasts = math.floor(draw:scale(2, longest) * 4) / 4 end
+  return fault
+end
+
+local function colour(draw, both)
+  local roll = draw:unit()
+  return roll < 0.7 and "green" or roll < 1 - (both or 0) and "blue" or "both"
+end
+
+-- Each kind of fault with its weight. subject: { checks, boundaries }.
+local KINDS = {
+  { 6, function(draw) return timed(draw, { kind = "errors", colour = colour(draw, 0.1), rate = math.floor(draw:scale(0.01, 1) * 1000) / 1000 }, draw:chance(0.6) and 3600 or nil) end },
+  { 3, function(draw) return timed(draw, { kind = "slow", colour = colour(draw, 0.1), share = math.floor(draw:scale(0.03, 1) * 1000) / 1000 }, draw:chance(0.5) and 3600 or nil) end },
+  { 3, function(draw) return timed(draw, { kind = "down", colour = colour(draw, 0.1) }, draw:chance(0.4) and 600 or nil) end },
+  { 2, function(draw) return timed(draw, { kind = "hung", colour = colour(draw, 0.1) }, draw:chance(0.5) and 600 or nil) end },
+  { 2, function(draw) return timed(draw, { kind = "silent" }, draw:chance(0.7) and 3600 or nil) end },
+  { 1, function(draw) return timed(draw, { kind = "mismatch_lines" }, 1800) end },
+  { 1, function(draw) return timed(draw, { kind = "pool", share = 0.95 }, 1800) end },
+  { 1, function(draw) return timed(draw, { kind = "machine", cpu = draw:pick { 20, 99 }, memory = 95 }, 1800) end },
+  { 1, function(draw) return { kind = "leak", colour = "green", anchor = "start", bytes_per_s = draw:scale(1e4, 1e6) // 1 } end },
+  { 2, function(draw) return timed(draw, { kind = "database" }, 120) end },
+  { 1, function(draw) return timed(draw, { kind = "disk" }, draw:chance(0.5) and 600 or nil) end },
+  { 1, function() return { kind = "corrupt", anchor = "start" } end },
+  { 1, function() return { kind = "mismatch", anchor = "start" } end },
+  { 1, function(draw) return { kind = "start", anchor = "start", release = draw:pick { "new", "new", "old" } } end },
+  { 3, function(draw, subject)
+    local fault = { kind = "check", name = draw:pick(subject.checks), colour = draw:chance(0.5) and "green" or nil }
+    if draw:chance(0.5) then return timed(draw, fault, draw:chance(0.5) and 600 or nil) end
+    fault.anchor = "start"
+    return fault
+  end },
+  { 1, function() return { kind = "alert", anchor = "start" } end },
+  { 8, function(draw)
+    return { kind = "operation", anchor = "start", name = draw:pick(OPERATIONS), nth = draw:chance(0.6) and 1 or draw:integer(1, 6), times = draw:chance(0.8) and 1 or draw:integer(2, 50),
+      how = draw:pick { "fails", "lost", "slow" } }
+  end },
+  { 8, function(draw, subject) return { kind = "kill", boundary = draw:integer(1, subject.boundaries), ["then"] = draw:pick { "resume", "resume", "rollback" }, back_s = draw:scale(1, 600) // 1 } end },
+  { 2, function(draw, subject) return { kind = "lease", boundary = draw:integer(1, subject.boundaries), ["then"] = "resume", back_s = draw:scale(1, 60) // 1 } end },
+  { 2, function(draw) return timed(draw, { kind = "asked", what = draw:pick { "rollback", "rollback", "interrupt" }, type = draw:pick { "traffic", "database", "full", false, false } or nil }) end },
+}
+
+local total_weight = 0
+for _, kind in ipairs(KINDS) do total_weight = total_weight + kind[1] end
+
+local function draw_fault(draw, subject)
+  local roll = draw:integer(1, total_weight)
+  for _, kind in ipairs(KINDS) do
+    roll = roll - kind[1]
+    if roll <= 0 then return kind[2](draw, subject) end
+  end
+end
+
+local function rounded(x) return math.floor(x * 1e4 + 0.5) / 1e4 end
+
+--- The scenario of a seed.
+---@param seed integer
+---@param subject { release: string, checks: string[], boundaries: integer } what can be drawn from
+---@return table scenario
+function M.draw(seed, subject)
+  local draw = random.stream(seed, "scenario")
+  local scenario = M.of { seed = seed, rps = rounded(draw:scale(1, 300)), errors = draw:chance(0.3) and 0 or rounded(draw:scale(0.0001, 0.003)), slow = rounded(draw:scale(0.001, 0.02)),
+    writes = rounded(draw:between(0, 0.5)), backup_s = draw:scale(1, 300) // 1, migration_s = rounded(draw:scale(0.05, 30)), faults = {} }
+  local count = draw:pick { 0, 0, 1, 2 }
+  scenario.migrations = count == 0 and {} or count == 1 and { "002_new" } or { "002_new", "003_more" }
+  local roll = draw:unit()
+  scenario.migration = roll < 0.7 and "safe" or roll < 0.85 and "breaking" or "damaging"
+  scenario.mode = draw:pick { "auto", "auto", "auto", "auto", "assisted", "manual" }
+  scenario.answer = draw:pick { "yes", "yes", "yes", "yes", "yes", "yes", "no", "none" }
+  scenario.answer_s = draw:scale(1, 600) // 1
+  local faults = draw:pick { 0, 1, 1, 1, 1, 2, 2, 2, 3, 4 }
+  for i = 1, faults do
+    local fault = draw_fault(draw, subject)
+    if fault.kind == "start" then fault.release = fault.release == "new" and subject.release or scenario.old_version end
+    scenario.faults[i] = fault
+  end
+  return scenario
+end
+
+local function value_text(value) return type(value) == "number" and ("%g"):format(value) or tostring(value) end
+
+--- A fault in one line.
+---@param fault table
+---@return string
+---@usage assert(require("simulation.scenario").fault_text { kind = "errors", colour = "green", rate = 0.2, anchor = "traffic", after = 3 } == "errors colour=green rate=0.2, 3 s after traffic")
+function M.fault_text(fault)
+  local names, parts = {}, { fault.kind }
+  for name in pairs(fault) do
+    if name ~= "kind" and name ~= "anchor" and name ~= "after" and name ~= "lasts" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do parts[#parts + 1] = ("%s=%s"):format(name, value_text(fault[name])) end
+  local text = table.concat(parts, " ")
+  if fault.anchor and fault.anchor ~= "start" or fault.after then text = text .. (", %g s after %s"):format(fault.after or 0, fault.anchor or "start") end
+  if fault.lasts then text = text .. (", for %g s"):format(fault.lasts) end
+  return text
+end
+
+return M
