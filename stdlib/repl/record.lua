@@ -9,6 +9,7 @@ local json = require "json"
 
 local Record = {}
 
+local DOUBT_RUNS = 50 -- the latest runs that are looked through for what was left in doubt
 local RESULT_MOST = 4000 -- bytes of an effect's result that are kept
 
 --- Who types.
@@ -144,6 +145,21 @@ function Record:outcome(step, state, result, problem, seconds)
     if not ok then return nil, err end
     return self.journal:last_event(self.id)
   end)
+end
+
+--- Effects of consoles that died before they could record an outcome: nobody knows whether they happened.
+---@return { run: string, by: string, at: string, effect: string }[]
+function Record:in_doubt()
+  local found = {}
+  for _, run in ipairs(self.journal and self.venture and self.journal:runs { limit = DOUBT_RUNS } or {}) do
+    local is_ours = run.playbook == "console" and not run.ended_at and run.id ~= self.id and run.args.venture == self.venture.name
+    if is_ours and not select(2, self.journal:holder(self.journal:lease_of(run))) then
+      for _, step in ipairs(self.journal:steps(run.id) or {}) do
+        if step.state == "intent" then found[#found + 1] = { run = run.id, by = run.actor, at = step.started_at, effect = ("%s %s"):format(step.name, json.encode(step.args or {})) } end
+      end
+    end
+  end
+  return found
 end
 
 --- The session is over.

@@ -51,11 +51,16 @@ local function attach(self)
   if not row then error(err, 0) end
   self.attached = row
   self.options.state = self.options.state or row.state_folder
-  self.options.venture = self.options.venture or row.settings.venture
+  if self.options.venture or not row.settings.venture then return end
+  self.options.venture = row.settings.venture
+  -- As the run has it: whoever is called at night has not its environment, and the file may be of tomorrow.
+  for _, source in ipairs(assert(journal:sources(row.id))) do
+    if source.name == "venture" then self.recorded = { source = source.text, environment = row.settings.environment or {} } end
+  end
 end
 
 local function load_venture(self)
-  local venture, err = require("configuration").load(self.options.venture)
+  local venture, err = require("configuration").load(self.options.venture, self.recorded)
   if not venture then error(err, 0) end
   for _, place in ipairs { "gates", "health", "smoke", "flows", "invariants" } do venture[place] = venture[place] or {} end
   venture.traffic.folder = venture.folder

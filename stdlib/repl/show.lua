@@ -8,14 +8,16 @@ local inspect = require "inspect"
 
 local M = {}
 
-local COLUMNS = 100    -- where nobody says how wide the terminal is
-local CELL_MOST = 60   -- a column gets more only when the others leave it
+local COLUMNS = 100 -- of a terminal that does not say
 local ROWS_MOST = 200
 
---- How many columns there are to print in.
----@return integer
+--- How many columns there are to print in: off a terminal as many as are needed, so that nothing is cut there.
+---@return number
 ---@usage assert(require("repl.show").columns() > 0)
-function M.columns() return core_terminal.columns(1) or COLUMNS end
+function M.columns()
+  if not core_terminal.interactive(1) then return math.huge end
+  return core_terminal.columns(1) or COLUMNS
+end
 
 local function width_of(text) return utf8.len(text) or #text end
 
@@ -64,8 +66,12 @@ end
 
 -- Takes from the widest until the line fits.
 local function fit(widths, most)
+  if most == math.huge then return end
   local sum = 2 * (#widths - 1)
-  for _, width in ipairs(widths) do sum = sum + width end
+  for i, width in ipairs(widths) do
+    widths[i] = math.min(width, most)
+    sum = sum + widths[i]
+  end
   while sum > most do
     local widest = 1
     for i, width in ipairs(widths) do if width > widths[widest] then widest = i end end
@@ -76,7 +82,7 @@ end
 
 --- Rows as a table: columns aligned, numbers to the right, cut where the line would be too long.
 ---@param rows table[] with columns, or all their keys are columns
----@param most? integer how wide a line may be
+---@param most? number how wide a line may be
 ---@return string
 ---@usage assert(require("repl.show").rows({ { id = 7, name = "acme" }, columns = { "id", "name" } }, 40) == "id  name\n 7  acme\n1 row")
 function M.rows(rows, most)
@@ -89,7 +95,7 @@ function M.rows(rows, most)
     for c, name in ipairs(names) do
       local value = rows[r][name]
       cells[r][c] = cell_text(value)
-      widths[c] = math.max(widths[c], math.min(width_of(cells[r][c]), CELL_MOST))
+      widths[c] = math.max(widths[c], width_of(cells[r][c]))
       if value ~= nil and type(value) ~= "number" then numeric[c] = false end
     end
   end

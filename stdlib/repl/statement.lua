@@ -6,12 +6,33 @@ local show = require "repl.show"
 
 local M = {}
 
+local DELAYED = { plan = true, watch = true }
+local OPENS = { ["("] = 1, ["{"] = 1, ["["] = 1, ["function"] = 1, ["do"] = 1, ["if"] = 1, ["repeat"] = 1, [")"] = -1, ["}"] = -1, ["]"] = -1, ["end"] = -1, ["until"] = -1 }
+
+-- `plan(traffic.set{green=0})` is about what is in it, which must not be done first: as if it were a function. Text and functions stay as they are.
+local function delayed(text)
+  if not DELAYED[text:match "^%s*(%a+)%s*%("] then return text end
+  local tokens = require("check.lexer").tokens(text)
+  local first = tokens and tokens[3]
+  if not first or first.kind == "function" or first.kind == ")" or first.kind == "eof" or (first.kind == "string" and (tokens[4].kind == "," or tokens[4].kind == ")")) then return text end
+  local depth = 0
+  for i = 3, #tokens do
+    local kind = tokens[i].kind
+    if depth == 0 and (kind == "," or kind == ")") then
+      return ("%sfunction() return %s end%s"):format(text:sub(1, first.at - 1), text:sub(first.at, tokens[i].at - 1), text:sub(tokens[i].at))
+    end
+    depth = depth + (OPENS[kind] or 0)
+  end
+  return text
+end
+
 --- The function of a text; nil, "incomplete" when it only lacks its end; nil, err.
 ---@param text string
 ---@param environment table
 ---@return function? chunk, string|table|nil problem
 ---@usage local s = require "repl.statement"  assert(s.compile("1 + 1", {})() == 2)  assert(select(2, s.compile("for i = 1, 2 do", {})) == "incomplete")
 function M.compile(text, environment)
+  text = delayed(text)
   local chunk = core_search.load_text("return " .. text, "console", environment)
   if chunk then return chunk end
   local err

@@ -32,6 +32,7 @@ local function load(session, path)
   local problem = session.problem
   if problem and ENDS[problem.code] then error(problem, 0) end
   if problem then session:say(require("repl.show").failure(problem)) end
+  for _, one in ipairs(session:in_doubt()) do session:say(("! console %s (%s) ended in the middle of %s at %s: nobody knows whether it happened"):format(one.run, one.by, one.effect, one.at)) end
   session:look()
   require("repl.follow").look(session)
   redraw(session)

@@ -172,6 +172,14 @@ wait $next; [ $? = 4 ]; check '... and ended with 4' $? "$(tail "$scratch/next")
 [ "$(e 'traffic.get()')" = 'blue 0 %, green 100 %' ]; check '... and the proxy agrees' $? "$(e 'traffic.get()')"
 $tmux kill-server
 
+# A console that is killed in the middle of an effect leaves it in doubt, and nothing held.
+"$engine" -e 'arm("1m", "test") effect.change("slow", function() sleep(600) end)' "${place[@]}" --yes demo > "$scratch/killed" 2>&1 &
+killed=$!
+wait_for 'the effect' bash -c "'$engine' status --state '$state' | grep -q 'console .*running' && sqlite3 '$state/journal.db' \"SELECT data FROM events WHERE kind = 'step_begin' AND data LIKE '%slow%'\" | grep -q slow"
+kill -9 $killed; wait $killed 2> /dev/null
+output=$(e 'status()'); grep -q '^in doubt.*slow' <<< "$output" && grep -q '^in charge.*is gone' <<< "$output"; check 'an effect whose console was killed is in doubt' $? "$output"
+output=$(e 'arm("1m", "test") traffic.maintenance "blue"' --yes demo); check '... and the venture is free' $? "$output"
+
 # A run whose engine died: the world is not touched beside it, unless somebody says so.
 sed -i 's/^  mode = "auto",/  mode = "auto", guardian = { action = "off" },/' "$venture/venture.lua"
 "${stage30[@]}" --release 1.2 > "$scratch/dead" 2>&1 & # itself, not a shell around it

@@ -47,6 +47,7 @@ function words.status()
   if run then add("run", run_text(run)) end
   local question = run and not run.outcome and session.journal:open_question(run.id)
   if question then add("it waits for", ("%s; engine approve %s"):format(question.question, run.id)) end
+  for _, one in ipairs(session:in_doubt()) do add("in doubt", ("%s of console %s, by %s at %s"):format(one.effect, one.run, one.by, one.at)) end
   local left = session:armed_for()
   add("console", left and ("armed for %d s: %s"):format(left, session.reason) or "read-only")
   return rows

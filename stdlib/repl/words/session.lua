@@ -31,7 +31,8 @@ function words.confirm(name)
 end
 
 --- Shows what something would change, without doing it; also while the console is not armed.
----@param fn fun(): any | string a function, or a statement as text
+---@param fn fun(): any | string an expression, which is not evaluated before; a function; or a statement as text
+---@example plan(traffic.set{green=0})
 ---@example plan(function() traffic.set{green=0} end)
 ---@example plan "traffic.set{green=0}"
 function words.plan(fn)
@@ -43,9 +44,10 @@ function words.plan(fn)
     fn = chunk
   end
   if type(fn) ~= "function" then
-    error(core_err.new { code = "usage", message = "plan takes a function or a text: a value is what came of doing it", next = 'plan(function() traffic.set{green=0} end), or plan "traffic.set{green=0}"' }, 0)
+    error(core_err.new { code = "usage", message = "plan takes a function or a text: a value is what came of doing it", next = "plan(function() traffic.set{green=0} end)" }, 0)
   end
   local effects, first, err = session:plan_of(fn)
+  if type(first) == "function" and not effects[1] then effects, first, err = session:plan_of(first) end -- plan(f)
   if first == nil and core_err.is(err) then return nil, err end
   if not effects[1] then print "plan  nothing would be changed" end
   for _, described in ipairs(effects) do print(session.plan_text(described)) end

@@ -12,15 +12,19 @@ local LEAST_S = 0.1
 
 local is_dumb = require("core.secret").environment "TERM" == "dumb" -- a terminal without a way back
 
+local function is_callable(value)
+  local meta = getmetatable(value)
+  return type(value) == "function" or type(meta) == "table" and meta.__call ~= nil
+end
+
 local function function_of(session, what)
   if type(what) == "string" then
     local chunk, err = require("repl.statement").compile(what, session.environment)
     if not chunk then error(core_err.is(err) and err or core_err.new { code = "usage", message = "the text has no end" }, 0) end
     return chunk
   end
-  local meta = getmetatable(what)
-  if type(what) == "function" or (type(meta) == "table" and meta.__call) then return what end
-  error(core_err.new { code = "usage", message = "watch takes a function or a text: a value does not change", next = 'watch(metrics.errors, "2s"), or watch("traffic.get()", "2s")' }, 0)
+  if is_callable(what) then return what end
+  error(core_err.new { code = "usage", message = "watch takes a function or a text: a value does not change", next = 'watch(metrics.errors, "2s")' }, 0)
 end
 
 -- Adds what was seen to the former values of each name.
@@ -35,6 +39,7 @@ end
 
 local function lines_of(what, former)
   local value, err = what()
+  if is_callable(value) then value, err = value() end -- watch(metrics.errors)
   if value == nil and core_err.is(err) then return { show.failure(err) } end
   local list = figures.of(value)
   if list then
@@ -58,11 +63,11 @@ end
 
 --- Evaluates something again and again and shows it in place; numbers with their former values as bars. Ctrl-C ends it, and nothing else.
 -- Off a terminal it is evaluated `times` times, a block of lines each.
----@param what fun(): any | string a function, or an expression as text
+---@param what fun(): any | string an expression, which is evaluated each time; a function; or an expression as text
 ---@param every? string|number between two looks ("2s")
 ---@param times? integer how often; as without: until Ctrl-C, and once off a terminal
 ---@example watch(metrics.p95.by_server, "2s")
----@example watch("traffic.get()", "1s")
+---@example watch(traffic.get(), "1s")
 function words.watch(what, every, times)
   local session = sessions.here()
   local fn, pause = function_of(session, what), math.max(LEAST_S, session.seconds_of(every or "2s"))
