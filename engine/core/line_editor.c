@@ -84,6 +84,7 @@ bool line_editor_print(const char *text)
 {
     if (current == NULL) return false;
     rl_clear_visible_line();
+    fflush(stdout); /* readline's; what follows comes after it */
     if (write(STDOUT_FILENO, text, strlen(text)) < 0 || write(STDOUT_FILENO, "\n", 1) < 0) return false;
     rl_on_new_line();
     rl_redisplay();

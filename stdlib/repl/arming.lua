@@ -2,11 +2,14 @@
 
 local clock = require "core.clock"
 local core_err = require "core.err"
+local task = require "task"
 
 local Arming = {}
 
 local MOST_S = 3600 -- nobody forgets an open console for longer than this
 local DEFAULT = "10m"
+local RENEW_S = 5         -- a holder that is silent for journal.lease's EXPIRES_S is taken for dead
+local RENEW_TIMEOUT_S = 4
 local UNITS = { s = 1, m = 60, h = 3600 }
 
 --- Seconds of "90s", "10m", "1h" or a number. Raises usage.
@@ -79,6 +82,25 @@ function Arming:hold()
   if ok then return end
   if err.code == "lock_held" then err.next = in_charge(self, err) end
   error(err, 0)
+end
+
+-- Somebody took the venture away: this console is one that only looks.
+local function lose(self)
+  self.armed_until, self.confirmed_name = nil, nil
+  self.journal.held = self.journal.held.own
+  self:say "! the venture was taken over by somebody else: read-only again"
+end
+
+--- Says that this console lives, for engines on other machines, as long as it holds the venture. For a task in the background.
+function Arming:keep()
+  while true do
+    task.sleep(RENEW_S)
+    local held = self.journal and self.journal.held
+    if held and held.own then
+      local ok, err = self.journal:renew(RENEW_TIMEOUT_S)
+      if not ok and err.code == "lock_held" then lose(self) end
+    end
+  end
 end
 
 --- The venture is free for others.

@@ -7,6 +7,7 @@ local execute = require "execute"
 local files = require "files"
 local show = require "repl.show"
 local statement = require "repl.statement"
+local task = require "task"
 
 local M = {}
 
@@ -51,7 +52,10 @@ end
 ---@return integer
 function M.run(session, text)
   if not load(session) then return execute.is_usage(session.problem) and 2 or 1 end
-  local ok, code = pcall(run_lines, session, text or assert(files.read "/dev/stdin"))
+  local ok, code = task.scope("the statements", nil, function()
+    task.background(function() pcall(session.keep, session) end)
+    return run_lines(session, text or assert(files.read "/dev/stdin"))
+  end)
   session.exit = ok and code or 1
   session:close()
   if not ok then error(code, 0) end

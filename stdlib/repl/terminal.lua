@@ -10,8 +10,9 @@ local task = require "task"
 local M = {}
 
 local REDRAW_S = 0.5
-local LOOK_S = 5        -- between two looks at the proxy while nobody types a statement
-local LOOK_COMMAND_S = 60 -- of a proxy that is asked by a command of the team's own
+local RUN_S = 2            -- between two looks for a run of the venture, when none was named
+local LOOK_S = 5           -- between two looks at the proxy while nobody types a statement
+local LOOK_COMMAND_S = 60  -- of a proxy that is asked by a command of the team's own
 
 local ENDS = { usage = true, config = true, not_found = true, playbook = true, sandbox = true }
 
@@ -41,11 +42,15 @@ end
 
 -- Looks at the run, the time that is left and the proxy, as long as the console is open.
 local function refresh(session)
-  local looked = 0
+  local looked, since_run = 0, 0
   while true do
     task.sleep(REDRAW_S)
+    since_run = since_run + REDRAW_S
     if session.is_loaded then
-      require("repl.follow").look(session)
+      if session.attached or since_run >= RUN_S then
+        since_run = 0
+        require("repl.follow").look(session)
+      end
       if session:expire() then session:say "read-only again: the time is over" end
       looked = looked + REDRAW_S
       local every = session.venture and session.venture.traffic.driver == "command" and LOOK_COMMAND_S or LOOK_S
@@ -125,6 +130,7 @@ function M.run(session)
   local ok, err = task.scope("console", nil, function()
     local loading = task.background(load, session, path)
     task.background(function() pcall(refresh, session) end)
+    task.background(function() pcall(session.keep, session) end)
     type_and_run(session, path, loading)
   end)
   session:close()

@@ -30,6 +30,7 @@ wait_for() {
 wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
 . "$scratch/world/world.env"
 export USER=ana HOME=$scratch XDG_STATE_HOME=
+database=$DEMO_DATABASE vault=$DEMO_VAULT_TOKEN
 state=$scratch/world/state
 venture=$scratch/world/venture
 place=(--venture "$venture" --state "$state")
@@ -59,7 +60,7 @@ deploy --release 1.1 > "$scratch/deploy" 2>&1
 check 'a release is promoted' $? "$(cat "$scratch/deploy")"
 
 # --- on a terminal -----------------------------------------------------------------------------------------------------
-screen() { $tmux capture-pane -pJ | sed 's/ *$//'; }
+screen() { $tmux capture-pane -pJ 2> /dev/null | sed 's/ *$//'; }
 until_seen() {
   local end=$((SECONDS + 30))
   until screen | grep -qE -- "$1"; do
@@ -184,7 +185,13 @@ output=$(e 'arm("1m", "test") traffic.maintenance "blue"' --yes demo); check '..
 sed -i 's/^  mode = "auto",/  mode = "auto", guardian = { action = "off" },/' "$venture/venture.lua"
 "${stage30[@]}" --release 1.2 > "$scratch/dead" 2>&1 & # itself, not a shell around it
 dead=$!
-wait_for 'the canary' grep -q 'watch blue at 10' "$scratch/dead"
+wait_for 'the run' grep -q '30.1.1' "$scratch/dead"
+run=$("$engine" status --state "$state" | awk '$3 == "demo" { print $1; exit }')
+(unset ${!DEMO_*}; export DEMO_DATABASE="$database" DEMO_DATABASE_URL="$database" DEMO_VAULT_TOKEN="$vault"; open_console --attach "$run" --state "$state")
+until_seen '^RO demo prod .*RUNNING>'; check 'attached by somebody who has nothing but the secrets' $? "$(screen)"
+$tmux send-keys -l 'half of a li'
+until_seen '^[0-9:]* ▶ 30.2.2 watch blue at 10 %$' && until_seen '^RO demo prod 90% RUNNING> half of a li$'; check 'events are told above the line that is being typed' $? "$(screen)"
+$tmux send-keys C-c; $tmux send-keys C-d
 kill -9 $dead; wait $dead 2> /dev/null
 run=$("$engine" status --state "$state" | awk '$3 == "demo" { print $1; exit }')
 output=$(e 'arm("1m", "back") traffic.set{blue=0}' --yes demo); code=$?
