@@ -140,6 +140,7 @@ function M.safe(text) return display.plain(core_secret.redact(text)) end
 function M.failure(err)
   if not core_err.is(err) then return tostring(err) end
   if err.code == "read_only" then return "refused: " .. err.message end
+  if err.code == "canceled" then return "canceled: " .. err.message end
   local lines = { ("%s %s: %s"):format(err.number or "", err.code, err.message) }
   if err.cause then lines[#lines + 1] = "  cause  " .. tostring(err.cause) end
   if err.where then lines[#lines + 1] = "  where  " .. err.where end

@@ -84,9 +84,12 @@ function M.run(session, text)
   session.current_statement, session.is_watching = text, false
   local values = table.pack(session:guarded(chunk))
   if not values[1] then
-    -- Ctrl-C is how a watch ends.
-    if not (session.is_watching and core_err.is(values[2]) and values[2].code == "interrupted") then print_failure(session, values[2]) end
-    return session.is_watching or false, values[2]
+    if session.is_watching and core_err.is(values[2]) and values[2].code == "interrupted" then
+      print "" -- Ctrl-C is how a watch ends; the terminal has shown it as ^C
+      return true
+    end
+    print_failure(session, values[2])
+    return false, values[2]
   end
   print_values(session, values)
   if values[2] == nil and core_err.is(values[3]) then return false, values[3] end
