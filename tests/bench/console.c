@@ -1,6 +1,7 @@
 /* console: what a person at a terminal waits for, measured at the other end of a pseudo-terminal.
  *
- *   console start PROMPT COMMAND...       microseconds from the start of COMMAND until PROMPT is seen
+ *   console start PROMPT COMMAND...       microseconds from the start of COMMAND until PROMPT is seen, and
+ * how many of them its main thread was computing: on a busy machine the rest is waiting for a processor
  *   console echo PROMPT KEYS COMMAND...   microseconds from a key press until its echo, one line for each of
  * KEYS
  */
@@ -64,6 +65,18 @@ static int wait_for(struct terminal *t, const char *text)
     return 0;
 }
 
+static long computed_us(pid_t pid)
+{
+    char path[64];
+    unsigned long long ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL) return 0;
+    if (fscanf(f, "%llu", &ns) != 1) ns = 0;
+    fclose(f);
+    return (long)(ns / 1000);
+}
+
 static void end(struct terminal *t)
 {
     int status;
@@ -107,7 +120,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "console: '%s' was never seen: %s\n", argv[2], t.seen);
         return 1;
     }
-    if (!is_echo) printf("%ld\n", now_us() - began);
+    long took = now_us() - began;
+    if (!is_echo) printf("%ld %ld\n", took, computed_us(t.pid));
     int rc = is_echo ? measure_keys(&t, atoi(argv[3])) : 0;
     end(&t);
     if (rc != 0) fprintf(stderr, "console: a key was not echoed\n");
