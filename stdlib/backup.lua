@@ -412,6 +412,7 @@ function M.need(path, by) return files.write(path .. ".needed", by .. "\n") end
 ---@return true? ok, table? err
 function M.release_needs(folder, by)
   local names, err = files.list(folder)
+  if not names and err.code == "not_found" then return true end
   if not names then return nil, err end
   for _, name in ipairs(names) do
     local path = folder .. "/" .. name

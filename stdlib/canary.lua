@@ -44,7 +44,7 @@ Session.__index = Session
 ---@usage local feed = metrics.haproxy_log { servers = { blue = { "b" }, green = { "g" } }, slow_ms = 500 }  canary.open { feed = feed, colour = "green", baseline = "blue", stages = { 100 }, limits = { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 1 } }
 function M.open(options)
   local limits = options.limits
-  local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05,
+  local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05, slow_ms = limits.p95_ms,
     r2 = not options.rules or options.rules.R2 ~= false, l2 = not options.rules or options.rules.L2 ~= false }
   local self = setmetatable({ options = options, budget = budget, policy = verdict.policy(budget), state = "WARM", words = {}, memory = {}, strikes = 0 }, Session)
   self:record("policy", budget)
@@ -66,10 +66,17 @@ function Session:enter(state, reason)
   self.state = state
 end
 
+local function milliseconds(seconds) return math.floor(seconds * 1000 + 0.5) / 1000 end
+
+-- Beside the counts that verdicts are made again from: when they were counted, and how slow requests were, for whoever draws it.
 function Session:write_slots()
   if not self.words[1] then return end
-  self:record("slots", { words = table.concat(self.words, " ") })
-  self.words = {}
+  local o, now = self.options, clock.wall()
+  local recent = o.feed.last and o.feed:last(TICK_S) -- counters know no quantiles
+  local function p95(colour) return recent[colour].requests > 0 and recent[colour].p95_ms or nil end
+  self:record("slots", { words = table.concat(self.words, " "), judged = o.colour, from = milliseconds(self.words_from), to = milliseconds(now),
+    p95_ms = recent and { [o.colour] = p95(o.colour), [o.baseline] = p95(o.baseline) } })
+  self.words, self.words_from = {}, now
 end
 
 -- How long a stage lasts at least and at most.
@@ -206,6 +213,7 @@ function Session:take_slot(slot)
 end
 
 function Session:begin_counting()
+  if not self.words[1] then self.words_from = clock.wall() end
   self.policy:stage_start()
   self.words[#self.words + 1] = "s"
   self.options.feed:mark()
@@ -346,14 +354,18 @@ end
 function Session:watch_alone(seconds)
   local o = self.options
   self:begin_counting()
-  local began = clock.now()
+  local began, told = clock.now(), clock.now()
   while true do
     self:take_slot(o.feed:next_slot())
-    local figures, evidence = o.feed:since(), self.policy:evidence()
-    local now = { figures = figures, evidence = evidence, readings = {}, seconds = clock.now() - began }
+    local at, figures, evidence = clock.now(), o.feed:since(), self.policy:evidence()
+    local now = { figures = figures, evidence = evidence, readings = {}, seconds = at - began }
     if evidence.rollback then return self:ended("rollback", rules.reason(evidence, o.limits, self.budget.alpha), now) end
     if now.seconds >= seconds then
       return self:ended("promote", evidence.green.requests > 0 and "no limit was crossed" or "no requests came", now)
+    end
+    if at - told >= TICK_S then
+      told = at
+      self:write_slots()
     end
   end
 end

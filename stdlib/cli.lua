@@ -84,12 +84,21 @@ commands = {
   { "simulate", "PLAYBOOK --venture DIR [--worlds N] [--seed S]", "the playbook in simulated worlds with faults; finds the smallest that breaks what must be true", function(argv)
     return require("simulate_command").main(argv)
   end },
+  { "test", "[FILES...] [--venture DIR] [--json]", "tests of playbooks, in simulated worlds; without files all *_test.lua of the venture and of playbooks/", function(argv)
+    return require("test_command").main(argv)
+  end },
   { "status", "[RUN]", "the latest runs, or one run's steps", with_journal(function(journal, options)
     return require("report").status(journal, options.words[1])
   end) },
   { "log", "[RUN] [--verify]", "what a run did, event by event; --verify proves the chain whole", with_journal(function(journal, options)
     return require("report").log(journal, options.words[1], options.verify)
   end, { verify = { type = "boolean" } }) },
+  { "report", "[RUN] [--to DIR]", "the papers of a run from the journal, as HTML and Markdown: report, and handoff when it was promoted", with_journal(function(journal, options)
+    return require("papers").command(journal, options)
+  end, { to = { about = "the folder (default: the run's own)" } }) },
+  { "handoff", "accept RUN [--reason TEXT]", "the next stage takes a promoted run over", with_journal(function(journal, options)
+    return require("papers").accept(journal, options)
+  end, { reason = {} }) },
   { "resume", "[RUN] [--rebase] [--reason TEXT]", "goes on with a run whose engine died; --rebase takes the files of now", with_journal(function(journal, options)
     return require("resume").resume(journal, options)
   end, { rebase = { type = "boolean", about = "the playbook's files of now, after showing what changed" }, reason = {} }) },

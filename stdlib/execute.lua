@@ -164,7 +164,7 @@ function M.prepare(path, argv, is_stock)
     plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
-    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
+    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner } or {},
     open_journal = function()
       assert(files.mkdir(state_folder))
       return assert(journal:open())
@@ -328,7 +328,11 @@ function M.playbook(path, argv)
     local planned = {}
     for key, value in pairs(run) do planned[key] = value end
     local plan = require "plan"
-    local as_planned, problem = pcall(function() plan.expect(plan.of(run_module.new(planned)), run.plan_wanted, run.state_folder) end)
+    local as_planned, problem = pcall(function()
+      local now = plan.of(run_module.new(planned))
+      plan.expect(now, run.plan_wanted, run.state_folder)
+      run.settings.plan = now.hash
+    end)
     if not as_planned then
       if not core_err.is(problem) then error(problem, 0) end
       display.failure(problem)

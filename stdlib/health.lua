@@ -87,7 +87,11 @@ function M.kinds.http(check, target)
   return evidence, err
 end
 
-local function changes_something(check)
+--- Does a flow change something, by what its steps ask?
+---@param check { flow: table[] }
+---@return boolean
+---@usage assert(health.changes_something { flow = { { http = "/login", json = {} } } })
+function M.changes_something(check)
   for _, one in ipairs(check.flow) do
     local method = one.method or ((one.json ~= nil or one.body) and "POST" or "GET")
     if method ~= "GET" and method ~= "HEAD" then return true end
@@ -112,7 +116,7 @@ end
 
 --- A flow: HTTP steps in order; `save = { token = "token" }` keeps fields of an answer for later steps.
 function M.kinds.flow(check, target)
-  if not changes_something(check) then return run_flow(check, target) end
+  if not M.changes_something(check) then return run_flow(check, target) end
   return effect.change("flow " .. check.name, function() return run_flow(check, target) end)
 end
 

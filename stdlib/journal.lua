@@ -434,6 +434,28 @@ function Journal:answer(run, seq, answer)
   end)
 end
 
+--- Records that somebody takes a promoted run over. Like an answer it comes from a process that holds no lease.
+---@param acceptance { by: string, reason?: string }
+---@return true?, table? err code usage: the run has no handoff that holds; approval: somebody has accepted it already
+function Journal:accept_handoff(run, acceptance)
+  return write(self, { run = run }, function(tx, _, append)
+    local outcome = tx:value("SELECT outcome FROM runs WHERE id = $1", run)
+    local function last(kind)
+      local row = tx:one("SELECT at, data FROM events WHERE run = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1", run, kind)
+      return row and { at = row.at, data = json.decode(row.data) }
+    end
+    local made, accepted = last "handoff", last "handoff_accepted"
+    if accepted then
+      error(core_err.new { code = "approval", message = ("the handoff of run %s was accepted already, by %s at %s"):format(run, accepted.data.by, accepted.at), next = "engine status " .. run }, 0)
+    end
+    if outcome ~= "promoted" or not made then
+      local why = not made and "has no handoff" or outcome and ("has ended: %s; its handoff holds no longer"):format(outcome) or "has not ended"
+      error(core_err.new { code = "usage", message = ("run %s %s"):format(run, why), next = "engine status " .. run }, 0)
+    end
+    append { kind = "handoff_accepted", data = { by = acceptance.by, reason = acceptance.reason, sha256 = made.data.sha256 } }
+  end)
+end
+
 --- One question with its answer, if there is one yet.
 function Journal:approval(run, seq) return self.store:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq) end
 

@@ -37,6 +37,8 @@ function M.status(journal, id)
   end
   local question = journal:open_question(run.id)
   if question and not run.outcome then print(("waiting for an answer: %s; engine approve %s"):format(question.question, run.id)) end
+  local handoff = require("papers.standing").handoff(assert(journal:events(run.id)), run)
+  if handoff then print("handoff: " .. handoff.text) end
   return 0
 end
 

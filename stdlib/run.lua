@@ -203,7 +203,7 @@ local function drain(run, step)
 end
 
 --- Records an event. Outside of steps it has a place, and is not recorded again when the run is gone through again.
----@param kind string see stdlib/papers.lua for the kinds that appear in papers
+---@param kind string see stdlib/papers/ for the kinds that appear in papers
 ---@param data table plain data
 function Run:event(kind, data)
   self:open()

@@ -3,6 +3,7 @@
 --
 -- Leases, chains and databases are not simulated; the journal has tests of its own for those.
 
+local boundary = require "core.boundary"
 local chain = require "journal.chain"
 local core_clock = require "core.clock"
 local files = require "files"
@@ -30,7 +31,7 @@ end
 ---@return table
 function M.open()
   local here = world()
-  here.journal = here.journal or setmetatable({ rows = {}, event_rows = {}, asked = {}, signal_rows = {}, world = here }, Journal)
+  here.journal = here.journal or setmetatable({ rows = {}, event_rows = {}, asked = {}, signal_rows = {}, numbers = {}, world = here }, Journal)
   return here.journal
 end
 
@@ -51,9 +52,10 @@ function Journal:runs() return {} end
 
 -- One change: the engine can die before it is durable, and after.
 local function write(self, name, fn)
-  self.world:boundary("journal " .. name .. ": before")
+  self.world:check_alive()
+  boundary.pass("journal " .. name .. ": before")
   local result = fn(core_clock.utc())
-  self.world:boundary("journal " .. name .. ": after")
+  boundary.pass("journal " .. name .. ": after")
   return result == nil and true or result
 end
 
@@ -86,7 +88,14 @@ function Journal:event(_, kind, data, step, place)
   return write(self, "event " .. kind, function(at) append(self, kind, data, step, place, at) end)
 end
 
-function Journal:numbered_event(run, event) return self:event(run, event.kind, event.data, event.step) end
+-- An event that two tasks write is written once, but both have gone through the boundaries of a write.
+function Journal:numbered_event(_, event)
+  return write(self, "event " .. event.kind, function(at)
+    if self.numbers[event.n] then return end
+    self.numbers[event.n] = true
+    append(self, event.kind, event.data, event.step, nil, at)
+  end)
+end
 
 function Journal:note(_, kind, data)
   append(self, kind, data, nil, nil, core_clock.utc())
@@ -96,6 +105,7 @@ end
 local function state_of_begun(class) return class == "pure" and "running" or "intent" end
 
 function Journal:step_begin(run, step)
+  self.world:step_begins(step.name)
   return write(self, "step_begin", function(at)
     local key = step.key or M.key(run, step.place, step.name, select(2, M.args(step.args)))
     append(self, "step_begin", { name = step.name, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state_of_begun(step.effect) }, step.seq, step.place, at)
@@ -129,7 +139,7 @@ end
 
 function Journal:signal(_, signal)
   self.signal_rows[#self.signal_rows + 1] = { kind = signal.kind, data = signal.data or {}, by = signal.by, reason = signal.reason }
-  append(self, "signal", { signal = signal.kind, by = signal.by }, nil, nil, core_clock.utc())
+  append(self, "signal", { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason }, nil, nil, core_clock.utc())
   return true
 end
 
@@ -146,7 +156,7 @@ end
 function Journal:answer(_, seq, answer)
   local row = self.asked[seq]
   row.answer, row.by, row.reason, row.answered_at = answer.answer, answer.by, answer.reason, core_clock.utc()
-  append(self, "answer", { seq = seq, answer = answer.answer, by = answer.by }, nil, nil, row.answered_at)
+  append(self, "answer", { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason }, nil, nil, row.answered_at)
   return row
 end
 
@@ -187,7 +197,7 @@ end
 ---@return string
 function Journal:text()
   local lines = {}
-  for i, row in ipairs(self.event_rows) do lines[i] = ('{"seq":%d,"at":"%s","kind":"%s","step":%s,"data":%s}'):format(row.seq, row.at, row.kind, row.step or "null", row.text) end
+  for i, row in ipairs(self.event_rows) do lines[i] = ('{"seq":%d,"at":"%s","kind":"%s","step":%s,"place":%s,"data":%s}'):format(row.seq, row.at, row.kind, row.step or "null", row.place and json.encode(row.place) or "null", row.text) end
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -20,6 +20,12 @@ local function same(a, b)
   return true
 end
 
+-- What the plainest fault has: a list, as of two that are as plain the first that is tried is taken.
+local PLAIN = {
+  { name = "after", value = 0 }, { name = "back_s", value = 1 }, { name = "how", value = "fails" }, { name = "lasts" }, { name = "nth", value = 1 }, { name = "of" }, { name = "rate", value = 1 },
+  { name = "share", value = 1 }, { name = "then", value = "resume" }, { name = "times", value = 1 },
+}
+
 -- Everything that is a little plainer than a scenario, the largest steps first.
 local function plainer(scenario)
   local out = {}
@@ -35,10 +41,8 @@ local function plainer(scenario)
   for _, name in ipairs(names) do add(function(one) one[name] = copied(scenarios.DEFAULTS[name]) end) end
   if #scenario.migrations > 1 then add(function(one) table.remove(one.migrations) end) end
   for i, fault in ipairs(scenario.faults) do
-    for name, value in pairs { lasts = false, after = 0, times = 1, nth = 1, ["then"] = "resume", how = "fails", rate = 1, share = 1, back_s = 1 } do
-      if fault[name] ~= nil then add(function(one)
-        one.faults[i][name] = value or nil
-      end) end
+    for _, plain in ipairs(PLAIN) do
+      if fault[plain.name] ~= nil then add(function(one) one.faults[i][plain.name] = plain.value end) end
     end
     if fault.boundary and fault.boundary > 1 then
       add(function(one) one.faults[i].boundary = fault.boundary // 2 end)

@@ -5,6 +5,7 @@
 
 local core_clock = require "core.clock"
 local core_err = require "core.err"
+local core_task = require "core.task"
 local random = require "simulation.random"
 
 local M = {}
@@ -14,6 +15,13 @@ M.SEEN_S = 180
 
 local World = {}
 World.__index = World
+
+--- Does a name that somebody gives mean this step? It is the whole name, or its beginning up to the end of a word: "30.4" means every step of that part.
+---@param given string
+---@param name string of a step
+---@return boolean
+---@usage assert(require("simulation.world").means("30.4", "30.4 exit gate") and not require("simulation.world").means("30.4", "30.40 x"))
+function M.means(given, name) return given == name or (name:sub(1, #given) == given and name:sub(#given, #given + 1):find "^[^%s]%W$" ~= nil) end
 
 -- The engine of the present is dead or has lost its lease: nothing that it still tries has an effect. The code stops a run without an answer of
 -- the playbook (run.stops).
@@ -39,6 +47,7 @@ function M.new(scenario, venture, release)
     backups = {}, copies = {}, needed = {}, ledger = {}, files = {}, streams = {}, lines = {},
     written_at = core_clock.now(),
   }, World)
+  if scenario.former then world.colours.green = { release = scenario.former, made_at = core_clock.now() - 2 * 86400 } end
   world.traffic = world:stream "traffic"
   for _, fault in ipairs(scenario.faults) do world:arm(fault) end
   return world
@@ -61,13 +70,15 @@ end
 
 -- Faults -----------------------------------------------------------------------------------------------------------------------------
 
--- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback".
+-- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback", "step:30.4 exit gate".
 function World:arm(fault)
   local anchor = self.anchors[fault.anchor or "start"]
   local one = { fault = fault, from = anchor and anchor + (fault.after or 0), met = 0 }
   one["until"] = one.from and one.from + (fault.lasts or math.huge)
-  self.armed = self.armed or {}
+  self.armed, self.by_kind = self.armed or {}, self.by_kind or {}
   self.armed[#self.armed + 1] = one
+  self.by_kind[fault.kind] = self.by_kind[fault.kind] or {}
+  table.insert(self.by_kind[fault.kind], one)
 end
 
 --- From now on what is said from this anchor has its time.
@@ -85,15 +96,25 @@ function World:anchor(name)
   end
 end
 
+--- A step begins: from now on what is said from it has its time.
+---@param name string
+function World:step_begins(name)
+  for _, one in ipairs(self.armed or {}) do
+    local wanted = one.fault.anchor and one.fault.anchor:match "^step:(.*)$"
+    if wanted and M.means(wanted, name) then self:anchor(one.fault.anchor) end
+  end
+end
+
 --- The active fault of a kind, for which fits(fault) is true.
 ---@param kind string
 ---@param fits? fun(fault: table): boolean
 ---@return table? fault
 function World:fault(kind, fits)
-  if not self.armed then return nil end
+  local armed = self.by_kind and self.by_kind[kind]
+  if not armed then return nil end
   local now = core_clock.now()
-  for _, one in ipairs(self.armed) do
-    if one.fault.kind == kind and one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault)) then
+  for _, one in ipairs(armed) do
+    if one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault)) then
       one.met = one.met + 1
       if not one.first_met then
         one.first_met = now
@@ -107,7 +128,7 @@ end
 local function of_colour(colour) return function(fault) return fault.colour == colour or fault.colour == "both" end end
 
 --- The active fault of a kind that a colour has.
-function World:fault_of(kind, colour) return self.armed and self:fault(kind, of_colour(colour)) end
+function World:fault_of(kind, colour) return self.by_kind and self.by_kind[kind] and self:fault(kind, of_colour(colour)) end
 
 --- When the next fault of the traffic begins or ends; until then nothing about it changes by itself.
 ---@return number seconds from now, number seconds since the last change
@@ -128,15 +149,31 @@ function World:check_alive()
   if self.death then error(dead(self), 0) end
 end
 
+-- Is this the place at which a fault says that the engine dies?
+local function dies_here(world, one, name)
+  local fault = one.fault
+  if fault.boundary then return fault.boundary == world.boundaries end
+  if fault.at and fault.at ~= name then return false end
+  if fault.during then
+    local context = core_task.context()
+    local step = context and context.step
+    while step and not M.means(fault.during, step.name) do step = step.parent end
+    if not step then return false end
+  end
+  one.places = (one.places or 0) + 1
+  return one.places == (fault.nth or 1)
+end
+
 --- A place at which the engine can die: before and after each change, of the world or of the journal.
 ---@param name string
 function World:boundary(name)
   self:check_alive()
   self.boundaries = self.boundaries + 1
   self.boundary_name = name
+  if self.effects and not name:find "^journal " then self.effects[#self.effects + 1] = self.boundaries end
   for _, one in ipairs(self.armed or {}) do
     local fault = one.fault
-    if (fault.kind == "kill" or fault.kind == "lease") and fault.boundary == self.boundaries then
+    if (fault.kind == "kill" or fault.kind == "lease") and dies_here(self, one, name) then
       one.met = one.met + 1
       self:note("fault", { fault = fault, boundary = name })
       self.death = fault.kind == "kill" and "journal" or "lock_held"
@@ -195,15 +232,16 @@ end
 
 --- How a colour answers clients now: the probability that a request fails, and that it is slow. Nil when nothing comes back at all.
 ---@param colour string
+---@param of_itself? boolean it is asked whether it is well, as by its health address
 ---@return number? errors, number? slow
-function World:answers(colour)
+function World:answers(colour, of_itself)
   local one = self.colours[colour]
   if not one or self:fault_of("down", colour) then return 1, 0 end
   if self:fault_of("hung", colour) then return nil end
   local scenario = self.scenario
   local errors, slow = scenario.errors, scenario.slow
   local burst, lag = self:fault_of("errors", colour), self:fault_of("slow", colour)
-  if burst then errors = math.max(errors, burst.rate) end
+  if burst and not (of_itself and burst.of == "clients") then errors = math.max(errors, burst.rate) end
   if lag then slow = math.max(slow, lag.share) end
   if self:fault "database" then errors = 1 end
   if self.modes[colour] == "maintenance" and self.weights[colour] > 0 then errors = 1 end

@@ -19,7 +19,10 @@ local function copied(database)
   return { applied = applied, stage = database.stage, written = database.written, damaged = database.damaged }
 end
 
-local function disk_is_full(here) return here:fault "disk" and failed("io", "no space left on device") end
+-- Gives an error, or nothing.
+local function disk_is_full(here)
+  if here:fault "disk" then return failed("io", "no space left on device") end
+end
 
 function M.take(options)
   local here = world()
@@ -98,26 +101,38 @@ function M.drop_copy(copy)
 end
 
 -- What clients wrote since the backup was taken, as the report counts it.
-local function loss_between(before, now)
+local function loss_between(here, before, now)
   local written = now.written - before.written
-  if written == 0 then return { tables = {} } end
+  local how = here.scenario.loss
+  if how == "unknown" then return { tables = {}, problem = "simulated: the database of before cannot be read" } end
+  if written == 0 then return { tables = {}, approximate = how == "approximate" and "simulated" or nil } end
   local updated, deleted = math.floor(written * UPDATED), math.floor(written * DELETED)
-  return { tables = { { name = "ventures", inserted = written - updated - deleted, updated = updated, deleted = deleted } } }
+  return { tables = { { name = "ventures", inserted = written - updated - deleted, updated = updated, deleted = deleted } },
+    approximate = how == "approximate" and "simulated" or nil }
+end
+
+-- A swap that had happened is not made again; the backup is restored beside, to count what was lost.
+local function count_again(here, options)
+  return here:operation("backup.restore", here.scenario.backup_s, function()
+    local one, err = whole(here, options.backup, options.checksum)
+    if not one then return nil, err end
+    effect.change("restored copy", function() end)
+    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = here.swapped.loss, old = "before", warm = false, had_happened = true }
+  end)
 end
 
 function M.restore(options)
   local here = world()
+  if options.key and here.swapped and here.swapped.key == options.key then return count_again(here, options) end
   local warm = options.copy and here.copies[options.copy.name]
   if options.copy and not warm then return failed("not_found", "the copy is gone") end
-  if options.key and here.swapped and here.swapped.key == options.key then
-    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = here.swapped.loss, old = "before", warm = false, had_happened = true }
-  end
   return here:operation(warm and "backup.swap" or "backup.restore", warm and SWAP_S or here.scenario.backup_s, function()
     local one, err = whole(here, options.backup, options.checksum)
     if not one and not warm then return nil, err end
+    if not warm then effect.change("restored copy", function() end) end
     here:clients_write()
     local content = warm or copied(one.content)
-    local loss = loss_between(content, here.database)
+    local loss = loss_between(here, content, here.database)
     effect.change("database swap", function()
       here:note("restored", { lost = here.database.written - content.written, warm = warm ~= nil, green = here.weights.green })
       here.swapped = { key = options.key, loss = loss }

@@ -1,5 +1,6 @@
 --- simulation.drivers.environment: stands in for the drivers of module environment.
 
+local core_boundary = require "core.boundary"
 local core_clock = require "core.clock"
 local core_err = require "core.err"
 local world = require("simulation.current").world
@@ -29,6 +30,7 @@ function Driver:provision(colour, release, database)
     if colour == "green" then here.green_was_well = nil end
     here.colours[colour] = { release = release.version, made_at = core_clock.now(), database = database_of(here, database) }
     here:note("provisioned", { colour = colour, release = release.version })
+    if here.venture.environment.driver == "process" then core_boundary.pass "colour: between its start and its record" end
     return { address = self.config.addresses[colour] or "127.0.0.1:1" }
   end)
 end

@@ -1,6 +1,7 @@
 --- simulation.drivers.http: stands in for module http. Colours, the public address and the alert manager answer as the world is; any other address as the
 -- venture's simulation.lua says (`http`), or 200 with an empty object.
 
+local answers = require "simulation.answers"
 local core_err = require "core.err"
 local core_search = require "core.search"
 local json = require "json"
@@ -27,7 +28,7 @@ end
 
 local function of_colour(here, colour, url, timeout)
   if not here.colours[colour] then return nil, core_err.new { code = "connect", op = url, message = "simulated: connection refused" } end
-  local errors = here:answers(colour)
+  local errors = here:answers(colour, true)
   if errors == nil then
     require("task").sleep(timeout)
     return no_answer(url, timeout)
@@ -38,6 +39,9 @@ local function of_colour(here, colour, url, timeout)
 end
 
 local function starts_with(text, prefix) return prefix and text:sub(1, #prefix) == prefix end
+
+-- Is a URL one of what serves at an address? "http://a:8080/" is not at "http://a:80".
+local function is_at(url, address) return starts_with(url, address) and (url == address or url:find("^[/?]", #address + 1) ~= nil) end
 
 -- The test alert: accepted once, and there a moment later.
 local function alert(here, options)
@@ -60,16 +64,14 @@ function M.request(options)
   local found, err = alert(here, options)
   if found or err then return found, err end
   for _, colour in ipairs { "rehearsal", "blue", "green" } do
-    if starts_with(url, here:base(colour)) then return of_colour(here, colour, url, timeout) end
+    if is_at(url, here:base(colour)) then return of_colour(here, colour, url, timeout) end
   end
-  if starts_with(url, here.venture.traffic.public) then
+  if is_at(url, here.venture.traffic.public) then
     local colour = here:stream("public"):chance(here.weights.green / 100) and "green" or "blue"
     return of_colour(here, colour, url, timeout)
   end
-  for pattern, value in pairs(here.scenario.answers and here.scenario.answers.http or {}) do
-    if url:find(pattern, 1, true) then return answer(value.status or 200, value.json or {}) end
-  end
-  return answer(200, {})
+  local said = answers.find(here.scenario.answers and here.scenario.answers.http, url) or {}
+  return answer(said.status or 200, said.json or {})
 end
 
 function M.get(url, options) return M.request(setmetatable({ url = url, method = "GET" }, { __index = options })) end

@@ -1,6 +1,7 @@
 --- simulation.drivers.process: stands in for module process: a command does nothing and ends well, unless the venture's simulation.lua says what it gives (`commands`) or
 -- a fault lets it fail.
 
+local answers = require "simulation.answers"
 local world = require("simulation.current").world
 
 local M = {}
@@ -10,10 +11,8 @@ function M.run(options)
   local text = table.concat(options.argv, " ")
   return here:operation("command", 0.1, function()
     here:note("command", { argv = text })
-    for pattern, answer in pairs(here.scenario.answers and here.scenario.answers.commands or {}) do
-      if text:find(pattern, 1, true) then return { code = answer.code or 0, stdout = answer.stdout or "", stderr = answer.stderr or "" } end
-    end
-    return { code = 0, stdout = "", stderr = "" }
+    local answer = answers.find(here.scenario.answers and here.scenario.answers.commands, text) or {}
+    return { code = answer.code or 0, stdout = answer.stdout or "", stderr = answer.stderr or "" }
   end)
 end
 

@@ -1,6 +1,7 @@
 --- simulation.drivers.sql: stands in for module sql. The simulated database knows what the library itself asks: migrations, the venture's row, the
 -- pool. What a team's playbook asks beyond that, its simulation.lua answers (`sql`).
 
+local answers = require "simulation.answers"
 local core_err = require "core.err"
 local core_search = require "core.search"
 local files = require "files"
@@ -62,9 +63,8 @@ local function run(db, text, ...)
   for _, known in ipairs(KNOWN) do
     if text:find(known[1]) then return known[2](db, ...) end
   end
-  for pattern, answer in pairs(here.scenario.answers and here.scenario.answers.sql or {}) do
-    if text:find(pattern, 1, true) then return type(answer) == "function" and answer(here, ...) or answer end
-  end
+  local answer = answers.find(here.scenario.answers and here.scenario.answers.sql, text)
+  if answer then return type(answer) == "function" and answer(here, ...) or answer end
   return failed(("nothing answers this statement: %s; say in the venture's simulation.lua what it gives: sql = { [\"part of it\"] = { { column = value } } }"):format(text))
 end
 
