@@ -9,9 +9,10 @@ local json = require "json"
 
 local M = {}
 
-local OPTIONS = {
+--- Its options.
+M.options = {
   strict = { type = "boolean", about = "warnings count as errors" },
-  venture = { about = "the venture's folder: its files come first, as in a run" },
+  venture = { value = "DIR", about = "the venture's folder: its files come first, as in a run" },
   json = { type = "boolean", about = "one JSON object a finding, for machines" },
 }
 
@@ -67,7 +68,7 @@ end
 ---@param argv string[]
 ---@return integer exit 0 when nothing is wrong, 2 when something is: what a run with it would end with
 function M.main(argv)
-  local options, err = arguments.parse(argv, OPTIONS)
+  local options, err = arguments.parse(argv, M.options, "engine check --help")
   if not options then return usage(err) end
   if not options.words[1] and not options.venture then
     return usage(core_err.new { code = "usage", op = "command line", message = "check needs a playbook, a part or a folder", next = "engine check playbooks/stage30.lua --venture DIR" })

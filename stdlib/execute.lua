@@ -21,12 +21,12 @@ local RENEW_TIMEOUT_S = 4 -- shorter, so that a slow answer does not break the r
 local SIGNALS_S = 0.25
 
 M.options = {
-  venture = { about = "the venture's folder (with venture.lua)" },
-  state = { about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
-  journal = { about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
+  venture = { value = "DIR", about = "the venture's folder (with venture.lua)" },
+  state = { value = "DIR", about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
+  journal = { value = "URL", about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
-  reason = { about = "why, for the journal" },
-  plan = { about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
+  reason = { value = "TEXT", about = "why, for the journal" },
+  plan = { value = "HASH", about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 

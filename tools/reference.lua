@@ -1,7 +1,8 @@
--- Writes docs/reference/: one page a library module, from the comments in stdlib/, one page of the configuration's keys,
--- one of the error codes. `engine tools/reference.lua --check` changes nothing and fails when a page would change.
+-- Writes docs/reference/: one page a library module, from the comments in stdlib/, one page of the commands,
+-- one of the configuration's keys, one of the error codes. `engine tools/reference.lua --check` changes nothing and fails when a page would change.
 
 local annotations = require "check.annotations"
+local arguments = require "arguments"
 local core_err = require "core.err"
 
 local function render(module, opening, functions)
@@ -66,7 +67,37 @@ end
 
 local function errors_page()
   local out = { "# Error codes", "", "`engine explain CODE` prints the same.", "", "| number | code | meaning | what to do | may succeed later |", "| --- | --- | --- | --- | --- |" }
-  for _, info in ipairs(core_err.codes()) do out[#out + 1] = ("| %s | `%s` | %s | %s | %s |"):format(info.number, info.code, info.about, info.next, info.retryable and "yes" or "no") end
+  local causes = { "", "## What brings them about" }
+  for _, info in ipairs(core_err.codes()) do
+    out[#out + 1] = ("| %s | `%s` | %s | %s | %s |"):format(info.number, info.code, info.about, info.next, info.retryable and "yes" or "no")
+    causes[#causes + 1] = ("\n### %s `%s`\n"):format(info.number, info.code)
+    for _, one in ipairs(require("explain.codes")[info.code]) do causes[#causes + 1] = ("- %s %s"):format(one[1], one[2]) end
+  end
+  return table.concat(out, "\n") .. "\n" .. table.concat(causes, "\n") .. "\n"
+end
+
+local function options_table(out, descriptions)
+  local names = arguments.names(descriptions)
+  if not names[1] then return end
+  out[#out + 1] = "\n| option | meaning |\n| --- | --- |"
+  for _, name in ipairs(names) do
+    out[#out + 1] = ("| `%s` | %s |"):format(arguments.option_text(name, descriptions[name]):gsub("|", "\\|"), (arguments.about(descriptions[name]):gsub("|", "\\|")))
+  end
+end
+
+-- The same table of commands that help, completion and the manual page are made of.
+local function commands_page()
+  local commands, help = require "commands", require "commands.help"
+  local out = { "# Commands", "", "`engine COMMAND --help` and `engine man` print the same." }
+  for _, command in ipairs(commands.all) do
+    out[#out + 1] = ("\n## `%s`\n\n%s"):format(help.call(command), command.about)
+    for _, part in ipairs(command.parts and command.parts() or {}) do out[#out + 1] = ("\n- `%s`: %s"):format(help.call(command, part), part.about) end
+    options_table(out, commands.options(command))
+  end
+  out[#out + 1] = "\n## Exit codes\n\n| code | meaning |\n| --- | --- |"
+  for _, one in ipairs(commands.exits) do out[#out + 1] = ("| %d | %s |"):format(one[1], one[2]) end
+  out[#out + 1] = "\n## Environment\n\n| variable | meaning |\n| --- | --- |"
+  for _, one in ipairs(commands.environment) do out[#out + 1] = ("| `%s` | %s |"):format(one[1], one[2]) end
   return table.concat(out, "\n") .. "\n"
 end
 
@@ -79,7 +110,9 @@ return playbook {
   },
   run = function(run)
     local pages = { ["venture.md"] = configuration_page(), ["errors.md"] = errors_page() }
-    local index = { "# Reference", "", "Made from the library's own comments by `make docs`.", "", "- [venture.lua](venture.md)", "- [error codes](errors.md)" }
+    -- A page beside the one of the module that holds the table.
+    pages["command-line.md"] = commands_page()
+    local index = { "# Reference", "", "Made from the library's own comments by `make docs`.", "", "- [commands](command-line.md)", "- [venture.lua](venture.md)", "- [error codes](errors.md)" }
     for _, module in ipairs(modules("stdlib", "", {})) do
       local opening, functions = annotations.read(expect(files.read(module.path)))
       pages[module.name .. ".md"] = render(module.name, opening, functions)
