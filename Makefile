@@ -38,7 +38,7 @@ BASE_SRC := $(wildcard engine/base/*.c)
 CORE_SRC := $(wildcard engine/core/*.c)
 BIND_SRC := $(wildcard engine/bind/*.c)
 HOST_SRC := $(wildcard engine/host/*.c)
-BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
+BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' ! -name '*_test.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 

@@ -83,6 +83,9 @@ commands = {
   { "simulate", "PLAYBOOK --venture DIR [--worlds N] [--seed S]", "the playbook in simulated worlds with faults; finds the smallest that breaks what must be true", function(argv)
     return require("simulate_command").main(argv)
   end },
+  { "test", "[FILES...] [--venture DIR] [--json]", "tests of playbooks, in simulated worlds; without files all *_test.lua of the venture and of playbooks/", function(argv)
+    return require("test_command").main(argv)
+  end },
   { "status", "[RUN]", "the latest runs, or one run's steps", with_journal(function(journal, options)
     return require("report").status(journal, options.words[1])
   end) },

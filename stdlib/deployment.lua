@@ -392,7 +392,7 @@ end
 
 --- The run needs its backup no longer: retention may have it, and the copy that was kept for a rollback is dropped. One that cannot be dropped is said, and is no failure of the deployment.
 function Deployment:release_backup()
-  if not self.backup_begun then return end
+  if not (self.backup or self.backup_begun) then return end
   step { "the backup is released", effect = "idempotent", approve = false, run = function()
     assert(backup.release_needs(self.venture.backup.to, "run " .. self.run.id))
     assert(backup.forget(self.venture.database.url))

@@ -14,6 +14,9 @@ local M = {}
 
 M.CLASSES = { pure = true, idempotent = true, keyed = true, probed = true, manual = true }
 
+--- The methods of drivers that change the world, by interface.
+M.METHODS = { traffic = { "set", "ready", "drain", "maintenance", "address" }, environment = { "provision", "destroy" } }
+
 -- Is there a step around the running code that says that it changes the world?
 local function is_declared(step)
   while step do
@@ -41,16 +44,17 @@ function M.change(name, fn)
   return table.unpack(results, 1, results.n)
 end
 
---- Makes a method of a driver's object one that changes the world.
+--- Makes those methods of a driver's object which change the world ones that do it by change.
 ---@param object table
----@param method string
----@param name string for change
----@usage local o = { go = function() return 1 end }  effect.wrap(o, "go", "example.go")  assert(o:go() == 1)
-function M.wrap(object, method, name)
-  local plain = object[method]
-  object[method] = function(...)
-    local arguments = table.pack(...)
-    return M.change(name, function() return plain(table.unpack(arguments, 1, arguments.n)) end)
+---@param interface string of METHODS
+---@usage local o = { provision = function() return 1 end, destroy = function() return 2 end }  effect.wrap(o, "environment")  assert(o:provision() == 1)
+function M.wrap(object, interface)
+  for _, method in ipairs(M.METHODS[interface]) do
+    local plain = object[method]
+    object[method] = function(...)
+      local arguments = table.pack(...)
+      return M.change(interface .. "." .. method, function() return plain(table.unpack(arguments, 1, arguments.n)) end)
+    end
   end
 end
 

@@ -21,8 +21,6 @@ local SHOWN = 10 -- kinds of failures that are made small; more of them are only
 
 local function usage(message, next_step) return core_err.new { code = "usage", op = "simulate", message = message, next = next_step or "engine simulate playbooks/stage30.lua --venture DIR" } end
 
-local function world_text(scenario) return json.encode(require("simulation.shrink").said(scenario)) end
-
 -- What a world of a run adds to what was met so far.
 local function count(totals, outcome)
   local key = ("%s, exit %s"):format(outcome.result.outcome, tostring(outcome.result.exit))
@@ -66,24 +64,37 @@ local function list(counts, limit)
   return table.concat(parts, ", ")
 end
 
-local function say_failure(project, options, failure)
-  local shrink, scenarios = require "simulation.shrink", require "simulation.scenario"
+--- The command that has a world again.
+---@param options { path: string, venture: string, release: string }
+---@param scenario table
+---@return string
+function M.command(options, scenario)
+  local function quoted(text) return text:find "[^%w_./:%-]" and "'" .. text:gsub("'", "'\\''") .. "'" or text end
+  local world = json.encode(require("simulation.shrink").said(scenario))
+  return ("engine simulate %s --venture %s --release %s --world %s"):format(quoted(options.path), quoted(options.venture), quoted(options.release), quoted(world))
+end
+
+-- The smallest world that shows what is wrong.
+local function made_small(project, options, failure)
+  local shrink = require "simulation.shrink"
   local smallest, tries = shrink.shrink(failure.scenario, shows(project, failure.name))
   local text
   for _, one in ipairs(project:run(smallest).broken) do if one.name == failure.name then text = one.text end end
-  print(("✗ %s: %s"):format(failure.name, text))
-  print(("  in %d worlds, the first of seed %d; the smallest that shows it (%d tries):"):format(failure.worlds, failure.scenario.seed, tries))
-  local said = shrink.said(smallest)
-  local names = {}
-  for name, value in pairs(said) do
+  return { name = failure.name, text = text, worlds = failure.worlds, seed = failure.scenario.seed, tries = tries, world = shrink.said(smallest), next = M.command(options, smallest) }
+end
+
+local function print_failure(failure)
+  print(("✗ %s: %s"):format(failure.name, failure.text))
+  print(("  in %d worlds, the first of seed %d; the smallest that shows it (%d tries):"):format(failure.worlds, failure.seed, failure.tries))
+  local names, faults = {}, failure.world.faults or {}
+  for name, value in pairs(failure.world) do
     if name ~= "faults" and name ~= "seed" then names[#names + 1] = ("%s = %s"):format(name, type(value) == "table" and json.encode(value) or tostring(value)) end
   end
   table.sort(names)
   for _, name in ipairs(names) do print("    " .. name) end
-  for _, fault in ipairs(smallest.faults) do print("    fault: " .. scenarios.fault_text(fault)) end
-  if #names + #smallest.faults == 0 then print "    a world in which all is well" end
-  print(("  next   engine simulate %s --venture %s --release %s --world '%s'"):format(options.path, options.venture, options.release, world_text(smallest):gsub("'", "'\\''")))
-  return { name = failure.name, text = text, worlds = failure.worlds, world = said }
+  for _, fault in ipairs(faults) do print("    fault: " .. require("simulation.scenario").fault_text(fault)) end
+  if #faults + #names == 0 then print "    a world in which all is well" end
+  print("  next   " .. failure.next)
 end
 
 -- One world, told as an operator would see it.
@@ -91,8 +102,11 @@ local function replay(project, options)
   local scenarios = require "simulation.scenario"
   local ok, said = pcall(json.decode, options.world)
   if not ok or type(said) ~= "table" then error(usage("--world is no JSON: " .. options.world, "Give what a failure printed."), 0) end
-  local built, scenario = pcall(scenarios.of, said)
-  if not built then error(usage("--world: " .. tostring(scenario):gsub("^.-:%d+: ", "")), 0) end
+  local built, scenario = pcall(scenarios.of, said, project.checks)
+  if not built then
+    if not core_err.is(scenario) then error(scenario, 0) end
+    error(usage("--world: " .. scenario.message, scenario.next), 0)
+  end
   local outcome = project:run(scenario, { tell = not options.log })
   if options.log then
     if outcome.world.journal then print((outcome.world.journal:text():gsub("\n$", ""))) end
@@ -112,8 +126,8 @@ end
 function M.many(project, options)
   local scenarios = require "simulation.scenario"
   local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, failures = {} }
-  local boundaries = project:run(scenarios.of { migrations = { "002_new" } }).boundaries
-  local subject = { release = options.release, checks = project.checks, boundaries = boundaries }
+  local well = project:run(scenarios.of { migrations = { "002_new" } }, { effects = true })
+  local subject = { release = options.release, checks = project.checks, boundaries = well.boundaries, effects = well.world.effects }
   for seed = options.seed, options.seed + options.worlds - 1 do
     local scenario = scenarios.draw(seed, subject)
     local outcome = project:run(scenario)
@@ -127,22 +141,44 @@ function M.many(project, options)
   return totals
 end
 
-local function simulate(options)
-  local project = require("simulation").open { path = options.path, venture = options.venture, args = { release = options.release } }
-  if options.world then return replay(project, options) end
-  local totals = M.many(project, options)
+-- What was found wrong, each in its smallest world; more than a few are only counted.
+local function failures_of(project, options, totals)
+  local names, found = {}, {}
+  for name in pairs(totals.failures) do names[#names + 1] = name end
+  table.sort(names)
+  for i = 1, math.min(#names, SHOWN) do found[i] = made_small(project, options, totals.failures[names[i]]) end
+  return found, #names
+end
+
+local function print_totals(totals)
   print(("%d worlds, %.0f simulated hours: %s"):format(totals.worlds, totals.seconds / 3600, list(totals.outcomes)))
   print(("met: %s"):format(list(totals.faults)))
   print(("engines that died and were followed by another: %d; steps that were reached: %d"):format(totals.resumed, #sorted(totals.steps)))
-  local names = {}
-  for name in pairs(totals.failures) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    if i > SHOWN then break end
-    say_failure(project, options, totals.failures[name])
+end
+
+local function as_json(totals, failures, broken, report, rollback)
+  return json.encode { worlds = totals.worlds, simulated_hours = totals.seconds / 3600, outcomes = totals.outcomes, faults = totals.faults, steps = totals.steps, resumed = totals.resumed,
+    broken = broken, failures = json.array(failures), coverage = report, rollback = { branches = #rollback.branches(report), never = json.array(rollback.never(report)) } }
+end
+
+local function simulate(options)
+  local simulation, coverage, rollback = require "simulation", require "coverage", require "coverage.rollback"
+  if not options.world then coverage.start(simulation.is_tried) end
+  local project = simulation.open { path = options.path, venture = options.venture, args = { release = options.release } }
+  if options.world then return replay(project, options) end
+  local totals = M.many(project, options)
+  local report = coverage.report() -- of these worlds, and not of those that only make a failure small
+  local failures, broken = failures_of(project, options, totals)
+  if options.json then
+    print(as_json(totals, failures, broken, report, rollback))
+    return broken == 0 and 0 or 1
   end
-  print(("%d invariants broken"):format(#names))
-  return #names == 0 and 0 or 1
+  print_totals(totals)
+  print((coverage.text(report):gsub("\n$", "")))
+  print((rollback.text(report, "world"):gsub("\n$", "")))
+  for _, failure in ipairs(failures) do print_failure(failure) end
+  print(("%d invariants broken"):format(broken))
+  return broken == 0 and 0 or 1
 end
 
 --- `engine simulate`.

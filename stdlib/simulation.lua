@@ -25,6 +25,12 @@ local function names_of_checks(venture)
   return names, invariants
 end
 
+--- Is this a file of what is tried, and not one that says how?
+---@param path string
+---@return boolean
+---@usage assert(require("simulation").is_tried "venture/stage30/gates.lua" and not require("simulation").is_tried "venture/simulation.lua")
+function M.is_tried(path) return not path:find "_test%.lua$" and not path:find "%f[^/\0]simulation%.lua$" end
+
 -- What a venture's simulation.lua says: its own invariants, and what the world answers to its own statements, addresses and commands.
 -- A function that gives them, anew for each world: what they remember of one is not known in the next.
 local function own_rules(folder)
@@ -42,25 +48,36 @@ local function own_rules(folder)
   return chunk
 end
 
---- Opens a playbook with its venture, to be run in worlds. Enters the simulation.
+local entered, in_use
+
+--- Opens a playbook with its venture, to be run in worlds. Enters the simulation. Several can be open; they are run one after the other.
 ---@param options { path: string, venture: string, args: table }
 ---@return table project
 function M.open(options)
-  require("simulation.drivers").enter()
-  local execute = require "execute"
-  core_search.add_folder(options.venture)
-  core_search.add_folder(options.path:match "^(.*)/[^/]*$" or ".")
-  local rules = own_rules(options.venture)
-  local chunk, err = core_search.load_file(options.path)
-  if not chunk then error(err, 0) end
-  local project = setmetatable({ path = options.path, args = options.args, rules = rules }, Project)
-  function project.load()
-    core_search.forget()
-    return assert(execute.load_playbook(options.path, chunk))
-  end
-  project.venture_folder = options.venture
+  if not entered then require("simulation.drivers").enter() end
+  entered = true
+  local project = setmetatable({ path = options.path, venture_folder = options.venture, args = options.args }, Project)
+  project.rules = own_rules(options.venture)
+  project:use()
   project.checks = names_of_checks(project:venture())
   return project
+end
+
+--- From here on modules come from this project's folders.
+function Project:use()
+  if in_use == self then return end
+  core_search.set_folders { self.venture_folder, self.path:match "^(.*)/[^/]*$" or "." }
+  local chunk, err = core_search.load_file(self.path)
+  if not chunk then error(err, 0) end
+  self.chunk, in_use = chunk, self
+end
+
+--- The playbook, loaded anew.
+---@return table
+function Project:load()
+  core_search.forget()
+  local playbook, err = require("execute").load_playbook(self.path, self.chunk)
+  return playbook or error(err, 0)
 end
 
 local function read_venture(folder)
@@ -79,24 +96,27 @@ local function copied(value)
 end
 
 --- The venture's configuration, with what only the real world has replaced; another one each time, as a run may change its own.
+---@param settings? table of a scenario
 ---@return table
-function Project:venture()
+function Project:venture(settings)
   self.read = self.read or read_venture(self.venture_folder)
-  return copied(self.read)
+  return settings and require("simulation.settings").apply(copied(self.read), copied(settings)) or copied(self.read)
 end
 
 --- Runs the playbook in the world of a scenario.
 ---@param scenario table of simulation.scenario
----@param options? { tell?: boolean } tell: keep what would be said to the operator
+---@param options? { tell?: boolean, effects?: boolean } tell: keep what would be said to the operator; effects: and which boundaries are those of changes
 ---@return table outcome result, world, broken
 function Project:run(scenario, options)
   local current = require "simulation.current"
   require("core.clock").simulate(require("simulation.drivers").BEGINS)
-  local venture = self:venture()
+  self:use()
+  local venture = self:venture(scenario.settings)
   local rules = self.rules()
   scenario.answers = rules
   local world = require("simulation.world").new(scenario, venture, self.args.release)
   world.is_told = options and options.tell
+  world.effects = options and options.effects and {}
   local _, invariants = names_of_checks(venture)
   world.is_invariant = invariants
   current.enter(world)

@@ -56,7 +56,7 @@ end
 
 local function new_run(world, project, more)
   local fields = {
-    playbook = project.load(), path = project.path, args = project.args, venture = world.venture, mode = world.scenario.mode, actor = "simulated", state_folder = "simulated", settings = {},
+    playbook = project:load(), path = project.path, args = project.args, venture = world.venture, mode = world.scenario.mode, actor = "simulated", state_folder = "simulated", settings = {},
     open_journal = journal.open, folder_of = function(id) return "simulated/runs/" .. id end,
   }
   for key, value in pairs(more or {}) do fields[key] = value end

@@ -105,6 +105,7 @@ end
 local function state_of_begun(class) return class == "pure" and "running" or "intent" end
 
 function Journal:step_begin(run, step)
+  self.world:step_begins(step.name)
   return write(self, "step_begin", function(at)
     local key = step.key or M.key(run, step.place, step.name, select(2, M.args(step.args)))
     append(self, "step_begin", { name = step.name, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state_of_begun(step.effect) }, step.seq, step.place, at)

@@ -5,6 +5,7 @@
 
 local core_clock = require "core.clock"
 local core_err = require "core.err"
+local core_task = require "core.task"
 local random = require "simulation.random"
 
 local M = {}
@@ -14,6 +15,13 @@ M.SEEN_S = 180
 
 local World = {}
 World.__index = World
+
+--- Does a name that somebody gives mean this step? It is the whole name, or its beginning up to the end of a word: "30.4" means every step of that part.
+---@param given string
+---@param name string of a step
+---@return boolean
+---@usage assert(require("simulation.world").means("30.4", "30.4 exit gate") and not require("simulation.world").means("30.4", "30.40 x"))
+function M.means(given, name) return given == name or (name:sub(1, #given) == given and name:sub(#given, #given + 1):find "^[^%s]%W$" ~= nil) end
 
 -- The engine of the present is dead or has lost its lease: nothing that it still tries has an effect. The code stops a run without an answer of
 -- the playbook (run.stops).
@@ -39,6 +47,7 @@ function M.new(scenario, venture, release)
     backups = {}, copies = {}, needed = {}, ledger = {}, files = {}, streams = {}, lines = {},
     written_at = core_clock.now(),
   }, World)
+  if scenario.former then world.colours.green = { release = scenario.former, made_at = core_clock.now() - 2 * 86400 } end
   world.traffic = world:stream "traffic"
   for _, fault in ipairs(scenario.faults) do world:arm(fault) end
   return world
@@ -61,7 +70,7 @@ end
 
 -- Faults -----------------------------------------------------------------------------------------------------------------------------
 
--- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback".
+-- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback", "step:30.4 exit gate".
 function World:arm(fault)
   local anchor = self.anchors[fault.anchor or "start"]
   local one = { fault = fault, from = anchor and anchor + (fault.after or 0), met = 0 }
@@ -84,6 +93,15 @@ function World:anchor(name)
       one.from = now + (one.fault.after or 0)
       one["until"] = one.from + (one.fault.lasts or math.huge)
     end
+  end
+end
+
+--- A step begins: from now on what is said from it has its time.
+---@param name string
+function World:step_begins(name)
+  for _, one in ipairs(self.armed or {}) do
+    local wanted = one.fault.anchor and one.fault.anchor:match "^step:(.*)$"
+    if wanted and M.means(wanted, name) then self:anchor(one.fault.anchor) end
   end
 end
 
@@ -131,15 +149,31 @@ function World:check_alive()
   if self.death then error(dead(self), 0) end
 end
 
+-- Is this the place at which a fault says that the engine dies?
+local function dies_here(world, one, name)
+  local fault = one.fault
+  if fault.boundary then return fault.boundary == world.boundaries end
+  if fault.at and fault.at ~= name then return false end
+  if fault.during then
+    local context = core_task.context()
+    local step = context and context.step
+    while step and not M.means(fault.during, step.name) do step = step.parent end
+    if not step then return false end
+  end
+  one.places = (one.places or 0) + 1
+  return one.places == (fault.nth or 1)
+end
+
 --- A place at which the engine can die: before and after each change, of the world or of the journal.
 ---@param name string
 function World:boundary(name)
   self:check_alive()
   self.boundaries = self.boundaries + 1
   self.boundary_name = name
+  if self.effects and not name:find "^journal " then self.effects[#self.effects + 1] = self.boundaries end
   for _, one in ipairs(self.armed or {}) do
     local fault = one.fault
-    if (fault.kind == "kill" or fault.kind == "lease") and fault.boundary == self.boundaries then
+    if (fault.kind == "kill" or fault.kind == "lease") and dies_here(self, one, name) then
       one.met = one.met + 1
       self:note("fault", { fault = fault, boundary = name })
       self.death = fault.kind == "kill" and "journal" or "lock_held"

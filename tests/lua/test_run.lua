@@ -432,9 +432,9 @@ t.case("what changes the world is refused in a step that does not say so", funct
     w:live(function() step("no venture", function() effect.change("traffic.set", function() w:do_it "changed" end) end) end)
     t.eq(w.did, { "changed" })
   end)
-  local object = { set = function(self, n) return self.n + n end, n = 1 }
-  effect.wrap(object, "set", "object.set")
-  t.eq(object:set(2), 3)
+  local object = { provision = function(self, n) return self.n + n end, destroy = function() end, n = 1 }
+  effect.wrap(object, "environment")
+  t.eq(object:provision(2), 3)
 end)
 
 t.case("a step's declaration that cannot hold is a mistake", function()

@@ -114,9 +114,9 @@ t.case("an address is not one that begins like it", function()
 end)
 
 t.case("a full disk and a database that is away fail a backup", function()
-  for _, fault in ipairs { { kind = "disk", code = "io" }, { kind = "database", code = "connect" } } do
-    enter { faults = { fault } }
-    t.err(nil, select(2, backup.take { database = "x", to = "/b" }), fault.code)
+  for kind, code in pairs { disk = "io", database = "connect" } do
+    enter { faults = { { kind = kind } } }
+    t.err(nil, select(2, backup.take { database = "x", to = "/b" }), code)
   end
   local world = enter { backup_s = 50 }
   t.err(nil, select(2, backup.take { database = "x", to = "/b", timeout = 20 }), "deadline")

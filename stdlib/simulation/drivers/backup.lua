@@ -117,11 +117,14 @@ function M.drop_copy(copy)
 end
 
 -- What clients wrote since the backup was taken, as the report counts it.
-local function loss_between(before, now)
+local function loss_between(here, before, now)
   local written = now.written - before.written
-  if written == 0 then return { tables = {} } end
+  local how = here.scenario.loss
+  if how == "unknown" then return { tables = {}, problem = "simulated: the database of before cannot be read" } end
+  if written == 0 then return { tables = {}, approximate = how == "approximate" and "simulated" or nil } end
   local updated, deleted = math.floor(written * UPDATED), math.floor(written * DELETED)
-  return { tables = { { name = "ventures", inserted = written - updated - deleted, updated = updated, deleted = deleted } } }
+  return { tables = { { name = "ventures", inserted = written - updated - deleted, updated = updated, deleted = deleted } },
+    approximate = how == "approximate" and "simulated" or nil }
 end
 
 -- A swap that had happened is not made again; the backup is restored beside, to count what was lost.
@@ -149,7 +152,7 @@ function M.restore(options)
     if not warm then effect.change("restored copy", function() end) end
     here:clients_write()
     local content = warm or copied(one.content)
-    local loss = loss_between(content, here.database)
+    local loss = loss_between(here, content, here.database)
     effect.change("database swap", function()
       here:note("restored", { lost = here.database.written - content.written, warm = warm ~= nil, green = here.weights.green })
       here.swapped = { key = options.key, loss = loss }

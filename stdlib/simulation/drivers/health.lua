@@ -83,7 +83,8 @@ local KINDS = {
   smtp = function(here, check) return make_once(here, "test mail", "mail", check) end,
   log = function(here, _, target)
     local one = here.colours[colour_of(here, target)]
-    return one and "no critical line" or failed "the log cannot be read"
+    if not one then return failed "the log cannot be read" end
+    return "no critical line"
   end,
 }
 
