@@ -12,6 +12,7 @@ local M = {}
 local OPTIONS = {
   strict = { type = "boolean", about = "warnings count as errors; with --venture its playbooks are also tried in simulated worlds, and all of their rollback code must be reached" },
   venture = { about = "the venture's folder: its files come first, as in a run" },
+  help = { type = "boolean", about = "this list" },
   json = { type = "boolean", about = "one JSON object a finding, for machines" },
 }
 
@@ -69,6 +70,10 @@ end
 ---@return integer exit 0 when nothing is wrong, 2 when something is: what a run with it would end with
 function M.main(argv)
   local options, err = arguments.parse(argv, OPTIONS)
+  if options and options.help then
+    arguments.print_help("engine check PATH... [--strict] [--venture DIR] [--json]", "Says what is wrong with playbooks and ventures before they run.", OPTIONS)
+    return 0
+  end
   if not options then return usage(err) end
   if not options.words[1] and not options.venture then
     return usage(core_err.new { code = "usage", op = "command line", message = "check needs a playbook, a part or a folder", next = "engine check playbooks/stage30.lua --venture DIR" })

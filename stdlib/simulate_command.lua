@@ -14,6 +14,7 @@ local OPTIONS = {
   seed = { type = "integer", default = 1, about = "the first world's seed; the others follow" },
   world = { about = "one world, as JSON: what a failure prints" },
   log = { type = "boolean", about = "with --world: the run's event log, one event a line" },
+  help = { type = "boolean", about = "this list" },
   json = { type = "boolean", about = "the summary as JSON" },
 }
 
@@ -187,6 +188,10 @@ end
 function M.main(argv)
   local display = require "display"
   local options, err = arguments.parse(argv, OPTIONS)
+  if options and options.help then
+    arguments.print_help("engine simulate PLAYBOOK --venture DIR [--release X] [--worlds N] [--seed S] [--world JSON] [--log] [--json]", "Runs the playbook in simulated worlds with faults, says what is not as it must be in its smallest world, and what of the playbook was reached.", OPTIONS)
+    return 0
+  end
   if options and (#options.words ~= 1 or not options.venture) then
     options, err = nil, usage(options and #options.words ~= 1 and "simulate needs one playbook" or "simulate needs a venture: --venture DIR")
   end
