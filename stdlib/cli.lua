@@ -4,8 +4,9 @@ local arguments = require "arguments"
 
 local M = {}
 
---- `engine -e CHUNK`: an expression's value is printed; otherwise the chunk runs.
+--- `engine -e CHUNK`: an expression's value is printed; otherwise the chunk runs. With the options of the console it is a statement of it.
 function M.evaluate(argv)
+  if argv[2] and require("repl").is_statement(argv) then return require("repl").evaluate(argv) end
   local search = require "core.search"
   local inspect = require "inspect"
   local chunk = search.load_text("return " .. argv[1], "chunk")
@@ -114,7 +115,7 @@ commands = {
     return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
   end, { no = { type = "boolean" }, reason = {} }) },
   { "backup", "take|verify|list|send|fetch|drill|restore|diff|reapply|prune", "backups by hand and from cron; engine backup help", function(argv) return require("backup_command").main(argv) end },
-  { "repl", "[--venture DIR]", "a Lua console with every module", function(argv) return require("repl").main(argv) end },
+  { "repl", "[--venture DIR] [--attach RUN] [--reason TEXT]", "the console: looks at a venture, and changes it when it is armed", function(argv) return require("repl").main(argv) end },
   { "explain", "[CODE | RUN [STEP]]", "what an error code means; why the canary decided, from its recorded counts", explain },
   { "check", "PATH... [--strict] [--venture DIR] [--json]", "what is wrong with playbooks and ventures, before they run", function(argv) return require("check_command").main(argv) end },
   { "test-file", "FILE...", "runs Lua test files", function(argv) return require("test").main(argv) end },
@@ -125,7 +126,7 @@ commands = {
 --- `engine help`
 function M.help()
   print "usage: engine PLAYBOOK.lua [--venture DIR] [--release X] [--mode manual|assisted|auto] [--state DIR]"
-  print "       engine -e 'CHUNK'"
+  print "       engine -e 'CHUNK' [--venture DIR: a statement of the console]"
   for _, command in ipairs(commands) do print(("       engine %-9s %-42s %s"):format(command[1], command[2], command[3])) end
   print "exit codes: 0 done and verified, 1 failed and nothing changed, 2 usage, 3 waiting for approval,"
   print "            4 rolled back and verified, 5 rollback failed, 6 lock held, 130 interrupted"

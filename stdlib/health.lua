@@ -58,11 +58,11 @@ end
 local function exchange(check, target, values)
   local http = require "http"
   local url = address(filled(check.http, values), target)
-  local response, err = http.request {
+  local response, err = effect.look(function() return http.request {
     url = url, method = check.method or ((check.json ~= nil or check.body) and "POST" or "GET"),
     headers = filled_table(check.headers, values), body = filled(check.body, values),
     json = check.json ~= nil and filled_table(check.json, values) or nil, timeout = check.timeout,
-  }
+  } end)
   if not response then return failed(("%s did not answer: %s"):format(tostring(url), err.message), err.cause) end
   if not status_matches(response.status, check.expect or 200) then
     return failed(("%s answered %d: %s"):format(tostring(url), response.status, response.body:sub(1, 200)))
@@ -143,7 +143,7 @@ end
 
 function M.kinds.command(check, target)
   local process = require "process"
-  local result, err = process.run { argv = filled_table(check.command, target.values or {}), timeout = check.timeout, cwd = target.folder }
+  local result, err = effect.look(function() return process.run { argv = filled_table(check.command, target.values or {}), timeout = check.timeout, cwd = target.folder } end)
   if not result then return failed(("%s: %s"):format(check.command[1], err.message)) end
   if result.code ~= (check.expect or 0) then
     return failed(("%s ended with %s: %s"):format(table.concat(check.command, " "), tostring(result.code or result.signal), (result.stderr .. result.stdout):sub(1, 300)))

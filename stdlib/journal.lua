@@ -141,7 +141,7 @@ end
 local function unfinished(db, venture)
   local row = assert(db:query("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY seq DESC LIMIT 1", venture))[1]
   return row and core_err.new { code = "lock_held", message = ("run %s of %s, which began at %s, has not ended, and its engine is gone"):format(row.id, venture, row.started_at),
-    next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id) }
+    next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id), run = row.id }
 end
 
 --- Begins a run: takes the venture's lease, stores the run, every source that it loaded, and the values that it has recorded so far.
@@ -214,6 +214,38 @@ function Journal:holder(lease) return leases.look(self.store, lease, self.store:
 function Journal:held_by(venture)
   local row, lives = self:holder(venture)
   return lives and leases.held(row) or unfinished(self.store, venture) or nil
+end
+
+--- A console that changes something holds its venture beside itself: no run begins meanwhile, and what it records is refused once
+-- somebody took the venture over.
+---@param venture string
+---@param over? string a run that has not ended and whose engine is gone, in spite of which it is held
+---@return true?, table? err code lock_held or journal
+function Journal:hold_venture(venture, over)
+  local own, began = self.held, clock.now()
+  local held, err = write(self, { run = own.run, lease = venture }, function(tx, at, append)
+    local left = unfinished(tx, venture)
+    at.epoch = leases.acquire(tx, at, venture, own.run, "console") -- whoever lives comes first
+    if left and left.run ~= over then error(left, 0) end
+    append { kind = "hold", data = { venture = venture, epoch = at.epoch, over = over } }
+    return { run = own.run, lease = venture, epoch = at.epoch, confirmed = began, own = own }
+  end)
+  if not held then return nil, err end
+  self.held = held
+  return true
+end
+
+--- The venture is free again.
+---@return true?, table? err
+function Journal:release_venture()
+  local held = self.held
+  if not held.own then return true end
+  local done, err = change(self, held.run, function(tx, _, append)
+    append { kind = "release", data = { venture = held.lease } }
+    leases.release(tx, held.lease)
+  end)
+  self.held = held.own
+  return done and true, err
 end
 
 --- The lease of a run's row.
@@ -465,11 +497,11 @@ function Journal:runs(filter)
   return decoded({ "args", "settings" }, self.store:query("SELECT * FROM runs ORDER BY seq DESC LIMIT $1", filter.limit or 20))
 end
 
---- One run by its id or the beginning of it; the latest when none is given.
+--- One run by its id or the beginning of it; when none is given the latest that is no console.
 ---@param id? string
 ---@return table? row, table? err code not_found
 function Journal:run(id)
-  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY seq DESC LIMIT 2", #(id or ""), id or "")
+  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 AND ($2 <> '' OR playbook <> 'console') ORDER BY seq DESC LIMIT 2", #(id or ""), id or "")
   if not rows then return nil, err end
   if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
@@ -488,7 +520,14 @@ function Journal:steps(run)
 end
 
 --- A run's events in their order.
-function Journal:events(run) return decoded({ "data" }, self.store:query("SELECT * FROM events WHERE run = $1 ORDER BY seq", run)) end
+---@param run string
+---@param after? integer only those after this one
+function Journal:events(run, after) return decoded({ "data" }, self.store:query("SELECT * FROM events WHERE run = $1 AND seq > $2 ORDER BY seq", run, after or 0)) end
+
+--- The number of a run's last event.
+---@param run string
+---@return integer? seq, table? err
+function Journal:last_event(run) return self.store:value("SELECT max(seq) FROM events WHERE run = $1", run) end
 
 --- The sources that a run is made of.
 function Journal:sources(run)

@@ -35,6 +35,9 @@ local function known(value)
   return out
 end
 
+--- What stands for a result that only doing it would tell: whatever is asked of it is unknown too.
+M.unknown = unknown
+
 local Planned = {}
 
 function Planned:open() return self end

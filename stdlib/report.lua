@@ -21,7 +21,7 @@ function M.status(journal, id)
     local runs = assert(journal:runs { limit = 10 })
     if not runs[1] then print "no run yet" end
     for _, run in ipairs(runs) do
-      table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or "-", run.release or "-", run.outcome or "running", run.exit_code or "")
+      table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", run.outcome or "running", run.exit_code or "")
     end
     return 0
   end

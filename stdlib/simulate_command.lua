@@ -16,28 +16,13 @@ local OPTIONS = {
   log = { type = "boolean", about = "with --world: the run's event log, one event a line" },
   help = { type = "boolean", about = "this list" },
   json = { type = "boolean", about = "the summary as JSON" },
+  jobs = { type = "integer", about = "how many processes share the worlds; by default one a processor" },
+  part = { type = "boolean", about = "the counts alone, as JSON: what the processes of --jobs tell the first" },
 }
 
 local SHOWN = 10 -- kinds of failures that are made small; more of them are only counted
 
 local function usage(message, next_step) return core_err.new { code = "usage", op = "simulate", message = message, next = next_step or "engine simulate playbooks/stage30.lua --venture DIR" } end
-
--- What a world of a run adds to what was met so far.
-local function count(totals, outcome)
-  local key = ("%s, exit %s"):format(outcome.result.outcome, tostring(outcome.result.exit))
-  totals.outcomes[key] = (totals.outcomes[key] or 0) + 1
-  totals.seconds = totals.seconds + outcome.result.seconds
-  totals.resumed = totals.resumed + outcome.result.tries - 1
-  for _, one in ipairs(outcome.world.armed or {}) do
-    if one.met > 0 then
-      local kind = one.fault.kind == "operation" and one.fault.name .. " " .. one.fault.how or one.fault.kind
-      totals.faults[kind] = (totals.faults[kind] or 0) + 1
-    end
-  end
-  if outcome.world.journal then
-    for _, step in ipairs(outcome.world.journal:steps()) do totals.steps[step.name] = (totals.steps[step.name] or 0) + 1 end
-  end
-end
 
 local function shows(project, name)
   return function(scenario)
@@ -77,11 +62,11 @@ end
 
 -- The smallest world that shows what is wrong.
 local function made_small(project, options, failure)
-  local shrink = require "simulation.shrink"
-  local smallest, tries = shrink.shrink(failure.scenario, shows(project, failure.name))
+  local shrink, many = require "simulation.shrink", require "simulation.many"
+  local smallest, tries = shrink.shrink(many.scenario(project, options.release, failure.seed), shows(project, failure.name))
   local text
   for _, one in ipairs(project:run(smallest).broken) do if one.name == failure.name then text = one.text end end
-  return { name = failure.name, text = text, worlds = failure.worlds, seed = failure.scenario.seed, tries = tries, world = shrink.said(smallest), next = M.command(options, smallest) }
+  return { name = failure.name, text = text, worlds = failure.worlds, seed = failure.seed, tries = tries, world = shrink.said(smallest), next = M.command(options, smallest) }
 end
 
 local function print_failure(failure)
@@ -120,28 +105,6 @@ local function replay(project, options)
   return #outcome.broken == 0 and 0 or 1
 end
 
---- Runs a playbook in many worlds.
----@param project table of simulation.open
----@param options { worlds: integer, seed: integer, release: string }
----@return table totals worlds, outcomes, faults, steps, seconds, resumed, failures by the invariant's name
-function M.many(project, options)
-  local scenarios = require "simulation.scenario"
-  local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, failures = {} }
-  local well = project:run(scenarios.of { migrations = { "002_new" } }, { effects = true })
-  local subject = { release = options.release, checks = project.checks, boundaries = well.boundaries, effects = well.world.effects }
-  for seed = options.seed, options.seed + options.worlds - 1 do
-    local scenario = scenarios.draw(seed, subject)
-    local outcome = project:run(scenario)
-    totals.worlds = totals.worlds + 1
-    count(totals, outcome)
-    for _, one in ipairs(outcome.broken) do
-      local known = totals.failures[one.name]
-      if known then known.worlds = known.worlds + 1 else totals.failures[one.name] = { name = one.name, worlds = 1, scenario = scenario } end
-    end
-  end
-  return totals
-end
-
 -- What was found wrong, each in its smallest world; more than a few are only counted.
 local function failures_of(project, options, totals)
   local names, found = {}, {}
@@ -162,13 +125,28 @@ local function as_json(totals, failures, broken, report, rollback)
     broken = broken, failures = json.array(failures), coverage = report, rollback = { branches = #rollback.branches(report), never = json.array(rollback.never(report)) } }
 end
 
-local function simulate(options)
-  local simulation, coverage, rollback = require "simulation", require "coverage", require "coverage.rollback"
-  if not options.world then coverage.start(simulation.is_tried) end
+-- Runs all worlds, here or in processes of their own; gives what came of them and the project, which is opened by then.
+local function run_all(options)
+  local simulation, coverage, many = require "simulation", require "coverage", require "simulation.many"
+  local jobs = options.part and 1 or options.jobs or many.jobs(options.worlds, assert(require("host").sample()).processors)
+  local totals, report
+  if jobs > 1 then totals, report = many.side_by_side(options, jobs) else coverage.start(simulation.is_tried) end
   local project = simulation.open { path = options.path, venture = options.venture, args = { release = options.release } }
-  if options.world then return replay(project, options) end
-  local totals = M.many(project, options)
-  local report = coverage.report() -- of these worlds, and not of those that only make a failure small
+  if not totals then
+    totals = require("simulation.many").run(project, options)
+    report = coverage.report() -- of these worlds, and not of those that only make a failure small
+  end
+  return totals, report, project
+end
+
+local function simulate(options)
+  local rollback, coverage = require "coverage.rollback", require "coverage"
+  if options.world then return replay(require("simulation").open { path = options.path, venture = options.venture, args = { release = options.release } }, options) end
+  local totals, report, project = run_all(options)
+  if options.part then
+    print(json.encode { totals = totals, coverage = report })
+    return 0
+  end
   local failures, broken = failures_of(project, options, totals)
   if options.json then
     print(as_json(totals, failures, broken, report, rollback))
@@ -189,9 +167,10 @@ function M.main(argv)
   local display = require "display"
   local options, err = arguments.parse(argv, OPTIONS)
   if options and options.help then
-    arguments.print_help("engine simulate PLAYBOOK --venture DIR [--release X] [--worlds N] [--seed S] [--world JSON] [--log] [--json]", "Runs the playbook in simulated worlds with faults, says what is not as it must be in its smallest world, and what of the playbook was reached.", OPTIONS)
+    arguments.print_help("engine simulate PLAYBOOK --venture DIR [--release X] [--worlds N] [--seed S] [--jobs N] [--world JSON] [--log] [--json]", "Runs the playbook in simulated worlds with faults, says what is not as it must be in its smallest world, and what of the playbook was reached.", OPTIONS)
     return 0
   end
+  if options and (options.worlds < 1 or (options.jobs or 1) < 1) then options, err = nil, usage "--worlds and --jobs are at least 1" end
   if options and (#options.words ~= 1 or not options.venture) then
     options, err = nil, usage(options and #options.words ~= 1 and "simulate needs one playbook" or "simulate needs a venture: --venture DIR")
   end

@@ -217,7 +217,12 @@ function db_methods:transaction(fn, opening)
   if type(fn) ~= "function" then error("transaction takes a function", 2) end
   if self.lease ~= 0 then error("a transaction inside a transaction is not possible", 2) end
   local handle, lease = self.core, core.lease(self.core)
-  local begin = core.driver(handle) == "sqlite" and "BEGIN IMMEDIATE" or opening and "BEGIN; " .. opening or "BEGIN"
+  local begin
+  if core.driver(handle) == "sqlite" then
+    begin = core.is_read_only(handle) and "BEGIN" or "BEGIN IMMEDIATE"
+  else
+    begin = (core.is_read_only(handle) and "BEGIN READ ONLY" or "BEGIN") .. (opening and "; " .. opening or "")
+  end
   local called, began, err = pcall(core.run, handle, "begin", lease, self.timeout, begin)
   if not called or not began then
     core.abandon(handle, lease)
@@ -232,6 +237,11 @@ end
 ---@return "postgres"|"sqlite"
 ---@usage local db <close> = assert(sql.open "sqlite::memory:")  assert(db:dialect() == "sqlite")
 function db_methods:dialect() return core.driver(self.core) end
+
+--- Was it opened where the world may only be looked at (a console that is not armed)? Then the server refuses what writes.
+---@return boolean
+---@usage local db <close> = assert(sql.open "sqlite::memory:")  assert(not db:is_read_only())
+function db_methods:is_read_only() return core.is_read_only(self.core) end
 
 --- Closes the connection. What runs on it or waits for it fails with "closed". Also when the variable
 -- is declared `local db <close>`.

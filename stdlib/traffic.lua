@@ -103,7 +103,7 @@ function M.open(config)
   if not DRIVERS[name] then return M.fail("config", ("traffic.driver is haproxy or command, not %s"):format(tostring(name))) end
   local lb, err = require("traffic." .. name).open(config)
   if not lb then return nil, err end
-  effect.wrap(lb, "traffic")
+  effect.wrap(lb, "traffic", require "traffic.about")
   return lb
 end
 

@@ -10,7 +10,7 @@ local function render(module, opening, functions)
   out[#out + 1] = (first:gsub("^[%w_.]+: ", ""))
   for _, line in ipairs(opening) do out[#out + 1] = line end
   for _, fn in ipairs(functions) do
-    local shown = fn.name:gsub("^M%.", module .. "."):gsub("^db_methods:", "db:")
+    local shown = fn.name:gsub("^M%.", module .. "."):gsub("^db_methods:", "db:"):gsub("^words%.", "")
     out[#out + 1] = ""
     out[#out + 1] = ("## `%s%s`"):format(shown, fn.arguments)
     out[#out + 1] = ""
@@ -19,7 +19,8 @@ local function render(module, opening, functions)
       local kind, rest = line:match "^@(%a+)%s*(.*)$"
       if kind == "param" then details[#details + 1] = "- " .. rest:gsub("^(%S+)%s+", "**%1** ")
       elseif kind == "return" then details[#details + 1] = "- returns " .. rest
-      elseif kind == "usage" then details[#details + 1] = "\n```lua\n" .. rest .. "\n```"
+      elseif kind == "effect" or kind == "undo" then details[#details + 1] = ("- %s: %s"):format(kind, rest)
+      elseif kind == "usage" or kind == "example" then details[#details + 1] = "\n```lua\n" .. rest .. "\n```"
       elseif not kind then out[#out + 1] = line end
     end
     if details[1] then

@@ -21,6 +21,15 @@ static int l_colour(lua_State *L)
     return 1;
 }
 
+/* terminal.columns(fd) -> integer, or nil when nobody says how wide it is */
+static int l_columns(lua_State *L)
+{
+    int columns = terminal_columns((int)luaL_checkinteger(L, 1));
+    if (columns <= 0) return 0;
+    lua_pushinteger(L, columns);
+    return 1;
+}
+
 static int line_done(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
@@ -45,8 +54,11 @@ static int l_read_line(lua_State *L)
 
 int luaopen_core_terminal(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"interactive", l_interactive}, {"colour", l_colour}, {"read_line", l_read_line}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"interactive", l_interactive},
+                                         {"colour", l_colour},
+                                         {"columns", l_columns},
+                                         {"read_line", l_read_line},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     return 1;
 }

@@ -45,7 +45,8 @@ const struct baked_file *baked_find(const char *path)
 static int read_file(const char *path, struct buf *out, struct err *e)
 {
     FILE *f = fopen(path, "rbe");
-    if (f == NULL) return err_errno(e, errno, path, "%s cannot be opened", path);
+    /* "traffic/command.lua" beside a script called "traffic" is not there either. */
+    if (f == NULL) return err_errno(e, errno == ENOTDIR ? ENOENT : errno, path, "%s cannot be opened", path);
     char chunk[8192];
     size_t n;
     while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && out->len <= MAX_SOURCE_BYTES)

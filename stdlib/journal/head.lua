@@ -30,7 +30,7 @@ end
 ---@param held { lease: string, run: string, epoch: integer }
 ---@param change { n?: integer, undisturbed?: boolean } its number; undisturbed: only if nothing may have been asked since the run's signals were read
 ---@param fn fun(tx: table, at: table): any its result is given; what it writes begins with an event; called again when another task was quicker
----@return any? done false: the end of the chain has to be read; table|"unknown"|nil err as of Store:batch; "unknown" (with false): it may have been written, which its number tells
+---@return any? done false: the end of the chain has to be read; table|"unknown"|nil err as of Store:batch; "unknown" (with false): nobody else is known to have written
 function Head:change(held, change, fn)
   while self.last and not (change.undisturbed and self:may_be_asked()) do
     local last, plan, at = self.last, new_plan(self.store), self.store:estimate()

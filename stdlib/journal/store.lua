@@ -236,10 +236,10 @@ local function was_overtaken(err) return err ~= nil and err.sqlstate == "23505" 
 
 --- Carries out statements as one transaction, if the first of them changes a row. PostgreSQL: a single one, or nothing is done.
 ---@param statements any[][]
----@return boolean? done false: the first changed none, and nothing was done; table|"unknown"|nil err code journal; "unknown": the answer was lost
+---@return boolean? done false: the first changed none, and nothing was done; table|"unknown"|nil err code journal; "unknown": it is to be done by write, which finds out whether it happened
 function Store:batch(statements)
   local is_shared = self.dialect == "postgres"
-  if is_shared and (#statements > 1 or self.away_since) then return false end -- whoever reads first waits for it, and notes that it is back
+  if is_shared and (#statements > 1 or self.away_since) then return false, "unknown" end -- whoever reads first waits for it, and notes that it is back
   core_boundary.pass "journal: before the commit"
   local affected, err = self.db:batch(statements)
   if affected == nil then

@@ -226,7 +226,7 @@ end
 function World:alive(colour)
   local one = self.colours[colour]
   if not one then return false, "it is not there" end
-  if self:fault_of("down", colour) then return false, "its process ended" end
+  if one.ended or self:fault_of("down", colour) then return false, "its process ended" end
   return true
 end
 
@@ -236,7 +236,7 @@ end
 ---@return number? errors, number? slow
 function World:answers(colour, of_itself)
   local one = self.colours[colour]
-  if not one or self:fault_of("down", colour) then return 1, 0 end
+  if not one or one.ended or self:fault_of("down", colour) then return 1, 0 end
   if self:fault_of("hung", colour) then return nil end
   local scenario = self.scenario
   local errors, slow = scenario.errors, scenario.slow
@@ -244,7 +244,6 @@ function World:answers(colour, of_itself)
   if burst and not (of_itself and burst.of == "clients") then errors = math.max(errors, burst.rate) end
   if lag then slow = math.max(slow, lag.share) end
   if self:fault "database" then errors = 1 end
-  if self.modes[colour] == "maintenance" and self.weights[colour] > 0 then errors = 1 end
   if not self:lives_with_schema(one.release, one.database or self.database) then errors = math.max(errors, scenario.schema_errors) end
   return errors, slow
 end
@@ -289,6 +288,10 @@ function World:set_weights(shares)
   local before, seen = self.weights, self.seen
   self.weights = { blue = shares.blue, green = shares.green }
   self.changed_at = core_clock.now()
+  self.quiet_since = self.quiet_since or {}
+  for _, colour in ipairs { "blue", "green" } do
+    if before[colour] > 0 and shares[colour] == 0 then self.quiet_since[colour] = self.changed_at end
+  end
   self.seen = { requests = 0 }
   self:note("weights", { blue = shares.blue, green = shares.green, before = before, seen = seen and seen.requests or 0, bad_s = self.bad_s or 0, healthy = self.green_was_well,
     provisioned = self.colours.green ~= nil })

@@ -1,5 +1,7 @@
 --- simulation.drivers.health: stands in for module health: the same, with kinds of checks that look at the simulated world. Such a check cannot know what the
 -- real one would find in an answer; it passes when what it asks is well.
+--
+-- Not simulated: what an answer contains, what colours write to their logs, commands and what they print, and addresses of others, which are always well.
 
 local core_err = require "core.err"
 local core_search = require "core.search"

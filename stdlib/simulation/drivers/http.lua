@@ -1,5 +1,7 @@
 --- simulation.drivers.http: stands in for module http. Colours, the public address and the alert manager answer as the world is; any other address as the
 -- venture's simulation.lua says (`http`), or 200 with an empty object.
+--
+-- Not simulated: what is sent, headers, redirects, TLS, files that are sent or received, `expect`, and what grants refuse.
 
 local answers = require "simulation.answers"
 local core_err = require "core.err"
@@ -33,7 +35,7 @@ local function of_colour(here, colour, url, timeout)
     require("task").sleep(timeout)
     return no_answer(url, timeout)
   end
-  if here:fault_of("down", colour) then return nil, core_err.new { code = "connect", op = url, message = "simulated: connection refused" } end
+  if not here:alive(colour) then return nil, core_err.new { code = "connect", op = url, message = "simulated: connection refused" } end
   if errors > 0 and here:stream("probes"):chance(errors) then return answer(500, { error = "simulated" }) end
   return answer(200, { status = "ok", version = here.colours[colour].release })
 end

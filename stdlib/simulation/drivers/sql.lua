@@ -1,5 +1,7 @@
 --- simulation.drivers.sql: stands in for module sql. The simulated database knows what the library itself asks: migrations, the venture's row, the
 -- pool. What a team's playbook asks beyond that, its simulation.lua answers (`sql`).
+--
+-- Not simulated: that a transaction which fails takes back what it did before, locks, and statements that take long.
 
 local answers = require "simulation.answers"
 local core_err = require "core.err"
@@ -88,7 +90,8 @@ end
 function Db:value(text, ...)
   local row, err = self:one(text, ...)
   if not row then return nil, err end
-  local _, value = next(row)
+  local name, value = next(row)
+  if name ~= nil and next(row, name) ~= nil then return failed(("a value was asked for, and the answer has several columns: %s"):format(text)) end
   return value
 end
 
