@@ -88,4 +88,11 @@ function M.help(descriptions)
   return table.concat(lines, "\n")
 end
 
+--- What a command prints for --help: how it is called, what it does, its options.
+---@param line string such as "engine test [FILES...]"
+---@param about string
+---@param descriptions table
+---@usage arguments.print_help("engine test", "runs tests", { json = { type = "boolean", about = "for machines" } })
+function M.print_help(line, about, descriptions) print(("usage: %s\n%s\n\n%s"):format(line, about, M.help(descriptions))) end
+
 return M

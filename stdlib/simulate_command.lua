@@ -14,6 +14,7 @@ local OPTIONS = {
   seed = { type = "integer", default = 1, about = "the first world's seed; the others follow" },
   world = { about = "one world, as JSON: what a failure prints" },
   log = { type = "boolean", about = "with --world: the run's event log, one event a line" },
+  help = { type = "boolean", about = "this list" },
   json = { type = "boolean", about = "the summary as JSON" },
   jobs = { type = "integer", about = "how many processes share the worlds; by default one a processor" },
   part = { type = "boolean", about = "the counts alone, as JSON: what the processes of --jobs tell the first" },
@@ -165,6 +166,10 @@ end
 function M.main(argv)
   local display = require "display"
   local options, err = arguments.parse(argv, OPTIONS)
+  if options and options.help then
+    arguments.print_help("engine simulate PLAYBOOK --venture DIR [--release X] [--worlds N] [--seed S] [--jobs N] [--world JSON] [--log] [--json]", "Runs the playbook in simulated worlds with faults, says what is not as it must be in its smallest world, and what of the playbook was reached.", OPTIONS)
+    return 0
+  end
   if options and (options.worlds < 1 or (options.jobs or 1) < 1) then options, err = nil, usage "--worlds and --jobs are at least 1" end
   if options and (#options.words ~= 1 or not options.venture) then
     options, err = nil, usage(options and #options.words ~= 1 and "simulate needs one playbook" or "simulate needs a venture: --venture DIR")

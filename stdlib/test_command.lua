@@ -15,6 +15,7 @@ local M = {}
 
 local OPTIONS = {
   venture = { about = "the venture's folder: its tests are found, and worlds that name no venture have this one" },
+  help = { type = "boolean", about = "this list" },
   json = { type = "boolean", about = "one JSON object with everything, for machines" },
 }
 
@@ -120,6 +121,10 @@ end
 ---@return integer exit 0 all passed, 1 one failed, 2 something is wrong with a test itself or with the command
 function M.main(argv)
   local options, err = arguments.parse(argv, OPTIONS)
+  if options and options.help then
+    arguments.print_help("engine test [FILES...] [--venture DIR] [--json]", "Runs tests of playbooks in simulated worlds; without files all *_test.lua of the venture and of playbooks/.", OPTIONS)
+    return 0
+  end
   local found
   if options then found, err = find(options) end
   if not found then
