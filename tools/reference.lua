@@ -101,6 +101,38 @@ local function commands_page()
   return table.concat(out, "\n") .. "\n"
 end
 
+local function fields_table(fields, out)
+  out[#out + 1] = "| field | type | default | meaning |\n| --- | --- | --- | --- |"
+  for name, field in require("check.suggest").sorted(fields) do
+    local default = field.default
+    if type(default) == "table" then default = inspect.text(default) end
+    out[#out + 1] = ("| `%s` | %s%s | %s | %s |"):format(name, field.type, field.one_of and #field.one_of < 10 and " (" .. table.concat(field.one_of, ", ") .. ")" or "", default ~= nil and tostring(default) or field.required and "**required**" or "", field.about or "")
+  end
+end
+
+local function world_page()
+  local description, trial, seen = require "simulation.description", require "trial", require "trial.seen"
+  local out = { "# Simulated worlds", "", "What can be said of a world, in a test and to `engine simulate --world`. Times are in seconds, shares from 0 to 1.", "" }
+  fields_table(description.world, out)
+  out[#out + 1] = "\n## Only in a test\n\n| field | meaning |\n| --- | --- |"
+  for name, about in require("check.suggest").sorted(trial.fields) do out[#out + 1] = ("| `%s` | %s |"):format(name, about) end
+  out[#out + 1] = "\n## A fault\n\nEvery fault has a `kind`, and may say when it is there:\n"
+  fields_table(description.time, out)
+  for kind, fault in require("check.suggest").sorted(description.faults) do
+    out[#out + 1] = ("\n### %s\n\n%s%s."):format(kind, fault.about:sub(1, 1):upper(), fault.about:sub(2))
+    if next(fault.fields) then
+      out[#out + 1] = ""
+      fields_table(fault.fields, out)
+    end
+  end
+  out[#out + 1] = ("\nOperations are: %s."):format(table.concat(description.operations, ", "))
+  out[#out + 1] = "\n## What `seen:expect` compares\n\n| field | meaning |\n| --- | --- |"
+  for _, field in ipairs(seen.fields) do out[#out + 1] = ("| `%s` | %s |"):format(field[1], field[2]) end
+  out[#out + 1] = "\n## What must be true of every world\n"
+  for _, invariant in ipairs(require("simulation.invariants").all) do out[#out + 1] = "- " .. invariant[1] end
+  return table.concat(out, "\n") .. "\n"
+end
+
 return playbook {
   name = "reference",
   about = "Writes docs/reference from the annotated library",
@@ -109,10 +141,10 @@ return playbook {
     to = { type = "string", default = "docs/reference", about = "the folder" },
   },
   run = function(run)
-    local pages = { ["venture.md"] = configuration_page(), ["errors.md"] = errors_page() }
+    local pages = { ["venture.md"] = configuration_page(), ["errors.md"] = errors_page(), ["world.md"] = world_page() }
     -- A page beside the one of the module that holds the table.
     pages["command-line.md"] = commands_page()
-    local index = { "# Reference", "", "Made from the library's own comments by `make docs`.", "", "- [commands](command-line.md)", "- [venture.lua](venture.md)", "- [error codes](errors.md)" }
+    local index = { "# Reference", "", "Made from the library's own comments by `make docs`.", "", "- [commands](command-line.md)", "- [venture.lua](venture.md)", "- [error codes](errors.md)", "- [simulated worlds](world.md)" }
     for _, module in ipairs(modules("stdlib", "", {})) do
       local opening, functions = annotations.read(expect(files.read(module.path)))
       pages[module.name .. ".md"] = render(module.name, opening, functions)

@@ -16,11 +16,13 @@ local LIMIT_S = 3 * 86400 -- a run that has not ended by then never does
 local ASK_S = 5
 local MOST_TRIES = 6
 
+local function is_during(fault) return fault.anchor ~= "end" end
+
 -- What somebody asks of the run from outside, at the fault's time.
 local function ask(run, world)
   while true do
     task.sleep(ASK_S)
-    local fault = run.id and not run.result and world:fault "asked"
+    local fault = run.id and not run.result and world:fault("asked", is_during)
     if fault then
       if fault.what == "interrupt" then error(core_err.new { code = "interrupted", message = "interrupted by Ctrl-C" }, 0) end
       if #run.journal:signals() == 0 then run.journal:signal(run.id, { kind = "rollback", data = { type = fault.type }, by = "simulated" }) end
@@ -64,11 +66,11 @@ local function new_run(world, project, more)
 end
 
 -- The same playbook again, from what is recorded.
-local function taken_up(world, project, operation)
+local function taken_up(world, project, operation, kind)
   local kept = journal.open()
   local row = kept:run()
   kept:take_up(row, { operation = operation, actor = "simulated" })
-  if operation == "rollback" and #kept:signals() == 0 then kept:signal(row.id, { kind = "rollback", data = {}, by = "simulated" }) end
+  if operation == "rollback" and #kept:signals() == 0 then kept:signal(row.id, { kind = "rollback", data = { type = kind }, by = "simulated" }) end
   return new_run(world, project, { id = row.id, journal = kept, recorded = recorded.of(kept:events(), kept:approvals()) })
 end
 
@@ -81,17 +83,28 @@ local function conclude(run, ok, value)
   return { outcome = outcome, exit = code, result = result, err = not ok and value or nil, reason = run.reason_of_failure, id = run.id }
 end
 
+-- Somebody takes back what was promoted, as by `engine rollback`. Gives the fault that says so.
+local function asked_afterwards(world)
+  world:anchor "end"
+  for _, one in ipairs(world.by_kind and world.by_kind.asked or {}) do
+    if one.fault.anchor == "end" and one.met == 0 then
+      task.sleep(one.fault.after or 0)
+      return world:fault("asked", function(fault) return fault == one.fault end)
+    end
+  end
+end
+
 --- Runs the project's playbook in a world.
 ---@param world table the present one
 ---@param project { path: string, args: table, load: fun(): table }
 ---@return { outcome: string, exit: integer, result: table, err?: table, reason?: table, id?: string, tries: integer, seconds: number }
 function M.run(world, project)
   local began = core_clock.now()
-  local run, tries, ended = nil, 0, nil
+  local run, tries, ended, afterwards = nil, 0, nil, nil
   while not ended do
     tries = tries + 1
     local known = world.journal and world.journal.latest and world.journal:run()
-    run = known and taken_up(world, project, world.revived_for or "resume") or new_run(world, project)
+    run = known and taken_up(world, project, world.revived_for or "resume", afterwards and afterwards.type) or new_run(world, project)
     world.run = run
     local ok, value = go(run, world)
     local left = run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing))
@@ -108,6 +121,10 @@ function M.run(world, project)
       end
     elseif not ended then
       ended = { outcome = "left", exit = value.unanswered and 3 or 130, result = {}, err = value, id = run.id }
+    end
+    local asked = ended and ended.exit == 0 and asked_afterwards(world)
+    if asked then
+      ended, afterwards, world.revived_for = nil, asked, "rollback"
     end
   end
   ended.tries, ended.seconds = tries, core_clock.now() - began
