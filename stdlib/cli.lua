@@ -46,6 +46,19 @@ local function with_journal(fn, extra)
   end
 end
 
+-- A command that goes on with a run does not end with the terminal that it is typed on, which only shows it.
+local function attended(name, fn)
+  return function(argv)
+    local display_attended = require "display.attended"
+    local given = display_attended.options(argv)
+    if not given["dry-run"] and display_attended.is_wanted() then
+      local code = display_attended.start({ name, table.unpack(argv) }, { state = given.state, venture = given.venture, journal = given.journal })
+      if code then return code end
+    end
+    return fn(argv)
+  end
+end
+
 local function explain_code(code)
   local codes = require("core.err").codes()
   for _, info in ipairs(codes) do
@@ -99,18 +112,31 @@ commands = {
   { "handoff", "accept RUN [--reason TEXT]", "the next stage takes a promoted run over", with_journal(function(journal, options)
     return require("papers").accept(journal, options)
   end, { reason = {} }) },
-  { "resume", "[RUN] [--rebase] [--reason TEXT]", "goes on with a run whose engine died; --rebase takes the files of now", with_journal(function(journal, options)
+  { "resume", "[RUN] [--rebase] [--reason TEXT]", "goes on with a run whose engine died; --rebase takes the files of now", attended("resume", with_journal(function(journal, options)
     return require("resume").resume(journal, options)
-  end, { rebase = { type = "boolean", about = "the playbook's files of now, after showing what changed" }, reason = {} }) },
-  { "rollback", "[RUN] [--type T] [--dry-run]", "takes a run back: one that is under way, one whose engine died, or one that is promoted", with_journal(function(journal, options)
+  end, { rebase = { type = "boolean", about = "the playbook's files of now, after showing what changed" }, reason = {} })) },
+  { "rollback", "[RUN] [--type T] [--dry-run]", "takes a run back: one that is under way, one whose engine died, or one that is promoted", attended("rollback", with_journal(function(journal, options)
     return require("resume").rollback(journal, options)
-  end, { type = { one_of = { "traffic", "database", "full" }, about = "by default the evidence decides" }, dry_run = { type = "boolean", about = "only say what would be done" }, reason = {} }) },
+  end, { type = { one_of = { "traffic", "database", "full" }, about = "by default the evidence decides" }, dry_run = { type = "boolean", about = "only say what would be done" }, reason = {} })) },
+  { "attach", "[RUN]", "shows a run that is under way; d leaves it", with_journal(function(journal, options)
+    return require("display.attach").command(journal, options)
+  end) },
+  { "pause", "[RUN] [--reason TEXT]", "a run that is under way holds: a canary at its weights, anything else before its next change", with_journal(function(journal, options)
+    return require("run.pause").command(journal, options, "pause")
+  end, { reason = {} }) },
+  { "go-on", "[RUN] [--reason TEXT]", "a paused run goes on", with_journal(function(journal, options)
+    return require("run.pause").command(journal, options, "go_on")
+  end, { reason = {} }) },
   { "unlock", "[RUN] [--yes] [--reason TEXT]", "says whose lock it is and since when; --yes takes it away", with_journal(function(journal, options)
     return require("report").unlock(journal, options.words[1], options.yes, options.reason)
   end, { yes = { type = "boolean" }, reason = {} }) },
   { "guard", "RUN", "watches over a run's engine, and acts when it dies; a run starts its own", with_journal(function(journal, options)
     return require("guardian").watch(journal, options)
   end, { engine = { about = "PID:STARTED of an engine that may not hold a run yet" } }) },
+  { "behind", "FOLDER COMMAND...", "runs a command for a terminal that shows it; a terminal starts its own", function(argv)
+    require("display").go_behind(argv[1])
+    return M.main { table.unpack(argv, 2) }
+  end },
   { "approve", "RUN [--no] [--reason TEXT]", "answers the question that a run waits for", with_journal(function(journal, options)
     return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason)
   end, { no = { type = "boolean" }, reason = {} }) },
