@@ -27,6 +27,7 @@ M.options = {
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
   reason = { value = "TEXT", about = "why, for the journal" },
   plan = { value = "HASH", about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
+  json = { type = "boolean", about = "for machines: an event a line as JSON on stdout, everything else on stderr" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 
@@ -236,7 +237,11 @@ local function finish(run, ok, value)
   local outcome, code, result = M.outcome_of(run, ok, value)
   run.result = result
   if run.id then
-    local ended, err = pcall(shield, function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+    local ended, err = pcall(shield, function()
+      run:finish(outcome, code, result.summary or (not ok and value.message) or nil)
+      if display.is_json() then tell_events(run) end
+      run.journal:close()
+    end)
     if not ended then return leave(run, err) end
     if run.guardian then shield(function() run.guardian:stop() end) end
   end
@@ -287,6 +292,21 @@ local function keep_guardian(run)
   end
 end
 
+-- For machines: the run's events as the journal has them, also those that others write.
+local function tell_events(run)
+  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
+    run.told_seq = event.seq
+    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
+  end
+end
+
+local function keep_telling(run)
+  while true do
+    tell_events(run)
+    task.sleep(SIGNALS_S)
+  end
+end
+
 --- Runs a run to its end, or as far as this engine can. Returns the exit code.
 ---@param run table
 ---@return integer
@@ -297,6 +317,7 @@ function M.go(run)
     background(keep_lease, run)
     background(heed_signals, run)
     if run.guardian then background(keep_guardian, run) end
+    if display.is_json() then background(keep_telling, run) end
     core_task.set_context(run:context())
     if run.playbook.prepare then
       run.is_preparing = true
@@ -317,6 +338,14 @@ end
 ---@param argv string[]
 ---@return integer
 function M.playbook(path, argv)
+  local attended = require "display.attended"
+  local given = attended.options(argv)
+  if given.json then display.use_json() end
+  -- A deployment that somebody looks on at does not end with their terminal.
+  if given.venture and not given.help and attended.is_wanted() then
+    local code = attended.start({ path, table.unpack(argv) }, { state = given.state, venture = given.venture, journal = given.journal })
+    if code then return code end
+  end
   local run, err = M.prepare(path, argv)
   if not run then
     if not err then return 0 end
