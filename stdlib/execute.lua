@@ -231,6 +231,14 @@ function M.outcome_of(run, ok, value)
   return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
 end
 
+-- For machines: the run's events as the journal has them, also those that others write.
+local function tell_events(run)
+  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
+    run.told_seq = event.seq
+    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
+  end
+end
+
 local function finish(run, ok, value)
   -- A run that cannot even be taken up again has not failed: it stays as it is.
   if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
@@ -292,19 +300,28 @@ local function keep_guardian(run)
   end
 end
 
--- For machines: the run's events as the journal has them, also those that others write.
-local function tell_events(run)
-  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
-    run.told_seq = event.seq
-    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
-  end
-end
-
 local function keep_telling(run)
   while true do
     tell_events(run)
     task.sleep(SIGNALS_S)
   end
+end
+
+--- Goes through a run's playbook, from what it looks at before it begins to its end.
+---@param run table
+---@return any what its function gives
+function M.play(run)
+  core_task.set_context(run:context())
+  if run.playbook.prepare then
+    run.is_preparing = true
+    local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+    if not ready then error(problem, 0) end
+    run.is_preparing = false
+  end
+  local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+  if ended or not task.canceled() then run:came_to_its_end() end
+  if not ended then error(value, 0) end
+  return value
 end
 
 --- Runs a run to its end, or as far as this engine can. Returns the exit code.
@@ -318,17 +335,7 @@ function M.go(run)
     background(heed_signals, run)
     if run.guardian then background(keep_guardian, run) end
     if display.is_json() then background(keep_telling, run) end
-    core_task.set_context(run:context())
-    if run.playbook.prepare then
-      run.is_preparing = true
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-      run.is_preparing = false
-    end
-    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
-    if ended or not task.canceled() then run:came_to_its_end() end
-    if not ended then error(value, 0) end
-    return value
+    return M.play(run)
   end)
   return finish(run, ok, value)
 end
