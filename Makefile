@@ -4,12 +4,15 @@ BUILD    ?= build
 CC       ?= gcc
 MODE     ?= release
 SANITIZE ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
 PKGS     := lua5.4 libuv sqlite3 libzstd jansson
 # Compiled against, loaded on first use (engine/core/lazy.h): curl, pq, archive, microhttpd, crypto, readline.
 PKGS_LAZY := libcurl libpq libarchive libmicrohttpd libcrypto readline
 
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef
-CFLAGS   := -std=c11 -D_GNU_SOURCE -DCURL_DISABLE_TYPECHECK $(WARN) -Iengine -I$(BUILD) -include base/banned.h -MMD -MP -g -pthread \
+# No two operations on numbers are made one: verdicts are the same whichever compiler built the engine.
+CFLAGS   := -std=c11 -ffp-contract=off -D_GNU_SOURCE -DCURL_DISABLE_TYPECHECK $(WARN) -Iengine -I$(BUILD) -include base/banned.h -MMD -MP -g -pthread \
             $(shell pkg-config --cflags $(PKGS) $(PKGS_LAZY) 2>/dev/null)
 ifeq ($(MODE),release)
 CFLAGS   += -O2 $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2 -fstack-protector-strong)
@@ -37,11 +40,11 @@ BASE_SRC := $(wildcard engine/base/*.c)
 CORE_SRC := $(wildcard engine/core/*.c)
 BIND_SRC := $(wildcard engine/bind/*.c)
 HOST_SRC := $(wildcard engine/host/*.c)
-BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' 2>/dev/null))
+BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' ! -name '*_test.lua' 2>/dev/null))
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test test-kill test-incremental bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test test-kill test-incremental bench bench-verdict bench-backup asan fuzz format format-check hdr-check install docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -169,6 +172,17 @@ format-check:  ## fail if a C file is not in the house style
 hdr-check:  ## every header compiles alone
 	$(Q)for h in $(filter-out %/lazy_define.h,$(filter engine/%.h,$(C_FILES))); do \
 	  $(CC) $(filter-out -MMD -MP,$(CFLAGS)) -x c -fsyntax-only $$h || exit 1; done
+
+# What a package has: the program, its manual page, and the shells' completion of it, all made by the program itself.
+install: all  ## install program, manual page and completions (PREFIX=/usr/local DESTDIR=)
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/bin/engine)
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(Q)install -m 755 $(BUILD)/engine $(DESTDIR)$(PREFIX)/bin/engine
+	$(Q)$(BUILD)/engine man > $(BUILD)/engine.1 && install -m 644 $(BUILD)/engine.1 $(DESTDIR)$(PREFIX)/share/man/man1/engine.1
+	$(Q)$(BUILD)/engine completion bash > $(BUILD)/completion.bash && install -m 644 $(BUILD)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/engine
+	$(Q)$(BUILD)/engine completion zsh > $(BUILD)/completion.zsh && install -m 644 $(BUILD)/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_engine
+	$(Q)$(BUILD)/engine completion fish > $(BUILD)/completion.fish && install -m 644 $(BUILD)/completion.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/engine.fish
 
 docs: all  ## generate docs/reference from the annotated library
 	$(Q)$(BUILD)/engine tools/reference.lua

@@ -124,8 +124,8 @@ return playbook {
       local failure = world.failures[i]
       print(("demo: failed request %d: %s %s: %s"):format(i, failure.at, failure.what, failure.why))
     end
-    print(("demo: outcome=%s exit=%s sent=%d failed=%d blue=%d green=%d version=%s stage=%s run=%s log=%s"):format(outcome, tostring(result.code), sent, failed,
-      seen.blue, seen.green, seen.version, tostring(seen.stage), row and row.id or "none", row and ("%s/runs/%s/deployment-log.md"):format(world.state, row.id) or "none"))
+    print(("demo: outcome=%s exit=%s sent=%d failed=%d blue=%d green=%d version=%s stage=%s run=%s report=%s"):format(outcome, tostring(result.code), sent, failed,
+      seen.blue, seen.green, seen.version, tostring(seen.stage), row and row.id or "none", row and ("%s/runs/%s/report-%s.html"):format(world.state, row.id, row.id) or "none"))
     local wanted = EXPECTED[fault]
     local right = outcome == wanted[1] and result.code == wanted[2] and (fault ~= "none" or failed == 0) and restored
     return { exit = right and 0 or 1, outcome = outcome }

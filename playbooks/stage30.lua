@@ -42,7 +42,7 @@ return playbook {
         decide(run, d, reason)
       end
       d:close_feed()
-      d:release_backup()
+      if run.result.exit ~= 5 then d:release_backup() end -- a rollback that failed is tried again with it
       step { "documents", effect = "idempotent", approve = false, run = function() papers(run, d) end }
     end)
     return run.result

@@ -36,14 +36,16 @@ Session.__index = Session
 --   readings() -> table     pool, cpu, memory as shares from 0 to 1
 --   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
 --   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
+--   paused() -> reason?     somebody wants the stage to stay as it is: it holds, and its clock stands still
 --   record(kind, data), say(text, kind)
+-- A feed whose slots are longer than probes are apart says so by slot_s(): then probes and readings are as far apart as they.
 --   recorded                events of a run that is gone through again: what was counted then counts on
 ---@param options table
 ---@return table session
 ---@usage local feed = metrics.haproxy_log { servers = { blue = { "b" }, green = { "g" } }, slow_ms = 500 }  canary.open { feed = feed, colour = "green", baseline = "blue", stages = { 100 }, limits = { error_rate = 0.05, target_error_rate = 0.01, p95_ms = 500, min_requests = 1 } }
 function M.open(options)
   local limits = options.limits
-  local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05,
+  local budget = { alpha = options.false_alarm or 1e-4, error_rate = limits.error_rate, target_rate = limits.target_error_rate, slow_share = 0.05, slow_ms = limits.p95_ms,
     r2 = not options.rules or options.rules.R2 ~= false, l2 = not options.rules or options.rules.L2 ~= false }
   local self = setmetatable({ options = options, budget = budget, policy = verdict.policy(budget), state = "WARM", words = {}, memory = {}, strikes = 0 }, Session)
   self:record("policy", budget)
@@ -65,10 +67,17 @@ function Session:enter(state, reason)
   self.state = state
 end
 
+local function milliseconds(seconds) return math.floor(seconds * 1000 + 0.5) / 1000 end
+
+-- Beside the counts that verdicts are made again from: when they were counted, and how slow requests were, for whoever draws it.
 function Session:write_slots()
   if not self.words[1] then return end
-  self:record("slots", { words = table.concat(self.words, " ") })
-  self.words = {}
+  local o, now = self.options, clock.wall()
+  local recent = o.feed.last and o.feed:last(TICK_S) -- counters know no quantiles
+  local function p95(colour) return recent[colour].requests > 0 and recent[colour].p95_ms or nil end
+  self:record("slots", { words = table.concat(self.words, " "), judged = o.colour, stage = self.stage_now, readings = self.readings_now, from = milliseconds(self.words_from), to = milliseconds(now),
+    p95_ms = recent and { [o.colour] = p95(o.colour), [o.baseline] = p95(o.baseline) } })
+  self.words, self.words_from = {}, now
 end
 
 -- How long a stage lasts at least and at most.
@@ -132,6 +141,9 @@ function Session:take_baseline(baseline)
   if baseline.thresholds_ms then self.options.feed:thresholds(baseline.thresholds_ms) end
 end
 
+-- How long an observer waits, when it would wait for so long.
+local function pause(feed, seconds) return feed.slot_s and math.max(seconds, feed:slot_s()) or seconds end
+
 -- Probes and readings are taken beside the watch, so that a slow answer never delays a rollback.
 function Session:start_observers(observed, probe_baseline)
   local o = self.options
@@ -142,7 +154,7 @@ function Session:start_observers(observed, probe_baseline)
         -- What cannot be read is forgotten: an old good figure is not data.
         local now = o.readings()
         observed.readings = { pool = now.pool, cpu = now.cpu, memory = now.memory }
-        sleep(READ_S)
+        sleep(pause(o.feed, READ_S))
       end
     end)
   end
@@ -150,7 +162,7 @@ function Session:start_observers(observed, probe_baseline)
     tasks[#tasks + 1] = background(function()
       while true do
         observed.mismatch = o.cross_check()
-        sleep(READ_S)
+        sleep(pause(o.feed, READ_S))
       end
     end)
   end
@@ -161,7 +173,7 @@ function Session:start_observers(observed, probe_baseline)
           local ok = o.probe(colour)
           observed.failed[colour] = ok and 0 or observed.failed[colour] + 1
           if colour == o.baseline and probe_baseline then observed.pending[#observed.pending + 1] = not ok end
-          sleep(PROBE_S)
+          sleep(pause(o.feed, PROBE_S))
         end
       end)
     end
@@ -202,6 +214,7 @@ function Session:take_slot(slot)
 end
 
 function Session:begin_counting()
+  if not self.words[1] then self.words_from = clock.wall() end
   self.policy:stage_start()
   self.words[#self.words + 1] = "s"
   self.options.feed:mark()
@@ -261,7 +274,7 @@ function Session:watch(index, for_good)
     local action, reason = rules.decide {
       evidence = evidence, gate = gate, asked = asked, limits = o.limits, alpha = self.budget.alpha, counted = counted, minimum = minimum, limit = limit,
       held = held, hold_limit = o.hold_limit or 3600, held_by = rules.held_by(observed.readings, o.limits),
-      distrust = rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
+      distrust = o.paused and o.paused() or rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
         mismatch = observed.mismatch },
       gone = rules.gone { silent = silent, expected = expected,
         probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
@@ -299,8 +312,8 @@ function Session:watch(index, for_good)
       else
         if self.state == "HOLD" then
           self:say("no longer on hold", "note")
-          -- What both colours went through says nothing about the release: its gate counts anew.
-          if self.held_by_both then
+          -- What both colours went through says nothing about the release, and lost lines are no fair sample: its gate counts anew.
+          if self.counts_anew then
             self:begin_counting()
             counted = 0
           end
@@ -309,11 +322,12 @@ function Session:watch(index, for_good)
         end
         counted = counted + (at - last)
       end
-      self.held_by_both = frozen and evidence.both_bad or nil
+      self.counts_anew = frozen and (evidence.both_bad or observed.mismatch ~= nil) or nil
       last = at
     end
     if at - told >= TICK_S then
       told = at
+      self.stage_now, self.readings_now = { seconds = milliseconds(counted), minimum = minimum, limit = limit }, observed.readings
       self:write_slots()
       if o.on_tick then o.on_tick { state = self.state, seconds = counted, minimum = minimum, limit = limit, figures = figures, evidence = evidence, hold = action ~= "go_on" and reason or nil, reason = reason, readings = observed.readings } end
     end
@@ -345,14 +359,18 @@ end
 function Session:watch_alone(seconds)
   local o = self.options
   self:begin_counting()
-  local began = clock.now()
+  local began, told = clock.now(), clock.now()
   while true do
     self:take_slot(o.feed:next_slot())
-    local figures, evidence = o.feed:since(), self.policy:evidence()
-    local now = { figures = figures, evidence = evidence, readings = {}, seconds = clock.now() - began }
+    local at, figures, evidence = clock.now(), o.feed:since(), self.policy:evidence()
+    local now = { figures = figures, evidence = evidence, readings = {}, seconds = at - began }
     if evidence.rollback then return self:ended("rollback", rules.reason(evidence, o.limits, self.budget.alpha), now) end
     if now.seconds >= seconds then
       return self:ended("promote", evidence.green.requests > 0 and "no limit was crossed" or "no requests came", now)
+    end
+    if at - told >= TICK_S then
+      told = at
+      self:write_slots()
     end
   end
 end

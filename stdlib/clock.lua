@@ -35,4 +35,21 @@ function M.utc(wall)
   return recorded("clock.utc", core.utc)
 end
 
+--- The seconds since 1970 that such a text means.
+---@param text string "2026-11-23T18:07:20.123Z"; the fraction may be missing
+---@return number? seconds nil when it is no such text
+---@usage assert(clock.of_utc "1970-01-02T00:00:00.500Z" == 86400.5 and clock.of_utc "yesterday" == nil)
+function M.of_utc(text)
+  local year, month, day, hour, minute, second = text:match "^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)"
+  if not year then return nil end
+  year, month, day = math.tointeger(tonumber(year)), math.tointeger(tonumber(month)), math.tointeger(tonumber(day))
+  -- Days from the civil calendar: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+  if month <= 2 then year = year - 1 end
+  local era = year // 400
+  local of_era = year - era * 400
+  local of_year = (153 * (month + (month > 2 and -3 or 9)) + 2) // 5 + day - 1
+  local days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
+  return days * 86400 + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+end
+
 return M

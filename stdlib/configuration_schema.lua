@@ -161,6 +161,10 @@ M.venture = record {
     stage = { type = "integer", default = 31 },
   },
   approvals = filled { timeout = number("seconds", 3600, 0.1, 604800) },
+  console = filled {
+    environment = { type = "string", about = "what the console's prompt calls it: prod, staging" },
+    read_only = list(list(STRING), "argv prefixes of commands that only look, such as { \"kubectl\", \"get\" }: a console that is not armed runs them"),
+  },
   owner = STRING,
 }
 

@@ -3,6 +3,7 @@
 -- Totals by colour: { blue = { requests =, errors =, slow =, open = }, green = ... }; open are requests that have begun and not
 -- ended. A source is a function that gives such totals, or nil and an error.
 
+local clock = require "core.clock"
 local core_err = require "core.err"
 
 local M = {}
@@ -10,6 +11,7 @@ local M = {}
 local COLOURS = { "blue", "green" }
 local ALLOWED = 10         -- requests that may be on their way between the two looks
 local TOLERANCE = 0.01
+local WINDOW_S = 30        -- lines that were lost count against the feed for at most so long: what comes after them may be whole again
 
 --- What happened between two looks. A counter that fell is a reset: that interval says nothing. Failures are at most the requests.
 ---@param before table totals
@@ -108,12 +110,15 @@ function M.prometheus(options)
 end
 
 --- Compares a feed of lines with a source, again and again: a log that loses lines, or gets some from elsewhere, is no fair sample.
+-- Compared is what came within the same 30 s.
 ---@param feed table of metrics, with received()
 ---@param source fun(): table?, table?
+---@param time? fun(): number seconds (default: the clock's)
 ---@return fun(): string? look gives a reason, or nil while both agree or nobody can say
 ---@usage local look = counters.cross_check({ received = function() return { blue = 0, green = 0 } end }, function() return nil end)  assert(not look())
-function M.cross_check(feed, source)
+function M.cross_check(feed, source, time)
   local base
+  time = time or clock.now
   return function()
     local totals = source()
     if not totals then return nil end
@@ -124,7 +129,8 @@ function M.cross_check(feed, source)
       now[colour] = { counted = total.requests, ahead = total.requests - (total.open or 0) - lines[colour], lines = lines[colour] }
       if base and now[colour].counted < base[colour].counted then base = nil end
     end
-    if not base then
+    now.at = time()
+    if not base or now.at - base.at > WINDOW_S then
       base = now
       return nil
     end

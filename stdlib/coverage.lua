@@ -64,7 +64,7 @@ end
 function M.stop() core_search.transform(nil) end
 
 --- What was counted since `start`, as plain data.
----@return { files: table[], unmeasured: { path: string, why: string }[], lines: { executed: integer, total: integer }, branches: { executed: integer, total: integer } } report each file has path, hash, lines = { executed, total, missed = { from, to }[], list = { line, count }[] } and branches = { executed, total, list = { kind, line, count, text, inside? }[] }; inside is the place in the list of the branch around it
+---@return { files: table[], unmeasured: { path: string, why: string }[], lines: { executed: integer, total: integer }, branches: { executed: integer, total: integer } } report each file has path, hash, lines = { executed, total, missed = { from, to }[], list = { line, count }[] } and branches = { executed, total, list = { kind, line, count, text, inside?, undo? }[] }; inside is the place in the list of the branch around it; undo: it is the function that takes a step back
 ---@usage coverage.start()  coverage.stop()  assert(coverage.report().lines.total == 0)
 function M.report()
   local found = {}

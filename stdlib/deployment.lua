@@ -403,7 +403,7 @@ end
 
 --- The run needs its backup no longer: retention may have it, and the copy that was kept for a rollback is dropped. One that cannot be dropped is said, and is no failure of the deployment.
 function Deployment:release_backup()
-  if not self.backup and not self.has_backup then return end
+  if not (self.backup or self.backup_begun) then return end
   step { "the backup is released", effect = "idempotent", approve = false, run = function()
     assert(backup.release_needs(self.venture.backup.to, "run " .. self.run.id))
     local url = self.venture.database.url

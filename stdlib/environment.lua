@@ -21,7 +21,7 @@ function M.open(venture, state_folder)
   local driver = require("environment." .. venture.environment.driver)
   local environment = driver.open(venture.environment, { folder = venture.folder, state = state_folder .. "/environment" })
   environment.addresses = venture.environment.addresses
-  for _, method in ipairs { "provision", "destroy" } do effect.wrap(environment, method, "environment." .. method) end
+  effect.wrap(environment, "environment")
   --- The base address of a colour: "http://127.0.0.1:9001".
   function environment:base(colour) return "http://" .. self.addresses[colour] end
   return environment

@@ -21,12 +21,13 @@ local RENEW_TIMEOUT_S = 4 -- shorter, so that a slow answer does not break the r
 local SIGNALS_S = 0.25
 
 M.options = {
-  venture = { about = "the venture's folder (with venture.lua)" },
-  state = { about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
-  journal = { about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
+  venture = { value = "DIR", about = "the venture's folder (with venture.lua)" },
+  state = { value = "DIR", about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
+  journal = { value = "URL", about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
-  reason = { about = "why, for the journal" },
-  plan = { about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
+  reason = { value = "TEXT", about = "why, for the journal" },
+  plan = { value = "HASH", about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
+  json = { type = "boolean", about = "for machines: an event a line as JSON on stdout, everything else on stderr" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 
@@ -164,7 +165,7 @@ function M.prepare(path, argv, is_stock)
     plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
-    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian } or {},
+    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner } or {},
     open_journal = function()
       assert(files.mkdir(state_folder))
       return assert(journal:open())
@@ -230,13 +231,25 @@ function M.outcome_of(run, ok, value)
   return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
 end
 
+-- For machines: the run's events as the journal has them, also those that others write.
+local function tell_events(run)
+  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
+    run.told_seq = event.seq
+    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
+  end
+end
+
 local function finish(run, ok, value)
   -- A run that cannot even be taken up again has not failed: it stays as it is.
   if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
   local outcome, code, result = M.outcome_of(run, ok, value)
   run.result = result
   if run.id then
-    local ended, err = pcall(shield, function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+    local ended, err = pcall(shield, function()
+      run:finish(outcome, code, result.summary or (not ok and value.message) or nil)
+      if display.is_json() then tell_events(run) end
+      run.journal:close()
+    end)
     if not ended then return leave(run, err) end
     if run.guardian then shield(function() run.guardian:stop() end) end
   end
@@ -246,7 +259,7 @@ local function finish(run, ok, value)
   if result.summary then print("  state  " .. result.summary) end
   if result.err then display.failure(result.err) end
   if not run.id and not ok then print("  next   " .. (value.next or "engine help")) end
-  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine log %s %s"):format(run.id, options_of(run)), code)) end
+  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s %s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
   return code
 end
 
@@ -287,6 +300,30 @@ local function keep_guardian(run)
   end
 end
 
+local function keep_telling(run)
+  while true do
+    tell_events(run)
+    task.sleep(SIGNALS_S)
+  end
+end
+
+--- Goes through a run's playbook, from what it looks at before it begins to its end.
+---@param run table
+---@return any what its function gives
+function M.play(run)
+  core_task.set_context(run:context())
+  if run.playbook.prepare then
+    run.is_preparing = true
+    local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+    if not ready then error(problem, 0) end
+    run.is_preparing = false
+  end
+  local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+  if ended or not task.canceled() then run:came_to_its_end() end
+  if not ended then error(value, 0) end
+  return value
+end
+
 --- Runs a run to its end, or as far as this engine can. Returns the exit code.
 ---@param run table
 ---@return integer
@@ -297,17 +334,8 @@ function M.go(run)
     background(keep_lease, run)
     background(heed_signals, run)
     if run.guardian then background(keep_guardian, run) end
-    core_task.set_context(run:context())
-    if run.playbook.prepare then
-      run.is_preparing = true
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-      run.is_preparing = false
-    end
-    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
-    if ended or not task.canceled() then run:came_to_its_end() end
-    if not ended then error(value, 0) end
-    return value
+    if display.is_json() then background(keep_telling, run) end
+    return M.play(run)
   end)
   return finish(run, ok, value)
 end
@@ -317,6 +345,14 @@ end
 ---@param argv string[]
 ---@return integer
 function M.playbook(path, argv)
+  local attended = require "display.attended"
+  local given = attended.options(argv)
+  if given.json then display.use_json() end
+  -- A deployment that somebody looks on at does not end with their terminal.
+  if given.venture and not given.help and attended.is_wanted() then
+    local code = attended.start({ path, table.unpack(argv) }, { state = given.state, venture = given.venture, journal = given.journal })
+    if code then return code end
+  end
   local run, err = M.prepare(path, argv)
   if not run then
     if not err then return 0 end
@@ -328,7 +364,11 @@ function M.playbook(path, argv)
     local planned = {}
     for key, value in pairs(run) do planned[key] = value end
     local plan = require "plan"
-    local as_planned, problem = pcall(function() plan.expect(plan.of(run_module.new(planned)), run.plan_wanted, run.state_folder) end)
+    local as_planned, problem = pcall(function()
+      local now = plan.of(run_module.new(planned))
+      plan.expect(now, run.plan_wanted, run.state_folder)
+      run.settings.plan = now.hash
+    end)
     if not as_planned then
       if not core_err.is(problem) then error(problem, 0) end
       display.failure(problem)

@@ -58,11 +58,11 @@ end
 local function exchange(check, target, values)
   local http = require "http"
   local url = address(filled(check.http, values), target)
-  local response, err = http.request {
+  local response, err = effect.look(function() return http.request {
     url = url, method = check.method or ((check.json ~= nil or check.body) and "POST" or "GET"),
     headers = filled_table(check.headers, values), body = filled(check.body, values),
     json = check.json ~= nil and filled_table(check.json, values) or nil, timeout = check.timeout,
-  }
+  } end)
   if not response then return failed(("%s did not answer: %s"):format(tostring(url), err.message), err.cause) end
   if not status_matches(response.status, check.expect or 200) then
     return failed(("%s answered %d: %s"):format(tostring(url), response.status, response.body:sub(1, 200)))
@@ -87,7 +87,11 @@ function M.kinds.http(check, target)
   return evidence, err
 end
 
-local function changes_something(check)
+--- Does a flow change something, by what its steps ask?
+---@param check { flow: table[] }
+---@return boolean
+---@usage assert(health.changes_something { flow = { { http = "/login", json = {} } } })
+function M.changes_something(check)
   for _, one in ipairs(check.flow) do
     local method = one.method or ((one.json ~= nil or one.body) and "POST" or "GET")
     if method ~= "GET" and method ~= "HEAD" then return true end
@@ -112,7 +116,7 @@ end
 
 --- A flow: HTTP steps in order; `save = { token = "token" }` keeps fields of an answer for later steps.
 function M.kinds.flow(check, target)
-  if not changes_something(check) then return run_flow(check, target) end
+  if not M.changes_something(check) then return run_flow(check, target) end
   return effect.change("flow " .. check.name, function() return run_flow(check, target) end)
 end
 
@@ -139,7 +143,7 @@ end
 
 function M.kinds.command(check, target)
   local process = require "process"
-  local result, err = process.run { argv = filled_table(check.command, target.values or {}), timeout = check.timeout, cwd = target.folder }
+  local result, err = effect.look(function() return process.run { argv = filled_table(check.command, target.values or {}), timeout = check.timeout, cwd = target.folder } end)
   if not result then return failed(("%s: %s"):format(check.command[1], err.message)) end
   if result.code ~= (check.expect or 0) then
     return failed(("%s ended with %s: %s"):format(table.concat(check.command, " "), tostring(result.code or result.signal), (result.stderr .. result.stdout):sub(1, 300)))

@@ -39,7 +39,7 @@ function M.prepare(where)
   local is_url = core_secret.is(where) or where:match "^postgres%w*://"
   local store, err = stores.prepare(is_url and where or "sqlite:" .. where)
   if not store then return nil, err end
-  return setmetatable({ store = store, head = store.dialect == "sqlite" and heads.new(store) or nil, path = not is_url and where or nil }, Journal)
+  return setmetatable({ store = store, head = heads.new(store), path = not is_url and where or nil }, Journal)
 end
 
 --- Opens the journal, and makes it if it is not there.
@@ -73,11 +73,13 @@ local function lease_name(run) return run.venture or "run " .. run.id end
 ---@return integer
 function M.number() return random.integer(1, math.maxinteger) end
 
+-- Only a server's answer can get lost, so that somebody has to find out whether a change happened.
+local function number_for(self) return self.store.dialect == "postgres" and M.number() or nil end
+
 -- One durable change. fn(tx, at, append) writes it, unless it is there already; its result is that of the try that did it.
 local function write(self, change, fn)
   local result
-  -- Only a server's answer can get lost.
-  if self.store.dialect == "postgres" then change.n = change.n or M.number() end
+  change.n = change.n or number_for(self)
   return self.store:write(change, function(tx, at)
     local held = change.held
     if held then
@@ -90,15 +92,16 @@ local function write(self, change, fn)
   end)
 end
 
--- A change that reads first where the chain ends.
+-- A change that reads first where the chain ends. False: how.undisturbed, and somebody else has written meanwhile.
 local function change_after_reading(self, held, fn, how)
   local head, last = self.head, nil
   local done, err = write(self, { run = held.run, lease = held.lease, held = held, n = how.n, once = how.once }, function(tx, at, append)
-    if head then head:found(at) end
+    head:found(at)
+    if how.undisturbed and head:may_be_asked() then return false end
     last = at
     return fn(tx, at, append)
   end)
-  if done ~= nil and head and last then head:left(last) end
+  if done ~= nil and last then head:left(last) end
   return done, err
 end
 
@@ -109,9 +112,10 @@ local function change(self, run, fn, how)
   if not held or held.run ~= run then error("this journal does not hold run " .. tostring(run), 3) end
   how = how or {}
   local done, err = false, nil
-  if self.head and not how.n then
-    done, err = self.head:change(held, how.undisturbed, function(tx, at) return fn(tx, at, function(event) return chain.append(tx, at, event) end) end)
-    if done == false and how.undisturbed then return false end
+  if not how.n then
+    how.n = number_for(self)
+    done, err = self.head:change(held, how, function(tx, at) return fn(tx, at, function(event) return chain.append(tx, at, event) end) end)
+    if done == false and how.undisturbed and err ~= "unknown" then return false end
   end
   if done == false then done, err = change_after_reading(self, held, fn, how) end
   if done == nil then return nil, err end
@@ -129,21 +133,15 @@ local function insert_sources(tx, run, sources, lines)
   end
 end
 
-local function insert_value(tx, run, value, at)
-  assert(tx:query([[INSERT INTO steps (run, seq, place, parent, name, effect, key, args, args_hash, state, attempts, started_at, ended_at, seconds, result, error)
-    VALUES ($1, $2, $3, $4, $5, 'value', '', '{}', '', $6, 1, $7, $7, 0, $8, $9)]], run, value.seq, value.place, opt(value.parent), value.name, value.state, at,
-    opt(value.result ~= nil and encode(value.result) or nil), opt(value.error and encode(value.error) or nil)))
-end
-
 local function append_value(append, value)
-  return append { kind = "value", step = value.seq, data = { name = value.name, state = value.state, result = value.result, error = value.error } }
+  append { kind = "value", step = value.seq, place = value.place, data = { name = value.name, parent = value.parent, state = value.state, result = value.result, error = value.error } }
 end
 
 -- A run whose engine is gone has not ended: what it did is to be gone on with or taken back before anything else begins.
 local function unfinished(db, venture)
   local row = assert(db:query("SELECT id, release, started_at FROM runs WHERE venture = $1 AND ended_at IS NULL ORDER BY seq DESC LIMIT 1", venture))[1]
   return row and core_err.new { code = "lock_held", message = ("run %s of %s, which began at %s, has not ended, and its engine is gone"):format(row.id, venture, row.started_at),
-    next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id) }
+    next = ("engine resume %s, or engine rollback %s"):format(row.id, row.id), run = row.id }
 end
 
 --- Begins a run: takes the venture's lease, stores the run, every source that it loaded, and the values that it has recorded so far.
@@ -166,7 +164,7 @@ function Journal:run_begin(fields)
     insert_sources(tx, id, fields.sources, lines)
     append { kind = "run_begin", data = { venture = fields.venture, playbook = fields.playbook, hash = hash, args = fields.args, mode = fields.mode,
       actor = fields.actor, reason = fields.reason, epoch = epoch, taken_over_from = taken_from, row = chain.hash_of_run(row) } }
-    for _, value in ipairs(fields.values or {}) do insert_value(tx, id, value, append_value(append, value)) end
+    for _, value in ipairs(fields.values or {}) do append_value(append, value) end
     return { run = id, lease = lease, epoch = epoch, confirmed = began }
   end)
   if not held then return nil, err end
@@ -216,6 +214,38 @@ function Journal:holder(lease) return leases.look(self.store, lease, self.store:
 function Journal:held_by(venture)
   local row, lives = self:holder(venture)
   return lives and leases.held(row) or unfinished(self.store, venture) or nil
+end
+
+--- A console that changes something holds its venture beside itself: no run begins meanwhile, and what it records is refused once
+-- somebody took the venture over.
+---@param venture string
+---@param over? string a run that has not ended and whose engine is gone, in spite of which it is held
+---@return true?, table? err code lock_held or journal
+function Journal:hold_venture(venture, over)
+  local own, began = self.held, clock.now()
+  local held, err = write(self, { run = own.run, lease = venture }, function(tx, at, append)
+    local left = unfinished(tx, venture)
+    at.epoch = leases.acquire(tx, at, venture, own.run, "console") -- whoever lives comes first
+    if left and left.run ~= over then error(left, 0) end
+    append { kind = "hold", data = { venture = venture, epoch = at.epoch, over = over } }
+    return { run = own.run, lease = venture, epoch = at.epoch, confirmed = began, own = own }
+  end)
+  if not held then return nil, err end
+  self.held = held
+  return true
+end
+
+--- The venture is free again.
+---@return true?, table? err
+function Journal:release_venture()
+  local held = self.held
+  if not held.own then return true end
+  local done, err = change(self, held.run, function(tx, _, append)
+    append { kind = "release", data = { venture = held.lease } }
+    leases.release(tx, held.lease)
+  end)
+  self.held = held.own
+  return done and true, err
 end
 
 --- The lease of a run's row.
@@ -300,31 +330,26 @@ function M.args(args)
   return text, files.sha256_text(text)
 end
 
+-- A step that changes the world is in doubt until it has an outcome.
+local function state_of_begun(effect) return effect == "pure" and "running" or "intent" end
+
 --- Records that a step begins; durable when it returns. For an effect this is its INTENT.
 ---@param run string
----@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, args_text?: string, args_hash?: string, undo?: string, key?: string } args_text, args_hash: what args() gives
+---@param step { seq: integer, place: string, name: string, parent?: integer, effect: string, args?: table, undo?: string, key?: string } key: what key() gives
 ---@param undisturbed? boolean only if nobody else has written since the run's signals were read
 ---@return boolean? begun false: something may have been asked, which signals() tells; table? err
 function Journal:step_begin(run, step, undisturbed)
-  return change(self, run, function(tx, _, append)
-    local args, args_hash = step.args_text, step.args_hash
-    if not args then args, args_hash = M.args(step.args) end
-    local state = step.effect == "pure" and "running" or "intent"
-    local key = step.key or M.key(run, step.place, step.name, args_hash)
-    local at = append { kind = "step_begin", step = step.seq, data = { name = step.name, place = step.place, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state } }
-    assert(tx:query([[INSERT INTO steps (run, seq, place, parent, name, effect, key, args, args_hash, undo, state, attempts, started_at)
-      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12)]], run, step.seq, step.place, opt(step.parent), step.name, step.effect, key, args, args_hash, opt(step.undo), state, at))
+  local key = step.key or M.key(run, step.place, step.name, select(2, M.args(step.args)))
+  return change(self, run, function(_, _, append)
+    append { kind = "step_begin", step = step.seq, place = step.place,
+      data = { name = step.name, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state_of_begun(step.effect) } }
   end, { undisturbed = undisturbed })
 end
 
 --- Records that a step which was begun before begins again.
 ---@return true?, table? err
 function Journal:step_again(run, row, why)
-  local state = row.effect == "pure" and "running" or "intent"
-  return change(self, run, function(tx, _, append)
-    append { kind = "step_again", step = row.seq, data = { name = row.name, state = state, attempt = row.attempts + 1, why = why } }
-    assert(tx:query("UPDATE steps SET state = $1, attempts = $2 WHERE run = $3 AND seq = $4", state, row.attempts + 1, run, row.seq))
-  end)
+  return self:event(run, "step_again", { name = row.name, state = state_of_begun(row.effect), attempt = row.attempts + 1, why = why }, row.seq)
 end
 
 --- Records how a step ended.
@@ -333,18 +358,14 @@ end
 ---@param problem? table
 ---@return true?, table? err
 function Journal:step_end(run, seq, state, result, problem, seconds)
-  return change(self, run, function(tx, _, append)
-    local at = append { kind = "step_end", step = seq, data = { state = state, result = result, error = problem, seconds = seconds } }
-    assert(tx:query("UPDATE steps SET state = $1, ended_at = $2, seconds = $3, result = $4, error = $5 WHERE run = $6 AND seq = $7",
-      state, at, opt(seconds), opt(result ~= nil and encode(result) or nil), opt(problem and encode(problem) or nil), run, seq))
-  end)
+  return self:event(run, "step_end", { state = state, result = result, error = problem, seconds = seconds }, seq)
 end
 
 --- Records a value that the run found: a reading of the world, the time, a random number.
 ---@param value { seq: integer, place: string, parent?: integer, name: string, state: "done"|"failed", result?: any, error?: table }
 ---@return true?, table? err
 function Journal:value(run, value)
-  return change(self, run, function(tx, _, append) insert_value(tx, run, value, append_value(append, value)) end)
+  return change(self, run, function(_, _, append) append_value(append, value) end)
 end
 
 --- Records an event.
@@ -413,6 +434,28 @@ function Journal:answer(run, seq, answer)
   end)
 end
 
+--- Records that somebody takes a promoted run over. Like an answer it comes from a process that holds no lease.
+---@param acceptance { by: string, reason?: string }
+---@return true?, table? err code usage: the run has no handoff that holds; approval: somebody has accepted it already
+function Journal:accept_handoff(run, acceptance)
+  return write(self, { run = run }, function(tx, _, append)
+    local outcome = tx:value("SELECT outcome FROM runs WHERE id = $1", run)
+    local function last(kind)
+      local row = tx:one("SELECT at, data FROM events WHERE run = $1 AND kind = $2 ORDER BY seq DESC LIMIT 1", run, kind)
+      return row and { at = row.at, data = json.decode(row.data) }
+    end
+    local made, accepted = last "handoff", last "handoff_accepted"
+    if accepted then
+      error(core_err.new { code = "approval", message = ("the handoff of run %s was accepted already, by %s at %s"):format(run, accepted.data.by, accepted.at), next = "engine status " .. run }, 0)
+    end
+    if outcome ~= "promoted" or not made then
+      local why = not made and "has no handoff" or outcome and ("has ended: %s; its handoff holds no longer"):format(outcome) or "has not ended"
+      error(core_err.new { code = "usage", message = ("run %s %s"):format(run, why), next = "engine status " .. run }, 0)
+    end
+    append { kind = "handoff_accepted", data = { by = acceptance.by, reason = acceptance.reason, sha256 = made.data.sha256 } }
+  end)
+end
+
 --- One question with its answer, if there is one yet.
 function Journal:approval(run, seq) return self.store:one("SELECT * FROM approvals WHERE run = $1 AND seq = $2", run, seq) end
 
@@ -422,8 +465,9 @@ function Journal:approvals(run) return self.store:query("SELECT * FROM approvals
 --- The question that a run waits for.
 function Journal:open_question(run) return self.store:one("SELECT * FROM approvals WHERE run = $1 AND answer IS NULL ORDER BY seq DESC LIMIT 1", run) end
 
-local function decoded(rows, names)
-  if not rows then return rows end
+-- Rows with what some of their columns have as JSON made into values; or the error.
+local function decoded(names, rows, err)
+  if not rows then return nil, err end
   for _, row in ipairs(rows) do
     for _, name in ipairs(names) do if row[name] then row[name] = json.decode(row[name]) end end
   end
@@ -433,15 +477,14 @@ end
 --- What was asked of a run, in order.
 function Journal:signals(run)
   local function read() return self.store:query("SELECT * FROM signals WHERE run = $1 ORDER BY id", run) end
-  if not self.head or not self.held or self.held.run ~= run then return decoded(read(), { "data" }) end
-  local rows, err = self.head:listen(read)
-  return decoded(rows, { "data" }), err
+  if not self.held or self.held.run ~= run then return decoded({ "data" }, read()) end
+  return decoded({ "data" }, self.head:listen(read))
 end
 
 --- May something have been asked of the run that this journal has not read? Not as long as nobody else wrote; that somebody did is known
 -- after the next change at the latest.
 ---@return boolean
-function Journal:may_be_asked() return not self.head or self.head:may_be_asked() end
+function Journal:may_be_asked() return self.head:may_be_asked() end
 
 --- Runs, the latest first.
 ---@param filter? { venture?: string, limit?: integer }
@@ -449,33 +492,42 @@ function Journal:may_be_asked() return not self.head or self.head:may_be_asked()
 function Journal:runs(filter)
   filter = filter or {}
   if filter.venture then
-    return decoded(self.store:query("SELECT * FROM runs WHERE venture = $1 ORDER BY seq DESC LIMIT $2", filter.venture, filter.limit or 20), { "args", "settings" })
+    return decoded({ "args", "settings" }, self.store:query("SELECT * FROM runs WHERE venture = $1 ORDER BY seq DESC LIMIT $2", filter.venture, filter.limit or 20))
   end
-  return decoded(self.store:query("SELECT * FROM runs ORDER BY seq DESC LIMIT $1", filter.limit or 20), { "args", "settings" })
+  return decoded({ "args", "settings" }, self.store:query("SELECT * FROM runs ORDER BY seq DESC LIMIT $1", filter.limit or 20))
 end
 
---- One run by its id or the beginning of it; the latest when none is given.
+--- One run by its id or the beginning of it; when none is given the latest that is no console.
 ---@param id? string
 ---@return table? row, table? err code not_found
 function Journal:run(id)
-  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 ORDER BY seq DESC LIMIT 2", #(id or ""), id or "")
+  local rows, err = self.store:query("SELECT * FROM runs WHERE substr(id, 1, CAST($1 AS INTEGER)) = $2 AND ($2 <> '' OR playbook <> 'console') ORDER BY seq DESC LIMIT 2", #(id or ""), id or "")
   if not rows then return nil, err end
   if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
     return nil, core_err.new { code = "usage", message = ("several runs begin with %s: %s, %s"):format(id, rows[1].id, rows[2].id) }
   end
-  return decoded({ rows[1] }, { "args", "settings" })[1]
+  return decoded({ "args", "settings" }, { rows[1] })[1]
 end
 
---- A run's steps in their order; values are left out unless they are asked for.
+--- A run's steps in the order in which they began.
 ---@param run string
----@param with_values? boolean
-function Journal:steps(run, with_values)
-  return decoded(self.store:query(("SELECT * FROM steps WHERE run = $1%s ORDER BY seq"):format(with_values and "" or " AND effect <> 'value'"), run), { "args", "result", "error" })
+---@return table[]? rows as of journal.steps, table? err
+function Journal:steps(run)
+  local events, err = decoded({ "data" }, self.store:query("SELECT * FROM events WHERE run = $1 AND kind IN ('step_begin', 'step_again', 'step_end') ORDER BY seq", run))
+  if not events then return nil, err end
+  return require("journal.steps").of(events)
 end
 
 --- A run's events in their order.
-function Journal:events(run) return decoded(self.store:query("SELECT * FROM events WHERE run = $1 ORDER BY seq", run), { "data" }) end
+---@param run string
+---@param after? integer only those after this one
+function Journal:events(run, after) return decoded({ "data" }, self.store:query("SELECT * FROM events WHERE run = $1 AND seq > $2 ORDER BY seq", run, after or 0)) end
+
+--- The number of a run's last event.
+---@param run string
+---@return integer? seq, table? err
+function Journal:last_event(run) return self.store:value("SELECT max(seq) FROM events WHERE run = $1", run) end
 
 --- The sources that a run is made of.
 function Journal:sources(run)
@@ -484,7 +536,12 @@ end
 
 --- Proves the chain of events whole, and that the rows say what the events say.
 ---@param run? string only from this run's beginning on, with its rows and sources
----@return { events: integer }?, table? err names the first link that is broken
+---@return { events: integer, of_run: table[] }?, table? err names the first link that is broken; of_run: the run's events as events() gives them
 function Journal:verify(run) return require("journal.proof").verify(self.store, run) end
+
+--- Proves what was written since, and adds it to the proof.
+---@param proof table of verify
+---@return table? proof, table? err
+function Journal:verify_rest(proof) return require("journal.proof").go_on(self.store, proof) end
 
 return M

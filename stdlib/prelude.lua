@@ -29,6 +29,13 @@ M.words = {
   sleep = { "task", "sleep" },
 }
 
+--- The words that only a test of a playbook has (see module trial).
+M.test_words = {
+  world = { "trial", "world" },
+  test = { "trial", "test" },
+  expect_equal = { "trial", "expect_equal" },
+}
+
 -- The module task is there already; the other words' modules are only loaded when they are first used.
 for name, word in pairs(M.words) do
   if word[1] == "task" then _G[name] = task[word[2]] end

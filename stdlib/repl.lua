@@ -1,111 +1,65 @@
---- repl: a Lua console with every module, in the same sandbox as a playbook.
+--- repl: the console. A Lua console with every module, in the same sandbox as a playbook, for somebody who has to see what is going on and
+-- may have to change it: read-only until it is armed, everything shown before it is done, everything recorded.
 --
--- An expression needs no `return`; a statement that is not finished goes on in the next line; Ctrl-C cancels what
--- is waited for, or the line, and not the console; Ctrl-D or `exit` ends it. Off a terminal it reads standard
--- input to its end and prints results without a prompt.
+-- Its parts are below repl/: session (what a console knows), gate, arming and record (what stands between a statement and the world), names and
+-- words/ (what can be said), statement, terminal and script (from text to values), show, figures, help, complete, prompt, follow, history, export.
 
 local arguments = require "arguments"
 local core_err = require "core.err"
-local core_search = require "core.search"
-local core_secret = require "core.secret"
-local core_terminal = require "core.terminal"
-local files = require "files"
-local inspect = require "inspect"
-local task = require "task"
 
 local M = {}
 
-local HISTORY_LINES = 1000
+--- Its options.
+M.options = {
+  venture = { value = "DIR", about = "the venture's folder" },
+  state = { value = "DIR", about = "the folder with the journal (default: .engine in the venture's folder)" },
+  journal = { value = "URL", about = "postgres://... or env:NAME: a journal that several machines share" },
+  attach = { value = "RUN", about = "a run: its state is in the prompt, its events are told between the prompts" },
+  reason = { value = "TEXT", about = "why, for the journal; arming needs one" },
+  yes = { value = "NAME", about = "the venture's name: what effects are confirmed by where nobody is there to type it" },
+}
 
--- Names that are assigned in the console stay in the console.
-local function new_environment() return setmetatable({}, { __index = _G }) end
-
--- The function of a piece of text; nil, "incomplete" when it only lacks its end; nil, err.
-local function compile(text, environment)
-  local chunk = core_search.load_text("return " .. text, "console", environment)
-  if chunk then return chunk end
-  local err
-  chunk, err = core_search.load_text(text, "console", environment)
-  if chunk then return chunk end
-  if err.code == "playbook" and err.message:find "near <eof>$" then return nil, "incomplete" end
-  return nil, err
+local function failure(err, code)
+  require("display").failure(err)
+  print("  next   " .. (err.next or "engine help"))
+  return code
 end
 
-local function show(ok, ...)
-  local first, second = ...
-  if not ok then
-    print(tostring(first))
-  elseif first == nil and core_err.is(second) then
-    print("nil, " .. tostring(second))
-  else
-    for i = 1, select("#", ...) do print(inspect.display((select(i, ...)))) end
-  end
+-- The session of a command line. What its options name is looked at later.
+local function session_of(argv, interactive)
+  local options, err = arguments.parse(argv, M.options, "engine repl --help")
+  if not options then return nil, err end
+  if options.words[1] then return nil, core_err.new { code = "usage", message = ("'%s' is not expected here"):format(options.words[1]), next = "engine repl --venture DIR" } end
+  options.interactive = interactive
+  return require("repl.session").new(options)
 end
 
--- Collects lines until they are a whole, runs it, shows its values. Returns the lines that are still open.
-local function feed(open, line, environment)
-  local text = open and open .. "\n" .. line or line
-  if not open and line:match "^%s*$" then return nil end
-  local chunk, problem = compile(text, environment)
-  if problem == "incomplete" then return text end
-  if chunk then show(task.interruptible(chunk)) else print(tostring(problem)) end
-  return nil
-end
-
-local function from_input(environment)
-  local text = assert(files.read "/dev/stdin")
-  local open
-  for line in (text:gsub("\n?$", "\n")):gmatch "(.-)\n" do
-    if not open and line:match "^%s*exit%s*$" then return 0 end
-    open = feed(open, line, environment)
-  end
-  if open then
-    print(tostring(select(2, core_search.load_text(open, "console", environment))))
-    return 1
-  end
-  return 0
-end
-
-local function from_terminal(environment)
-  local editor = require "core.line_editor"
-  local home = core_secret.environment "HOME"
-  local history = home and home .. "/.engine_history"
-  if history then editor.load_history(history, HISTORY_LINES) end
-  print "engine console: every module is there (http, sql, traffic, ...); exit or Ctrl-D ends it"
-  local open
-  while true do
-    local ok, line, err = task.interruptible(editor.read, open and "      > " or "engine> ")
-    if not ok then
-      open = nil -- Ctrl-C: the line is given up
-    elseif not line then
-      if err then error(err, 0) end
-      return 0
-    elseif not open and line:match "^%s*exit%s*$" then
-      return 0
-    else
-      if history and line:match "%S" and not line:lower():find("secret", 1, true) then editor.add_history(line, history) end
-      open = feed(open, line, environment)
-    end
-  end
-end
-
---- `engine repl [--venture DIR]`: with a venture, its configuration is the global `venture`.
+--- `engine repl [--venture DIR] [--attach RUN] [--reason TEXT]`
 ---@param argv string[]
 ---@return integer exit
 function M.main(argv)
-  local options, err = arguments.parse(argv, { venture = { about = "the venture's folder" } })
-  local environment = new_environment()
-  if options and options.venture then
-    core_search.add_folder(options.venture)
-    environment.venture, err = require("configuration").load(options.venture)
-  end
-  if err then
-    require("display").failure(err)
-    print("  next   " .. (err.next or "engine help"))
-    return 2
-  end
-  if core_terminal.interactive(0) then return from_terminal(environment) end
-  return from_input(environment)
+  local interactive = require("core.terminal").interactive(0)
+  local session, err = session_of(argv, interactive)
+  if not session then return failure(err, 2) end
+  return require(interactive and "repl.terminal" or "repl.script").run(session)
+end
+
+--- Is this the command line of a statement for the console, and no chunk with arguments of its own?
+---@param argv string[] the text, and what follows it
+---@return boolean
+---@usage local repl = require "repl"  assert(repl.is_statement { "status()", "--venture", "shop" } and not repl.is_statement { "print(...)", "a" })
+function M.is_statement(argv)
+  local name = (argv[2] or ""):match "^%-%-([%w-]+)"
+  return name ~= nil and M.options[name] ~= nil
+end
+
+--- `engine -e STATEMENT --venture DIR ...`: one text of statements, as if it came from standard input.
+---@param argv string[]
+---@return integer exit
+function M.evaluate(argv)
+  local session, err = session_of({ table.unpack(argv, 2) }, false)
+  if not session then return failure(err, 2) end
+  return require("repl.script").run(session, argv[1])
 end
 
 return M

@@ -19,6 +19,7 @@ local function usage(message, next_step) return nil, core_err.new { code = "usag
 local function row_of(journal, options)
   local row, err = journal:run(options.words[1])
   if not row then return nil, err end
+  if row.playbook == "console" then return usage(("%s was a console: nothing of it goes on by itself"):format(row.id), ("engine log %s says what it did"):format(row.id)) end
   local _, lives = journal:holder(journal:lease_of(row))
   return row, nil, lives
 end
@@ -97,8 +98,16 @@ local function go_on(journal, row, options, operation)
     print("  next   " .. (err.next or "engine status"))
     return 6
   end
+  -- Since the proof, that it was taken up was written, and what somebody asked meanwhile.
+  local approvals
+  proof, err = journal:verify_rest(proof)
+  if proof then approvals, err = journal:approvals(row.id) end
+  if not approvals then
+    journal:let_go()
+    return nil, err
+  end
   local run = execute.new_run {
-    id = row.id, journal = journal, recorded = recorded.read(journal, row.id), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
+    id = row.id, journal = journal, recorded = recorded.of(proof.of_run, approvals), playbook = parts.playbook, path = row.path, args = row.args, venture = parts.venture, mode = row.mode,
     reason = row.reason, actor = actor, state_folder = option.state, journal_option = option, guardian = guardian, settings = row.settings, rebased = options.rebase and sources or nil,
   }
   display.header(run)
@@ -114,7 +123,8 @@ function M.resume(journal, options)
   if not row then return nil, err end
   if row.ended_at then
     local log = ("engine log %s says what it did"):format(row.id)
-    return usage(("run %s has ended: %s"):format(row.id, row.outcome), row.outcome == "promoted" and ("engine rollback %s takes it back; %s"):format(row.id, log) or log)
+    return usage(("run %s has ended: %s"):format(row.id, row.outcome), 
+      row.exit_code == 5 and ("engine rollback %s tries again; %s"):format(row.id, log) or row.outcome == "promoted" and ("engine rollback %s takes it back; %s"):format(row.id, log) or log)
   end
   if lives then
     display.failure(journal:held_by(journal:lease_of(row)))
@@ -138,11 +148,17 @@ local function known_of(journal, row)
   return known
 end
 
+-- What taking a run back means, as lines.
 local function preview(row, known, kind)
-  display.line("note", 0, ("run %s of %s, release %s: traffic stood at blue %s %%, green %s %%; %s"):format(row.id, row.venture or "no venture", row.release or "none", tostring(known.blue or "?"), tostring(known.green or "?"),
-    known.migrated and ("the schema was migrated (%s)"):format(known.label or "not rehearsed") or "no schema change"))
-  display.line("note", 0, ("first all traffic goes back, then %s"):format(kind and ("a %s rollback"):format(kind) or "the evidence decides between a traffic, a database and a full rollback"))
-  if known.drill_seconds and known.migrated then display.line("note", 0, ("backup %s took %s to restore in staging"):format(known.backup, display.duration(known.drill_seconds))) end
+  local lines = { ("run %s of %s, release %s: traffic stood at blue %s %%, green %s %%; %s"):format(row.id, row.venture or "no venture", row.release or "none", tostring(known.blue or "?"), tostring(known.green or "?"),
+    known.migrated and ("the schema was migrated (%s)"):format(known.label or "not rehearsed") or "no schema change") }
+  if row.exit_code == 5 then
+    lines[2] = ("its rollback failed (%s): what was done of it stays done, what failed is tried again"):format(row.summary or "for no known reason")
+    return lines
+  end
+  lines[2] = ("first all traffic goes back, then %s"):format(kind and ("a %s rollback"):format(kind) or "the evidence decides between a traffic, a database and a full rollback")
+  if known.drill_seconds and known.migrated then lines[3] = ("backup %s took %s to restore in staging"):format(known.backup, display.duration(known.drill_seconds)) end
+  return lines
 end
 
 -- A run that is under way takes itself back; this waits for its end.
@@ -169,8 +185,9 @@ end
 
 -- Only the venture's latest run can be taken back: what came after stands on it.
 local function refusal(journal, row, known, kind)
-  if row.exit_code == 5 then return ("the rollback of run %s failed (%s); it is not tried again by itself"):format(row.id, row.summary or row.outcome) end
-  if row.outcome and row.outcome ~= "promoted" then return ("run %s has ended: %s; there is nothing to take back"):format(row.id, row.outcome) end
+  local has_failed = row.exit_code == 5
+  if has_failed and kind then return ("the rollback of run %s failed, and goes on as it was chosen: leave --type away"):format(row.id) end
+  if row.outcome and row.outcome ~= "promoted" and not has_failed then return ("run %s has ended: %s; there is nothing to take back"):format(row.id, row.outcome) end
   local latest = row.venture and assert(journal:runs { venture = row.venture, limit = 1 })[1]
   if latest and latest.id ~= row.id then return ("run %s is not %s's latest: %s came after it"):format(row.id, row.venture, latest.id) end
   if kind == "traffic" and known.migrated and known.label and known.label ~= "traffic-safe" then
@@ -179,17 +196,28 @@ local function refusal(journal, row, known, kind)
   if kind == "database" and not known.backup then return ("run %s has no proven backup to go back to"):format(row.id) end
 end
 
---- `engine rollback`: takes a run back, by the decision tree or by the type that is named.
+--- How a run would be taken back. Nothing is done.
 ---@param journal table
----@param options { words: string[], type?: string, dry_run?: boolean, reason?: string, actor?: string }
----@return integer? exit, table? err
-function M.rollback(journal, options)
+---@param options { words: string[], type?: string }
+---@return { row: table, lives: boolean, lines: string[] }?, table? err usage: it cannot be
+function M.look(journal, options)
   local row, err, lives = row_of(journal, options)
   if not row then return nil, err end
   local known = known_of(journal, row)
   local problem = refusal(journal, row, known, options.type)
   if problem then return usage(problem, "engine status " .. row.id) end
-  preview(row, known, options.type)
+  return { row = row, lives = lives, lines = preview(row, known, options.type) }
+end
+
+--- `engine rollback`: takes a run back, by the decision tree or by the type that is named.
+---@param journal table
+---@param options { words: string[], type?: string, dry_run?: boolean, reason?: string, actor?: string }
+---@return integer? exit, table? err
+function M.rollback(journal, options)
+  local found, err = M.look(journal, options)
+  if not found then return nil, err end
+  local row, lives = found.row, found.lives
+  for _, line in ipairs(found.lines) do display.line("note", 0, line) end
   if options.dry_run then return 0 end
   local asked
   asked, err = ask(journal, row, options)

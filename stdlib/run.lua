@@ -16,12 +16,14 @@ local effect = require "effect"
 local journal = require "journal"
 local json = require "json"
 local later = require "run.later"
+local pause = require "run.pause"
 local places = require "run.places"
 local task = require "task"
 
 local M = {}
 
 local DEFAULT_STEP_DEADLINE_S = 3600
+local OPENING_S = 0.002
 local OWNER_S = 60 -- how long a step that its owner will end sleeps at a time
 local JOURNAL_WAIT_S = 600 -- for a journal that is away; a venture may say something else
 
@@ -90,7 +92,10 @@ end
 
 --- Begins the run in the journal: takes the venture's lock, stores the sources that were loaded and the values that were found so far.
 function Run:open()
+  while self.is_opening do task.sleep(OPENING_S) end -- work side by side begins the run once
   if self.id then return self end
+  self.is_opening = true
+  local over <close> = setmetatable({}, { __close = function() self.is_opening = false end })
   local id, err = self:use_journal():run_begin {
     venture = self.venture and self.venture.name, playbook = self.playbook.name, path = self.path, args = self.args, release = self.args.release,
     mode = self.mode, actor = self.actor, reason = self.reason, sources = M.sources_of(self), state_folder = self.state_folder, settings = self.settings, values = self.early,
@@ -114,10 +119,7 @@ function M.sources_of(run)
 end
 
 --- Ends the run in the journal.
-function Run:finish(outcome, code, summary)
-  assert(self.journal:run_end(self.id, outcome, code, summary))
-  self.journal:close()
-end
+function Run:finish(outcome, code, summary) assert(self.journal:run_end(self.id, outcome, code, summary)) end
 
 --- The run's own row, steps and events, as the journal has them now.
 function Run:row() return assert(self.journal:run(self.id)) end
@@ -144,11 +146,17 @@ local function write(run, fn)
   if not done then leave(run, err or core_err.new { code = "journal", message = "nothing was recorded" }) end
 end
 
+-- What failed before a rollback was begun again is no answer for it: see Run:again.
+local function is_over(run, row)
+  return run.anew_since and row.ended_by and row.ended_by < run.anew_since and (row.interrupt or row.state ~= "done")
+end
+
 -- What the run has recorded at a place; nil when it did not come so far.
 local function recorded_at(run, ...)
   if not run.recorded then return nil end
   local ok, row = pcall(run.recorded.at, run.recorded, ...)
   if not ok then leave(run, row) end
+  if row and row.interrupt and is_over(run, row) then return nil end
   return row
 end
 
@@ -177,7 +185,7 @@ function Run:begin_branches(place)
   if not self.recorded then return end
   local ok, result = pcall(self.recorded.branches, self.recorded, place)
   if not ok then leave(self, result) end
-  if result then raise_recorded(result.interrupt) end
+  if result and not is_over(self, result) then raise_recorded(result.interrupt) end
 end
 
 --- Raises "replay" when the playbook has ended before it did all that is recorded.
@@ -193,7 +201,7 @@ local function drain(run, step)
 end
 
 --- Records an event. Outside of steps it has a place, and is not recorded again when the run is gone through again.
----@param kind string see stdlib/papers.lua for the kinds that appear in papers
+---@param kind string see stdlib/papers/ for the kinds that appear in papers
 ---@param data table plain data
 function Run:event(kind, data)
   self:open()
@@ -263,13 +271,13 @@ function Run:record(name, fn)
   local step = context and context.step
   local place = places.next(context)
   local row = recorded_at(self, place, "value", name)
-  if row then
+  if row and not is_over(self, row) then
     if row.interrupt then raise_recorded(row.interrupt) end
     if row.state == "failed" then raise_recorded(row.error) end
     return row.result
   end
   local ok, result = M.attempt(fn)
-  local value = { seq = take_seq(self), place = place, parent = step and step.seq, name = name, state = ok and "done" or "failed" }
+  local value = { seq = row and row.seq or take_seq(self), place = place, parent = step and step.seq, name = name, state = ok and "done" or "failed" }
   if ok then value.result = result else value.error = plain_error(result) end
   if self.id then
     write(self, function() return self.journal:value(self.id, value) end)
@@ -290,13 +298,15 @@ function Run:interrupt(place, err)
   error(err, 0)
 end
 
---- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way. While the journal is away nobody can ask.
+--- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way. Also finds out whether the run is paused
+-- (self.paused). While the journal is away nobody can ask.
 ---@return table? err code rollback_asked
 function Run:asked()
   if self.is_rolling_back then return nil end
   local signals, err = self.journal:signals(self.id)
   if not signals and err.away then return nil end
-  for _, signal in ipairs(assert(signals, err)) do
+  self.paused = pause.of(assert(signals, err))
+  for _, signal in ipairs(signals) do
     if signal.kind == "rollback" then
       return core_err.new { code = "rollback_asked", message = ("%s asked for a rollback%s"):format(signal.by, signal.reason and ": " .. signal.reason or ""), rollback = signal.data.type }
     end
@@ -313,12 +323,13 @@ end
 
 -- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
 -- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the write
--- that follows.
-local function heed(run, stop, lightly)
+-- that follows. changes: the name of the step that begins, when it changes the world; it waits as long as the run is paused.
+local function heed(run, stop, lightly, changes)
   local ok, err = M.attempt(function()
     if task.canceled() then task.sleep(0) end -- raises what canceled it
     local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
     if asked then error(asked, 0) end
+    if changes then pause.wait(run, changes) end
     if not run.is_live then go_live(run) end
   end)
   if not ok then stop(err) end
@@ -345,6 +356,35 @@ function Run:heed()
   self:interrupt(place .. "!", asked)
 end
 
+--- Goes through fn, and records whether it came to its end. If it did not, the run can be taken up to be taken back (`engine rollback`) after it has
+-- ended: fn is gone through again then. What is done stays done, what had failed is done anew. Not inside a step.
+---@param fn fun(): any
+---@return boolean ok, any result_or_err
+function Run:again(fn)
+  self:open()
+  local context = core_task.context()
+  local body, tried = places.next(context), places.next(context)
+  local since
+  -- What a try did afterwards stands where it is recorded; the next one's end, and all that follows, stands within its place.
+  while true do
+    local begun, ended = recorded_at(self, tried .. "!", "event", "again"), recorded_at(self, tried, "event", "tried")
+    if not begun and not (ended and not ended.data.ok and self.recorded:was_taken_back_after(ended.seq)) then break end
+    since = begun and begun.seq or math.huge
+    if not begun then write(self, function() return self.journal:event(self.id, "again", {}, nil, tried .. "!") end) end
+    self.outermost = places.turn(context, tried .. "!")
+    tried = places.next(context)
+  end
+  self.anew_since = since
+  core_task.set_context(places.inside(context, body))
+  local ok, result = M.attempt(fn)
+  core_task.set_context(context)
+  self.anew_since = nil
+  if not recorded_at(self, tried, "event", "tried") then
+    write(self, function() return self.journal:event(self.id, "tried", { ok = ok, text = not ok and result.message or nil }, nil, tried) end)
+  end
+  return ok, result
+end
+
 -- Records that a step begins. What was asked of the run before that is heeded first.
 local function begin_step(run, record, stop)
   while true do
@@ -355,7 +395,7 @@ local function begin_step(run, record, stop)
       return begun ~= nil, err
     end)
     if begun then return end
-    heed(run, stop)
+    heed(run, stop, false, record.effect ~= "pure" and record.name)
   end
 end
 
@@ -471,27 +511,29 @@ function M.step(name_or_options, fn)
   local parent, name = context.step, options[1]
   local place = places.next(context)
   local args_text, args_hash = journal.args(options.args)
-  local row = recorded_at(run, place, "step", name, args_hash)
+  local key = journal_key(run.id, place, name, args_hash)
+  local row = recorded_at(run, place, "step", name, key, args_text)
   if row and row.interrupt then raise_recorded(row.interrupt) end
   local function interrupt(err) run:interrupt(place, err) end
   if not row then
     drain(run, parent)
-    heed(run, interrupt, true)
+    heed(run, interrupt, true, class ~= "pure" and name)
   end
   if not row and needs_yes(run, options) then
     local ok, err = M.attempt(function() ask(run, name, options.args, place .. "?") end)
     if not ok then interrupt(err) end
   end
-  local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = journal_key(run.id, place, name, args_hash), seq = row and row.seq or take_seq(run) }
+  local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = key, seq = row and row.seq or take_seq(run) }
   if not row then
-    begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args, args_text = args_text, args_hash = args_hash,
-      key = step.key, undo = options.undo and ("undo " .. name) or nil }, interrupt)
+    begin_step(run, { seq = step.seq, place = place, name = name, parent = parent and parent.seq, effect = class, args = options.args,
+      key = key, undo = options.undo and ("undo " .. name) or nil }, interrupt)
   end
   if options.undo then
     -- From here on it may have happened, wholly or in part: it can be taken back even if it fails.
     run.undos[#run.undos + 1] = { name = name, undo = options.undo, probe = options.probe }
   end
-  if row and row.ended_at then
+  local is_anew = row and is_over(run, row)
+  if row and row.ended_at and not is_anew then
     if row.state ~= "done" then raise_outcome(row.error) end
     run.steps_done = run.steps_done + 1
     return row.result
@@ -503,7 +545,11 @@ function M.step(name_or_options, fn)
       finish_step(run, step, false, err, 0)
       error(err, 0)
     end)
-    found, result = take_up(run, step, row, options)
+    if is_anew then
+      write(run, function() return run.journal:step_again(run.id, row, "it had failed, and is tried again") end)
+    else
+      found, result = take_up(run, step, row, options)
+    end
   end
   if not found then result = run_step(run, step, options) end
   run.steps_done = run.steps_done + 1

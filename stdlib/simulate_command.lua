@@ -7,41 +7,22 @@ local json = require "json"
 
 local M = {}
 
-local OPTIONS = {
-  venture = { about = "the venture's folder (with venture.lua, and its own simulation.lua)" },
+--- Its options.
+M.options = {
+  venture = { value = "DIR", about = "the venture's folder (with venture.lua, and its own simulation.lua)" },
   release = { default = "next", about = "what the release is called; nothing of it needs to be there" },
   worlds = { type = "integer", default = 1000, about = "how many worlds" },
   seed = { type = "integer", default = 1, about = "the first world's seed; the others follow" },
-  world = { about = "one world, as JSON: what a failure prints" },
+  world = { value = "JSON", about = "one world, as JSON: what a failure prints" },
   log = { type = "boolean", about = "with --world: the run's event log, one event a line" },
   json = { type = "boolean", about = "the summary as JSON" },
+  jobs = { type = "integer", about = "how many processes share the worlds; by default one a processor" },
+  part = { type = "boolean", about = "the counts alone, as JSON: what the processes of --jobs tell the first" },
 }
 
-local MOST_ENDLESS = 3 -- worlds in which the run does not end; each takes seconds
 local SHOWN = 10 -- kinds of failures that are made small; more of them are only counted
 
 local function usage(message, next_step) return core_err.new { code = "usage", op = "simulate", message = message, next = next_step or "engine simulate playbooks/stage30.lua --venture DIR" } end
-
-local function world_text(scenario) return json.encode(require("simulation.shrink").said(scenario)) end
-
--- What a world of a run adds to what was met so far.
-local function count(totals, outcome)
-  local key = ("%s, exit %s"):format(outcome.result.outcome, tostring(outcome.result.exit))
-  totals.outcomes[key] = (totals.outcomes[key] or 0) + 1
-  totals.seconds = totals.seconds + outcome.result.seconds
-  totals.resumed = totals.resumed + outcome.result.tries - 1
-  for _, one in ipairs(outcome.world.armed or {}) do
-    if one.met > 0 then
-      local kind = one.fault.kind == "operation" and one.fault.name .. " " .. one.fault.how or one.fault.kind
-      totals.faults[kind] = (totals.faults[kind] or 0) + 1
-    end
-  end
-  if outcome.world.journal then
-    for _, step in ipairs(outcome.world.journal.step_rows) do
-      if step.effect ~= "value" then totals.steps[step.name] = (totals.steps[step.name] or 0) + 1 end
-    end
-  end
-end
 
 local function shows(project, name)
   return function(scenario)
@@ -72,24 +53,37 @@ local function list(counts, limit)
   return table.concat(parts, ", ")
 end
 
-local function say_failure(project, options, failure)
-  local shrink, scenarios = require "simulation.shrink", require "simulation.scenario"
-  local smallest, tries = shrink.shrink(failure.scenario, shows(project, failure.name))
+--- The command that has a world again.
+---@param options { path: string, venture: string, release: string }
+---@param scenario table
+---@return string
+function M.command(options, scenario)
+  local function quoted(text) return text:find "[^%w_./:%-]" and "'" .. text:gsub("'", "'\\''") .. "'" or text end
+  local world = json.encode(require("simulation.shrink").said(scenario))
+  return ("engine simulate %s --venture %s --release %s --world %s"):format(quoted(options.path), quoted(options.venture), quoted(options.release), quoted(world))
+end
+
+-- The smallest world that shows what is wrong.
+local function made_small(project, options, failure)
+  local shrink, many = require "simulation.shrink", require "simulation.many"
+  local smallest, tries = shrink.shrink(many.scenario(project, options.release, failure.seed), shows(project, failure.name))
   local text
   for _, one in ipairs(project:run(smallest).broken) do if one.name == failure.name then text = one.text end end
-  print(("✗ %s: %s"):format(failure.name, text))
-  print(("  in %d worlds, the first of seed %d; the smallest that shows it (%d tries):"):format(failure.worlds, failure.scenario.seed, tries))
-  local said = shrink.said(smallest)
-  local names = {}
-  for name, value in pairs(said) do
+  return { name = failure.name, text = text, worlds = failure.worlds, seed = failure.seed, tries = tries, world = shrink.said(smallest), next = M.command(options, smallest) }
+end
+
+local function print_failure(failure)
+  print(("✗ %s: %s"):format(failure.name, failure.text))
+  print(("  in %d worlds, the first of seed %d; the smallest that shows it (%d tries):"):format(failure.worlds, failure.seed, failure.tries))
+  local names, faults = {}, failure.world.faults or {}
+  for name, value in pairs(failure.world) do
     if name ~= "faults" and name ~= "seed" then names[#names + 1] = ("%s = %s"):format(name, type(value) == "table" and json.encode(value) or tostring(value)) end
   end
   table.sort(names)
   for _, name in ipairs(names) do print("    " .. name) end
-  for _, fault in ipairs(smallest.faults) do print("    fault: " .. scenarios.fault_text(fault)) end
-  if #names + #smallest.faults == 0 then print "    a world in which all is well" end
-  print(("  next   engine simulate %s --venture %s --release %s --world '%s'"):format(options.path, options.venture, options.release, world_text(smallest):gsub("'", "'\\''")))
-  return { name = failure.name, text = text, worlds = failure.worlds, world = said }
+  for _, fault in ipairs(faults) do print("    fault: " .. require("simulation.scenario").fault_text(fault)) end
+  if #faults + #names == 0 then print "    a world in which all is well" end
+  print("  next   " .. failure.next)
 end
 
 -- One world, told as an operator would see it.
@@ -97,8 +91,11 @@ local function replay(project, options)
   local scenarios = require "simulation.scenario"
   local ok, said = pcall(json.decode, options.world)
   if not ok or type(said) ~= "table" then error(usage("--world is no JSON: " .. options.world, "Give what a failure printed."), 0) end
-  local built, scenario = pcall(scenarios.of, said)
-  if not built then error(usage("--world: " .. tostring(scenario):gsub("^.-:%d+: ", "")), 0) end
+  local built, scenario = pcall(scenarios.of, said, project.checks)
+  if not built then
+    if not core_err.is(scenario) then error(scenario, 0) end
+    error(usage("--world: " .. scenario.message, scenario.next), 0)
+  end
   local outcome = project:run(scenario, { tell = not options.log })
   if options.log then
     if outcome.world.journal then print((outcome.world.journal:text():gsub("\n$", ""))) end
@@ -111,47 +108,60 @@ local function replay(project, options)
   return #outcome.broken == 0 and 0 or 1
 end
 
---- Runs a playbook in many worlds.
----@param project table of simulation.open
----@param options { worlds: integer, seed: integer, release: string }
----@return table totals worlds, outcomes, faults, steps, seconds, resumed, endless, failures by the invariant's name
-function M.many(project, options)
-  local scenarios = require "simulation.scenario"
-  local totals = { worlds = 0, outcomes = {}, faults = {}, steps = {}, seconds = 0, resumed = 0, endless = 0, failures = {} }
-  local boundaries = project:run(scenarios.of { migrations = { "002_new" } }).boundaries
-  local subject = { release = options.release, checks = project.checks, boundaries = boundaries }
-  for seed = options.seed, options.seed + options.worlds - 1 do
-    local scenario = scenarios.draw(seed, subject)
-    local outcome = project:run(scenario)
-    totals.worlds = totals.worlds + 1
-    count(totals, outcome)
-    if outcome.is_endless then totals.endless = totals.endless + 1 end
-    for _, one in ipairs(outcome.broken) do
-      local known = totals.failures[one.name]
-      if known then known.worlds = known.worlds + 1 else totals.failures[one.name] = { name = one.name, worlds = 1, scenario = scenario } end
-    end
-    if totals.endless >= MOST_ENDLESS then break end
-  end
-  return totals
+-- What was found wrong, each in its smallest world; more than a few are only counted.
+local function failures_of(project, options, totals)
+  local names, found = {}, {}
+  for name in pairs(totals.failures) do names[#names + 1] = name end
+  table.sort(names)
+  for i = 1, math.min(#names, SHOWN) do found[i] = made_small(project, options, totals.failures[names[i]]) end
+  return found, #names
 end
 
-local function simulate(options)
-  local project = require("simulation").open { path = options.path, venture = options.venture, args = { release = options.release } }
-  if options.world then return replay(project, options) end
-  local totals = M.many(project, options)
+local function print_totals(totals)
   print(("%d worlds, %.0f simulated hours: %s"):format(totals.worlds, totals.seconds / 3600, list(totals.outcomes)))
   print(("met: %s"):format(list(totals.faults)))
   print(("engines that died and were followed by another: %d; steps that were reached: %d"):format(totals.resumed, #sorted(totals.steps)))
-  if totals.worlds < options.worlds then print(("after %d worlds whose run does not end the others were not tried"):format(totals.endless)) end
-  local names = {}
-  for name in pairs(totals.failures) do names[#names + 1] = name end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    if i > SHOWN then break end
-    say_failure(project, options, totals.failures[name])
+  if totals.endless > 0 then print(("%d worlds whose run does not end; after %d of them a process tries no more"):format(totals.endless, require("simulation.many").MOST_ENDLESS)) end
+end
+
+local function as_json(totals, failures, broken, report, rollback)
+  return json.encode { worlds = totals.worlds, simulated_hours = totals.seconds / 3600, outcomes = totals.outcomes, faults = totals.faults, steps = totals.steps, resumed = totals.resumed,
+    endless = totals.endless, broken = broken, failures = json.array(failures), coverage = report, rollback = { branches = #rollback.branches(report), never = json.array(rollback.never(report)) } }
+end
+
+-- Runs all worlds, here or in processes of their own; gives what came of them and the project, which is opened by then.
+local function run_all(options)
+  local simulation, coverage, many = require "simulation", require "coverage", require "simulation.many"
+  local jobs = options.part and 1 or options.jobs or many.jobs(options.worlds, assert(require("host").sample()).processors)
+  local totals, report
+  if jobs > 1 then totals, report = many.side_by_side(options, jobs) else coverage.start(simulation.is_tried) end
+  local project = simulation.open { path = options.path, venture = options.venture, args = { release = options.release } }
+  if not totals then
+    totals = require("simulation.many").run(project, options)
+    report = coverage.report() -- of these worlds, and not of those that only make a failure small
   end
-  print(("%d invariants broken"):format(#names))
-  return #names == 0 and 0 or 1
+  return totals, report, project
+end
+
+local function simulate(options)
+  local rollback, coverage = require "coverage.rollback", require "coverage"
+  if options.world then return replay(require("simulation").open { path = options.path, venture = options.venture, args = { release = options.release } }, options) end
+  local totals, report, project = run_all(options)
+  if options.part then
+    print(json.encode { totals = totals, coverage = report })
+    return 0
+  end
+  local failures, broken = failures_of(project, options, totals)
+  if options.json then
+    print(as_json(totals, failures, broken, report, rollback))
+    return broken == 0 and 0 or 1
+  end
+  print_totals(totals)
+  print((coverage.text(report):gsub("\n$", "")))
+  print((rollback.text(report, "world"):gsub("\n$", "")))
+  for _, failure in ipairs(failures) do print_failure(failure) end
+  print(("%d invariants broken"):format(broken))
+  return broken == 0 and 0 or 1
 end
 
 --- `engine simulate`.
@@ -159,7 +169,8 @@ end
 ---@return integer exit
 function M.main(argv)
   local display = require "display"
-  local options, err = arguments.parse(argv, OPTIONS)
+  local options, err = arguments.parse(argv, M.options, "engine simulate --help")
+  if options and (options.worlds < 1 or (options.jobs or 1) < 1) then options, err = nil, usage "--worlds and --jobs are at least 1" end
   if options and (#options.words ~= 1 or not options.venture) then
     options, err = nil, usage(options and #options.words ~= 1 and "simulate needs one playbook" or "simulate needs a venture: --venture DIR")
   end

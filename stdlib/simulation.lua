@@ -2,6 +2,9 @@
 -- playbook, run, deployment, canary and verdict.
 --
 -- A process that has entered stays: the modules behind playbooks are those of simulation.drivers.
+--
+-- The same scenario gives the same bytes, whatever ran before it and whichever compiler built the engine (tests/e2e/simulation_same.sh). It is the C library that may
+-- round a logarithm otherwise on another kind of processor: then the last digit of a figure is another.
 
 local core_err = require "core.err"
 local core_search = require "core.search"
@@ -24,10 +27,17 @@ local function names_of_checks(venture)
   return names, invariants
 end
 
+--- Is this a file of what is tried, and not one that says how?
+---@param path string
+---@return boolean
+---@usage assert(require("simulation").is_tried "venture/stage30/gates.lua" and not require("simulation").is_tried "venture/simulation.lua")
+function M.is_tried(path) return not path:find "_test%.lua$" and not path:find "%f[^/\0]simulation%.lua$" end
+
 -- What a venture's simulation.lua says: its own invariants, and what the world answers to its own statements, addresses and commands.
+-- A function that gives them, anew for each world: what they remember of one is not known in the next.
 local function own_rules(folder)
   local path = folder .. "/simulation.lua"
-  if not core_search.genuine("files").exists(path) then return {} end
+  if not core_search.genuine("files").exists(path) then return function() return {} end end
   local chunk, err = core_search.load_file(path)
   if not chunk then error(err, 0) end
   local loaded, rules = pcall(chunk)
@@ -43,57 +53,83 @@ local function own_rules(folder)
   for i, one in ipairs(rules.invariants or {}) do
     if type(one) ~= "table" or type(one[1]) ~= "string" or type(one[2]) ~= "function" then wrong(("%s: invariants[%d] is none"):format(path, i), AN_INVARIANT) end
   end
-  return rules
+  return chunk
 end
 
---- Opens a playbook with its venture, to be run in worlds. Enters the simulation.
+local entered, in_use
+
+--- Opens a playbook with its venture, to be run in worlds. Enters the simulation. Several can be open; they are run one after the other.
 ---@param options { path: string, venture: string, args: table }
 ---@return table project
 function M.open(options)
-  require("simulation.drivers").enter()
-  local execute = require "execute"
-  core_search.add_folder(options.venture)
-  core_search.add_folder(options.path:match "^(.*)/[^/]*$" or ".")
-  local rules = own_rules(options.venture)
-  local chunk, err = core_search.load_file(options.path)
-  if not chunk then error(err, 0) end
-  local project = setmetatable({ path = options.path, args = options.args, rules = rules }, Project)
-  function project.load()
-    core_search.forget()
-    return assert(execute.load_playbook(options.path, chunk))
-  end
-  project.venture_folder = options.venture
+  if not entered then require("simulation.drivers").enter() end
+  entered = true
+  local project = setmetatable({ path = options.path, venture_folder = options.venture, args = options.args }, Project)
+  project.rules = own_rules(options.venture)
+  project:use()
   project.checks = names_of_checks(project:venture())
   return project
 end
 
---- The venture's configuration, with what only the real world has replaced.
+--- From here on modules come from this project's folders.
+function Project:use()
+  if in_use == self then return end
+  core_search.set_folders { self.venture_folder, self.path:match "^(.*)/[^/]*$" or "." }
+  local chunk, err = core_search.load_file(self.path)
+  if not chunk then error(err, 0) end
+  self.chunk, in_use = chunk, self
+end
+
+--- The playbook, loaded anew.
 ---@return table
-function Project:venture()
-  local venture = assert(require("configuration").load(self.venture_folder, { environment = {}, simulated = true, source = self.venture_source }))
-  self.venture_source = venture.source
+function Project:load()
+  core_search.forget()
+  local playbook, err = require("execute").load_playbook(self.path, self.chunk)
+  return playbook or error(err, 0)
+end
+
+local function read_venture(folder)
+  local venture = assert(require("configuration").load(folder, { environment = {}, simulated = true }))
   if venture.metrics.driver ~= "none" then venture.metrics = { driver = "haproxy_log", path = "simulated" } end
   venture.traffic.driver, venture.traffic.servers, venture.traffic.public = "haproxy", { blue = { "blue1" }, green = { "green1" } }, "http://public.simulated"
   venture.dependencies.external, venture.dependencies.internal = venture.dependencies.external or {}, venture.dependencies.internal or {}
   return venture
 end
 
+local function copied(value)
+  if type(value) ~= "table" then return value end
+  local out = {}
+  for key, item in pairs(value) do out[key] = copied(item) end
+  return out
+end
+
+--- The venture's configuration, with what only the real world has replaced; another one each time, as a run may change its own.
+---@param settings? table of a scenario
+---@return table
+function Project:venture(settings)
+  self.read = self.read or read_venture(self.venture_folder)
+  return settings and require("simulation.settings").apply(copied(self.read), copied(settings)) or copied(self.read)
+end
+
 --- Runs the playbook in the world of a scenario.
 ---@param scenario table of simulation.scenario
----@param options? { tell?: boolean } tell: keep what would be said to the operator
+---@param options? { tell?: boolean, effects?: boolean } tell: keep what would be said to the operator; effects: and which boundaries are those of changes
 ---@return table outcome result, world, broken
 function Project:run(scenario, options)
   local current = require "simulation.current"
   require("core.clock").simulate(require("simulation.drivers").BEGINS)
-  local venture = self:venture()
-  scenario.answers = self.rules
+  self:use()
+  local venture = self:venture(scenario.settings)
+  local rules = self.rules()
+  scenario.answers = rules
   local world = require("simulation.world").new(scenario, venture, self.args.release)
   world.is_told = options and options.tell
+  world.effects = options and options.effects and {}
   local _, invariants = names_of_checks(venture)
   world.is_invariant = invariants
   current.enter(world)
   local result = require("simulation.engine").run(world, self)
-  local broken = require("simulation.invariants").judge(world, result, self.rules.invariants)
+  local broken = require("simulation.invariants").judge(world, result, rules.invariants)
   current.enter(nil)
   return { result = result, world = world, broken = broken, boundaries = world.boundaries, is_endless = require("simulation.invariants.ending").is_endless(world, result) }
 end

@@ -152,6 +152,10 @@ end
 ---@usage local db <close> = assert(sql.open "sqlite::memory:")  db:execute "CREATE TABLE t (x integer)"  assert(db:batch { { "INSERT INTO t VALUES ($1)", 7 }, { "UPDATE t SET x = x + $1", 1 } } == 2)
 function db_methods:batch(statements)
   if self.lease ~= 0 then error("a batch is a transaction of its own", 2) end
+  if #statements == 1 then -- is a transaction by itself
+    local rows, err = self:query(table.unpack(statements[1]))
+    return rows and rows.affected, err
+  end
   if core.driver(self.core) ~= "sqlite" then return batch_by_turns(self, statements) end
   local texts, values, n = {}, {}, 0
   for i, statement in ipairs(statements) do
@@ -213,7 +217,12 @@ function db_methods:transaction(fn, opening)
   if type(fn) ~= "function" then error("transaction takes a function", 2) end
   if self.lease ~= 0 then error("a transaction inside a transaction is not possible", 2) end
   local handle, lease = self.core, core.lease(self.core)
-  local begin = core.driver(handle) == "sqlite" and "BEGIN IMMEDIATE" or opening and "BEGIN; " .. opening or "BEGIN"
+  local begin
+  if core.driver(handle) == "sqlite" then
+    begin = core.is_read_only(handle) and "BEGIN" or "BEGIN IMMEDIATE"
+  else
+    begin = (core.is_read_only(handle) and "BEGIN READ ONLY" or "BEGIN") .. (opening and "; " .. opening or "")
+  end
   local called, began, err = pcall(core.run, handle, "begin", lease, self.timeout, begin)
   if not called or not began then
     core.abandon(handle, lease)
@@ -228,6 +237,11 @@ end
 ---@return "postgres"|"sqlite"
 ---@usage local db <close> = assert(sql.open "sqlite::memory:")  assert(db:dialect() == "sqlite")
 function db_methods:dialect() return core.driver(self.core) end
+
+--- Was it opened where the world may only be looked at (a console that is not armed)? Then the server refuses what writes.
+---@return boolean
+---@usage local db <close> = assert(sql.open "sqlite::memory:")  assert(not db:is_read_only())
+function db_methods:is_read_only() return core.is_read_only(self.core) end
 
 --- Closes the connection. What runs on it or waits for it fails with "closed". Also when the variable
 -- is declared `local db <close>`.

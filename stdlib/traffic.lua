@@ -19,7 +19,6 @@ local effect = require "effect"
 
 local M = {}
 
-local CHANGES = { "set", "ready", "drain", "maintenance", "address" }
 local DRIVERS = { haproxy = true, command = true }
 
 --- An error of this module, for drivers.
@@ -104,7 +103,7 @@ function M.open(config)
   if not DRIVERS[name] then return M.fail("config", ("traffic.driver is haproxy or command, not %s"):format(tostring(name))) end
   local lb, err = require("traffic." .. name).open(config)
   if not lb then return nil, err end
-  for _, method in ipairs(CHANGES) do effect.wrap(lb, method, "traffic." .. method) end
+  effect.wrap(lb, "traffic", require "traffic.about")
   return lb
 end
 

@@ -6,7 +6,7 @@
 #   default    everything below, in this order                       (make test)
 #   static     layout of C files, headers alone, layers, packages, generated pages
 #   unit       tests/unit/test_*.c, built by gcc
-#   lua        tests/lua/test_*.lua inside the engine, built by gcc
+#   lua        tests/lua/test_*.lua inside the engine, and playbooks/**/*_test.lua in simulated worlds, built by gcc
 #   valgrind   the unit tests under valgrind
 #   asan       unit and Lua tests built by clang with AddressSanitizer, LeakSanitizer and UBSan   (make asan)
 #   coverage   line coverage of the C code by unit and Lua tests      (make coverage)
@@ -139,6 +139,9 @@ lua_suites() { # lua_suites LABEL BUILD
     for file in tests/lua/test_*.lua tests/playbooks/test_*.lua; do
         [ -e "$file" ] || continue
         suite "$1 ${file:6:-4}" 300 "$2/engine" test-file "$file"
+    done
+    for file in $(find playbooks -name '*_test.lua' | sort); do
+        suite "$1 ${file%.lua}" 300 "$2/engine" test "$file"
     done
 }
 

@@ -188,7 +188,7 @@ struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
     memset(t, 0, sizeof *t);
     luaL_setmetatable(L, TASK_META);
     t->rt = rt;
-    t->flags = flags;
+    t->flags = flags | (parent != NULL ? parent->flags & TASK_LOOKS : 0);
     lua_insert(L, -(nargs + 2)); /* task fn args... */
     t->co = lua_newthread(L);    /* task fn args... co */
     lua_pushvalue(L, -1);
@@ -258,6 +258,19 @@ lua_State *task_running(const struct runtime *rt)
 {
     const struct task *t = rt->current;
     return t != NULL ? t->co : NULL;
+}
+
+bool task_looks(const struct runtime *rt)
+{
+    return rt->current != NULL && (rt->current->flags & TASK_LOOKS);
+}
+
+void task_may_change(lua_State *L, const char *what)
+{
+    if (!task_looks(runtime_of(L))) return;
+    struct err e;
+    err_set(&e, ERR_READ_ONLY, what, "%s changes the world, and here it may only be looked at", what);
+    err_raise(L, &e);
 }
 
 bool task_is_ended(const struct task *t)
@@ -468,6 +481,18 @@ static int l_set_context(lua_State *L)
     return 0;
 }
 
+/* task.only_look(boolean) -> boolean before: may the running task, and what it starts from now on, only look
+ * at the world? Whoever sets it decides who can lift it: the console does, around what was confirmed. */
+static int l_only_look(lua_State *L)
+{
+    struct task *t = runtime_of(L)->current;
+    luaL_checktype(L, 1, LUA_TBOOLEAN);
+    if (t == NULL) return luaL_error(L, "there is no task here");
+    lua_pushboolean(L, (t->flags & TASK_LOOKS) != 0);
+    t->flags = lua_toboolean(L, 1) ? t->flags | TASK_LOOKS : t->flags & ~TASK_LOOKS;
+    return 1;
+}
+
 /* task.worst_stall([reset]) -> seconds: the longest that one turn of the loop kept all others waiting */
 static int l_worst_stall(lua_State *L)
 {
@@ -496,6 +521,7 @@ int luaopen_core_task(lua_State *L)
         {"canceled", l_canceled},
         {"interruptible", l_interruptible},
         {"worst_stall", l_worst_stall},
+        {"only_look", l_only_look},
         {"context", l_context},
         {"set_context", l_set_context},
         {NULL, NULL},

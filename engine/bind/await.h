@@ -39,6 +39,7 @@ struct op *await_end(lua_State *L, lua_KContext ctx);
 enum task_flags {
     TASK_SHIELDED = 1,   /* the parent's cancellation does not reach it */
     TASK_BACKGROUND = 2, /* nobody joins it: its failure cancels the parent */
+    TASK_LOOKS = 4,      /* it may only look at the world, and so may what it starts */
 };
 
 /* Starts fn, which stands under its nargs arguments on L's stack, as a task. [-(nargs+1), +1]: the
@@ -53,6 +54,11 @@ void task_set_deadline(struct task *task, int64_t delay_us, const char *name);
 
 /* The coroutine whose Lua runs at this moment, or NULL. Safe in a signal handler. */
 lua_State *task_running(const struct runtime *rt);
+
+/* Every binding that changes the world calls this first. Raises "read_only", naming what was tried, in a task
+ * that may only look. */
+void task_may_change(lua_State *L, const char *what);
+bool task_looks(const struct runtime *rt); /* may the running task only look? */
 
 bool task_is_ended(const struct task *task);
 /* After the end: pushes true, results... or false, err onto L. [-0, +n]; returns n. */

@@ -213,6 +213,7 @@ static int check_grants(const struct grant *grant, const struct call *c, struct 
 static int start(lua_State *L, struct call *c)
 {
     struct err e;
+    if (c->b != NULL) task_may_change(L, "backup");
     if (check_grants(runtime_of(L)->grant, c, &e) != 0) return err_return(L, &e);
     struct task *task = await_begin(L);
     if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0)

@@ -143,6 +143,8 @@ static int l_run(lua_State *L)
         lua_pop(L, 1);
     }
     struct err e;
+    for (size_t i = 0; i < c->count; i++)
+        if (c->steps[i].path != NULL) task_may_change(L, "backup");
     if (check_grants(runtime_of(L)->grant, c, &e) != 0) return err_return(L, &e);
     struct task *task = await_begin(L);
     if (work_start(&c->work, runtime_of(L)->loop, act, c, OP_NO_TIMEOUT, await_wake, task, &e) < 0)

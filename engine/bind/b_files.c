@@ -20,6 +20,7 @@ struct action {
     const char *name;
     int (*act)(struct job *job, struct err *e);       /* on a worker */
     int (*push)(lua_State *L, const struct job *job); /* NULL: true */
+    bool changes;                                     /* ... what is on the disk */
 };
 
 struct job {
@@ -365,30 +366,34 @@ static const struct {
     struct action action;
     int (*begin)(lua_State *L, const struct action *action);
 } ROWS[] = {
-    {{"read", act_read, push_bytes}, path_and_limit},
-    {{"read_tail", act_read_tail, push_bytes}, path_and_limit},
-    {{"write", act_write, NULL}, path_and_data},
-    {{"append", act_append, NULL}, path_and_data},
-    {{"list", act_list, push_names}, path_only},
-    {{"mkdir", act_mkdir, NULL}, path_and_mode},
-    {{"mkdtemp", act_mkdtemp, push_other}, path_only},
-    {{"remove", act_remove, NULL}, path_only},
-    {{"remove_tree", act_remove_tree, NULL}, path_only},
-    {{"copy", act_copy, NULL}, two_paths},
-    {{"rename", act_rename, NULL}, two_paths},
-    {{"sync_tree", act_sync_tree, NULL}, path_only},
-    {{"link", act_symlink, NULL}, two_paths},
-    {{"hard_link", act_hard_link, NULL}, two_paths},
-    {{"stat", act_stat, push_stat}, path_and_flag},
-    {{"sha256", act_sha256, push_digest}, path_and_part},
-    {{"sha256_text", act_sha256_text, push_digest}, text_only},
-    {{"realpath", act_realpath, push_other}, path_only},
+    {{"read", act_read, push_bytes, false}, path_and_limit},
+    {{"read_tail", act_read_tail, push_bytes, false}, path_and_limit},
+    {{"write", act_write, NULL, true}, path_and_data},
+    {{"append", act_append, NULL, true}, path_and_data},
+    {{"list", act_list, push_names, false}, path_only},
+    {{"mkdir", act_mkdir, NULL, true}, path_and_mode},
+    {{"mkdtemp", act_mkdtemp, push_other, true}, path_only},
+    {{"remove", act_remove, NULL, true}, path_only},
+    {{"remove_tree", act_remove_tree, NULL, true}, path_only},
+    {{"copy", act_copy, NULL, true}, two_paths},
+    {{"rename", act_rename, NULL, true}, two_paths},
+    {{"sync_tree", act_sync_tree, NULL, true}, path_only},
+    {{"link", act_symlink, NULL, true}, two_paths},
+    {{"hard_link", act_hard_link, NULL, true}, two_paths},
+    {{"stat", act_stat, push_stat, false}, path_and_flag},
+    {{"sha256", act_sha256, push_digest, false}, path_and_part},
+    {{"sha256_text", act_sha256_text, push_digest, false}, text_only},
+    {{"realpath", act_realpath, push_other, false}, path_only},
 };
 
 static int l_call(lua_State *L)
 {
     size_t row = (size_t)lua_tointeger(L, lua_upvalueindex(1));
-    return ROWS[row].begin(L, &ROWS[row].action);
+    const struct action *action = &ROWS[row].action;
+    char what[32];
+    snprintf(what, sizeof what, "files.%s", action->name);
+    if (action->changes) task_may_change(L, what);
+    return ROWS[row].begin(L, action);
 }
 
 int luaopen_core_files(lua_State *L)

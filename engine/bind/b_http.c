@@ -212,6 +212,22 @@ static int check_grants(lua_State *L, const struct http_options *o, struct err *
     return grant_check_url(grant, o->url, e);
 }
 
+/* A mail, a body, or a method that is not for reading alone. */
+static void check_change(lua_State *L, const struct http_options *o)
+{
+    static const char *const reading[] = {"GET", "HEAD", "OPTIONS"};
+    bool has_body = o->body != NULL || o->body_file != NULL;
+    const char *method = o->mail_from != NULL ? "a mail"
+                         : o->method != NULL  ? o->method
+                         : has_body           ? "POST"
+                                              : "GET";
+    for (size_t i = 0; i < sizeof reading / sizeof *reading; i++)
+        if (strcmp(method, reading[i]) == 0 && o->to_file == NULL) return;
+    char what[64];
+    snprintf(what, sizeof what, "http.request (%.40s)", method);
+    task_may_change(L, what);
+}
+
 /* http.request{ url, method, headers, body, timeout, connect_timeout, max_redirects, max_response,
  * unix_socket, ca_file, user, password, sigv4, body_file, body_offset, body_bytes, to_file, connect_to,
  * mail_from, mail_to } -> response | nil, err; see stdlib/http.lua */
@@ -247,6 +263,7 @@ static int l_request(lua_State *L)
     read_headers(L, headers);
     read_lines(L, "mail_to", recipients);
     read_lines(L, "connect_to", connect_to);
+    check_change(L, &o);
     struct err e;
     struct http_client *client = NULL;
     struct task *task = await_begin(L);

@@ -109,6 +109,7 @@ static int l_write(lua_State *L)
 {
     struct net_conn *c = check_conn(L);
     size_t len;
+    task_may_change(L, "net.write");
     const char *text = secret_check_text(L, 2, &len);
     int64_t timeout_us = check_timeout_us(L, 3);
     struct task *task = await_begin(L);

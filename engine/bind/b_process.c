@@ -214,6 +214,7 @@ static int l_start(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    task_may_change(L, "process.run");
     struct runtime *rt = runtime_of(L);
     struct job *job = lua_newuserdatauv(L, sizeof *job, 1);
     memset(job, 0, sizeof *job);

@@ -56,6 +56,7 @@ static int l_spawn(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
+    task_may_change(L, "process.spawn");
     return spawn(L, false);
 }
 
@@ -137,6 +138,7 @@ static int64_t check_us(lua_State *L, int index)
 /* process.stop(handle, grace) -> { code or signal, if known } | nil, err */
 static int l_stop(lua_State *L)
 {
+    task_may_change(L, "process.stop");
     return await_end_of(L, true, check_us(L, 2), OP_NO_TIMEOUT);
 }
 

@@ -3,7 +3,7 @@
  *   open(url) -> db | nil, err                 looks at the url only
  *   run(db, role, lease, seconds, text, ...) -> rows | nil, err
  *        role: "query", "batch", "script", "connect", "begin", "end"; lease: 0 or lease(db)
- *   lease(db), abandon(db, lease), close(db), is_closed(db), name(db), driver(db)
+ *   lease(db), abandon(db, lease), close(db), is_closed(db), is_read_only(db), name(db), driver(db)
  *   blob(text), null */
 #include "bind/await.h"
 #include "bind/b_err.h"
@@ -48,6 +48,7 @@ static int l_open(lua_State *L)
     memset(db, 0, sizeof *db);
     luaL_setmetatable(L, DB_META);
     if (sql_open(&db->sql, runtime_of(L)->loop, url, &e) < 0) return err_return(L, &e);
+    if (task_looks(runtime_of(L))) sql_read_only(db->sql);
     return 1;
 }
 
@@ -297,6 +298,12 @@ static int l_is_closed(lua_State *L)
     return 1;
 }
 
+static int l_is_read_only(lua_State *L)
+{
+    lua_pushboolean(L, sql_is_read_only(check_db(L)->sql));
+    return 1;
+}
+
 static int l_name(lua_State *L)
 {
     lua_pushstring(L, sql_name(check_db(L)->sql));
@@ -348,9 +355,11 @@ int luaopen_core_sql(lua_State *L);
 int luaopen_core_sql(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open", l_open},       {"run", l_run},       {"lease", l_lease},
-        {"abandon", l_abandon}, {"close", l_close},   {"is_closed", l_is_closed},
-        {"name", l_name},       {"driver", l_driver}, {"blob", l_blob},
+        {"open", l_open},     {"run", l_run},
+        {"lease", l_lease},   {"abandon", l_abandon},
+        {"close", l_close},   {"is_closed", l_is_closed},
+        {"name", l_name},     {"is_read_only", l_is_read_only},
+        {"driver", l_driver}, {"blob", l_blob},
         {NULL, NULL},
     };
     new_meta(L, DB_META, "__gc", db_gc);

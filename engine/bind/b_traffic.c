@@ -168,6 +168,7 @@ static const struct column STAT[] = {{"pxname", "backend", false},
                                      {"srv_abrt", "srv_abrt", true},
                                      {"chkfail", "chkfail", true},
                                      {"chkdown", "chkdown", true},
+                                     {"ttime", "mean_ms", true},
                                      {NULL, NULL, false}};
 
 static const struct column STATES[] = {{"be_name", "backend", false},
@@ -253,6 +254,17 @@ static int run_done(lua_State *L, int status, lua_KContext ctx)
     return 1;
 }
 
+/* Does each of the commands only ask? */
+static bool only_shows(const char *commands)
+{
+    for (const char *at = commands; at != NULL; at = strchr(at, ';')) {
+        at += strspn(at, "; \t\r\n");
+        if (*at == '\0') return true;
+        if (strncmp(at, "show ", 5) != 0) return false;
+    }
+    return true;
+}
+
 /* traffic.run(commands, timeout_s, path | nil, host | nil, port | nil) -> reply | nil, err */
 static int l_run(lua_State *L)
 {
@@ -262,6 +274,7 @@ static int l_run(lua_State *L)
     struct net_address at = {.path = luaL_optstring(L, 3, NULL),
                              .host = luaL_optstring(L, 4, NULL),
                              .port = (int)luaL_optinteger(L, 5, 0)};
+    if (!only_shows(commands)) task_may_change(L, "a command of the proxy");
     struct task *task = await_begin(L);
     struct err e;
     if (grant_check_address(runtime_of(L)->grant, at.path, at.host, at.port, &e) != 0)

@@ -7,11 +7,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 64 << 10 };
+enum { CHUNK_BYTES = 64 << 10, LOCK_PAUSE_US = 2000, LOCK_TRIES = 5000 };
 
 static int open_to_read(const char *path, const char *op, struct err *e)
 {
@@ -116,39 +117,67 @@ int files_sync_folder_of(const char *path, struct err *e)
     return err_errno(e, kept, "sync", "the folder %.300s cannot be synced", folder);
 }
 
-/* A new file in the folder of path; its name goes to temp. */
+/* Is fd's file the one that has this name? Whoever held the lock before may have moved or removed it. */
+static bool is_named(int fd, const char *name)
+{
+    struct stat mine, there;
+    return fstat(fd, &mine) == 0 && lstat(name, &there) == 0 && mine.st_dev == there.st_dev &&
+           mine.st_ino == there.st_ino;
+}
+
+/* Waits for another writer, but not for ever. A file system without locks says so at once. */
+static int lock(int fd)
+{
+    for (int left = LOCK_TRIES;; left--) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 0;
+        if (errno != EINTR && (errno != EWOULDBLOCK || left == 0)) return -1;
+        usleep(LOCK_PAUSE_US);
+    }
+}
+
+/* Waits for whoever writes the file that has this name; what a process that is gone has left is removed. */
+static int clear_the_way(const char *temp)
+{
+    int fd = open(temp, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT || unlink(temp) == 0 ? 0 : -1;
+    int rc = lock(fd) != 0 && errno == EWOULDBLOCK ? -1 : 0;
+    if (rc == 0 && is_named(fd, temp)) rc = unlink(temp);
+    int kept = errno;
+    close(fd);
+    errno = kept;
+    return rc;
+}
+
+/* A new file beside path, whose name goes to temp. All writers of path use the same one, one after the other:
+ * it is locked as long as its writer lives, so one that nobody has locked is a leftover. */
 static int open_beside(const char *path, mode_t mode, char temp[PATH_MAX], struct err *e)
 {
-    for (int attempt = 0; attempt < 16; attempt++) {
-        uint64_t random;
-        if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
-        int n = snprintf(temp, PATH_MAX, "%s.%012llx.tmp", path, (unsigned long long)(random >> 16));
-        if (n < 0 || n >= PATH_MAX)
-            return err_set(e, ERR_LIMIT, "write", "the path %.200s... is too long", path);
+    int n = snprintf(temp, PATH_MAX, "%s.0.tmp", path);
+    if (n < 0 || n >= PATH_MAX) return err_set(e, ERR_LIMIT, "write", "the path %.200s... is too long", path);
+    for (;;) {
         int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        if (fd < 0 && errno == EEXIST) continue;
+        if (fd < 0 && errno == EEXIST && clear_the_way(temp) == 0) continue;
         if (fd < 0) return err_errno(e, errno, "write", "%.300s cannot be written", path);
-        if (fchmod(fd, mode) == 0) return fd; /* as asked, whatever the umask */
-        int rc = err_errno(e, errno, "write", "the mode of %.300s cannot be set", path);
+        /* Another writer may take it for a leftover until it is locked. */
+        lock(fd);
+        bool is_ours = is_named(fd, temp);
+        if (is_ours && fchmod(fd, mode) == 0) return fd; /* as asked, whatever the umask */
+        int rc = is_ours ? err_errno(e, errno, "write", "the mode of %.300s cannot be set", path) : 0;
+        if (is_ours) unlink(temp);
         close(fd);
-        unlink(temp);
-        return rc;
+        if (rc != 0) return rc;
     }
-    return err_set(e, ERR_IO, "write", "no free name for a file beside %.300s", path);
 }
 
 /* Makes the file behind fd durable under path, or removes it. rc: of the writing so far. */
 static int put_in_place(int fd, const char *temp, const char *path, int rc, struct err *e)
 {
     if (rc == 0 && fsync(fd) != 0) rc = err_errno(e, errno, "write", "%.300s cannot be written", path);
-    if (close(fd) != 0 && rc == 0) rc = err_errno(e, errno, "write", "%.300s cannot be written", path);
     if (rc == 0 && rename(temp, path) != 0)
         rc = err_errno(e, errno, "write", "%.300s cannot be replaced", path);
-    if (rc != 0) {
-        unlink(temp);
-        return rc;
-    }
-    return files_sync_folder_of(path, e);
+    if (rc != 0) unlink(temp);
+    close(fd); /* not before: the name is the next writer's then */
+    return rc != 0 ? rc : files_sync_folder_of(path, e);
 }
 
 int files_write(const char *path, const void *data, size_t size_bytes, mode_t mode, struct err *e)

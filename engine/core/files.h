@@ -18,7 +18,8 @@ int files_read(const char *path, size_t limit_bytes, struct buf *out, struct err
 /* The end of it, from the beginning of a line: at most limit_bytes. */
 int files_read_tail(const char *path, size_t limit_bytes, struct buf *out, struct err *e);
 
-/* A file beside it is written, made durable and renamed over path. */
+/* A file beside it (path.0.tmp) is written, made durable and renamed over path; writers of the same path wait
+ * for each other, 10 s at most. What one that was killed has left, the next one removes. */
 int files_write(const char *path, const void *data, size_t size_bytes, mode_t mode, struct err *e);
 /* Durable, too. */
 int files_append(const char *path, const void *data, size_t size_bytes, mode_t mode, struct err *e);

@@ -17,10 +17,19 @@ int lazy_readline(struct err *e); /* 0, or -ERR_NOT_FOUND */
     X(rl_callback_read_char)                                                                                 \
     X(rl_callback_sigcleanup)                                                                                \
     X(rl_variable_bind)                                                                                      \
+    X(rl_set_prompt)                                                                                         \
+    X(rl_redisplay)                                                                                          \
+    X(rl_on_new_line)                                                                                        \
+    X(rl_clear_visible_line)                                                                                 \
+    X(rl_completion_matches)                                                                                 \
     X(add_history)                                                                                           \
     X(stifle_history)                                                                                        \
-    X(read_history)                                                                                          \
-    X(write_history)
+    X(rl_attempted_completion_function)                                                                      \
+    X(rl_attempted_completion_over)                                                                          \
+    X(rl_basic_quote_characters)                                                                             \
+    X(rl_completion_append_character)                                                                        \
+    X(rl_completer_word_break_characters)                                                                    \
+    X(rl_line_buffer)
 
 #define X(fn) extern __typeof__(fn) *LAZY_SLOT(fn);
 LAZY_READLINE_LIST(X)
@@ -32,10 +41,20 @@ LAZY_READLINE_LIST(X)
 #define rl_callback_read_char       lazy_rl_callback_read_char
 #define rl_callback_sigcleanup      lazy_rl_callback_sigcleanup
 #define rl_variable_bind            lazy_rl_variable_bind
+#define rl_set_prompt               lazy_rl_set_prompt
+#define rl_redisplay                lazy_rl_redisplay
+#define rl_on_new_line              lazy_rl_on_new_line
+#define rl_clear_visible_line       lazy_rl_clear_visible_line
+#define rl_completion_matches       lazy_rl_completion_matches
 #define add_history                 lazy_add_history
 #define stifle_history              lazy_stifle_history
-#define read_history                lazy_read_history
-#define write_history               lazy_write_history
+/* variables */
+#define rl_attempted_completion_function   (*lazy_rl_attempted_completion_function)
+#define rl_attempted_completion_over       (*lazy_rl_attempted_completion_over)
+#define rl_completion_append_character     (*lazy_rl_completion_append_character)
+#define rl_completer_word_break_characters (*lazy_rl_completer_word_break_characters)
+#define rl_basic_quote_characters          (*lazy_rl_basic_quote_characters)
+#define rl_line_buffer                     (*lazy_rl_line_buffer)
 #endif
 
 #endif

@@ -2,10 +2,8 @@
 
 #include "core/lazy_readline.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 #include <unistd.h>
 
 static struct line_editor *current;
@@ -75,26 +73,87 @@ void line_editor_release(struct line_editor *editor)
     editor->text = NULL;
 }
 
-int line_editor_load_history(const char *path, int lines, struct err *e)
+void line_editor_prompt(const char *prompt)
 {
-    int rc = lazy_readline(e);
-    if (rc != 0) return rc;
-    stifle_history(lines);
-    int failed = read_history(path);
-    return failed == 0 || failed == ENOENT
-               ? 0
-               : err_errno(e, failed, "line editor", "the history %s cannot be read", path);
+    if (current == NULL) return;
+    rl_set_prompt(prompt);
+    rl_redisplay();
 }
 
-int line_editor_add_history(const char *line, const char *path, struct err *e)
+bool line_editor_print(const char *text)
+{
+    if (current == NULL) return false;
+    rl_clear_visible_line();
+    fflush(stdout); /* readline's; what follows comes after it */
+    if (write(STDOUT_FILENO, text, strlen(text)) < 0 || write(STDOUT_FILENO, "\n", 1) < 0) return false;
+    rl_on_new_line();
+    rl_redisplay();
+    return true;
+}
+
+int line_editor_remember(const char *text, int most, struct err *e)
 {
     int rc = lazy_readline(e);
     if (rc != 0) return rc;
-    add_history(line);
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return err_errno(e, errno, "line editor", "the history %s cannot be written", path);
-    fchmod(fd, 0600);
-    close(fd);
-    int failed = write_history(path);
-    return failed == 0 ? 0 : err_errno(e, failed, "line editor", "the history %s cannot be written", path);
+    stifle_history(most);
+    add_history(text);
+    return 0;
+}
+
+/* --- completion ---------------------------------------------------------------------------- */
+
+/* Names have dots and colons in them. */
+#define WORD_BREAKS " \t\n\"\\'`@$><=;|&{}(),+-*/^%#~[]"
+
+struct line_words {
+    char **words;
+    size_t count, at;
+};
+
+static struct {
+    line_complete_fn fn;
+    void *arg;
+    struct line_words found; /* while readline takes them */
+} completion;
+
+void line_words_add(struct line_words *words, const char *word)
+{
+    char **more = realloc(words->words, (words->count + 1) * sizeof *more);
+    if (more == NULL) return; /* one word less is offered */
+    words->words = more;
+    char *copy = strdup(word);
+    if (copy != NULL) more[words->count++] = copy;
+}
+
+/* readline asks until NULL, and frees what it gets. */
+static char *next_word(const char *text, int state)
+{
+    struct line_words *found = &completion.found;
+    (void)text;
+    if (state == 0) found->at = 0;
+    return found->at < found->count ? found->words[found->at++] : NULL;
+}
+
+static char **complete(const char *text, int start, int end)
+{
+    rl_attempted_completion_over = 1; /* no names of files */
+    rl_completion_append_character = '\0';
+    if (completion.fn == NULL) return NULL;
+    completion.fn(completion.arg, rl_line_buffer, start, end, &completion.found);
+    char **matches = completion.found.count > 0 ? rl_completion_matches(text, next_word) : NULL;
+    free(completion.found.words);
+    completion.found = (struct line_words){0};
+    return matches;
+}
+
+int line_editor_complete(line_complete_fn fn, void *arg, struct err *e)
+{
+    int rc = lazy_readline(e);
+    if (rc != 0) return rc;
+    completion.fn = fn;
+    completion.arg = arg;
+    rl_attempted_completion_function = complete;
+    rl_completer_word_break_characters = WORD_BREAKS;
+    rl_basic_quote_characters = ""; /* what is quoted may go on: nothing is closed by itself */
+    return 0;
 }

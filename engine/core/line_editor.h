@@ -17,12 +17,24 @@ struct line_editor {
                  */
 };
 
+/* What could stand in place of line[start, end). */
+struct line_words;
+typedef void (*line_complete_fn)(void *arg, const char *line, int start, int end, struct line_words *words);
+void line_words_add(struct line_words *words, const char *word);
+
+/* Who is asked when somebody wants a word completed; fn NULL: nobody. It must not wait. */
+int line_editor_complete(line_complete_fn fn, void *arg, struct err *e);
+
 int line_editor_start(struct line_editor *editor, struct loop *loop, const char *prompt, op_done_fn done,
                       void *arg, struct err *e);
 void line_editor_release(struct line_editor *editor);
 
-/* The history: kept in a file (0600), at most so many lines. */
-int line_editor_load_history(const char *path, int lines, struct err *e); /* no file is no error */
-int line_editor_add_history(const char *line, const char *path, struct err *e);
+/* While a line is edited: another prompt, and text above the line. Nothing happens while none is. */
+void line_editor_prompt(const char *prompt);
+bool line_editor_print(const char *text); /* false: no line is edited, nothing was printed */
+
+/* One more entry of the history, which the arrows find; it may have several lines. At most so many are kept.
+ */
+int line_editor_remember(const char *text, int most, struct err *e);
 
 #endif

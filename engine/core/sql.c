@@ -22,6 +22,7 @@ struct sql {
     bool rollback_wanted;
     struct timer rollback_timer;
     char name[192];
+    bool read_only;
 };
 
 static void pump(struct sql *db);
@@ -56,6 +57,17 @@ int sql_open(struct sql **out, struct loop *loop, const char *url, struct err *e
     }
     *out = db;
     return 0;
+}
+
+void sql_read_only(struct sql *db)
+{
+    db->driver->read_only(db->conn);
+    db->read_only = true;
+}
+
+bool sql_is_read_only(const struct sql *db)
+{
+    return db->read_only;
 }
 
 static void let_go(struct sql *db)

@@ -42,6 +42,10 @@ struct sql_value {
  * ?mode=ro|rw|rwc. Only looks at the url; nothing is connected yet. */
 int sql_open(struct sql **out, struct loop *loop, const char *url, struct err *e);
 
+/* Before the first query: the server itself refuses what would write, and no file is made. */
+void sql_read_only(struct sql *db);
+bool sql_is_read_only(const struct sql *db);
+
 /* Cancels what runs or waits with ERR_CLOSED and lets go of the connection, without waiting. */
 void sql_close(struct sql *db);
 void sql_free(struct sql *db); /* closes; no query may be running. db may be NULL */

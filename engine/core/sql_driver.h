@@ -30,6 +30,7 @@ struct sql_query {
 struct sql_driver {
     const char *name;
     int (*open)(void **conn, struct loop *loop, const char *url, const char *name, struct err *e);
+    void (*read_only)(void *conn); /* from its first connection on */
     /* Connects if need be (only if may_connect), then runs q; ends with sql_ended. One query at a
      * time. */
     void (*run)(void *conn, struct sql_query *q, bool may_connect);

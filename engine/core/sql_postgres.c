@@ -367,9 +367,15 @@ static int postgres_open(void **out, struct loop *loop, const char *url, const c
     return 0;
 }
 
+static void postgres_read_only(void *conn)
+{
+    ((struct postgres *)conn)->read_only = true;
+}
+
 const struct sql_driver sql_postgres = {
     .name = "postgres",
     .open = postgres_open,
+    .read_only = postgres_read_only,
     .run = postgres_run,
     .cancel = postgres_cancel,
     .in_transaction = postgres_in_transaction,

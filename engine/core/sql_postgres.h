@@ -17,6 +17,7 @@ struct postgres {
     char name[192];
     char *password; /* known after the first connect; only to keep it out of messages */
     enum link_state state;
+    bool read_only;
     PGconn *pq;
     struct watch *watch;     /* of the connection's socket */
     struct resolve *resolve; /* a job under way, or NULL */

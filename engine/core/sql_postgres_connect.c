@@ -72,7 +72,8 @@ struct resolve {
     PQconninfoOption *options;
     const char *keywords[MAX_SETTINGS], *values[MAX_SETTINGS];
     size_t count;
-    struct buf hosts, addresses, ports;
+    struct buf hosts, addresses, ports, server_options;
+    bool read_only;
 };
 
 static void resolve_free(struct resolve *r)
@@ -81,6 +82,7 @@ static void resolve_free(struct resolve *r)
     buf_release(&r->hosts);
     buf_release(&r->addresses);
     buf_release(&r->ports);
+    buf_release(&r->server_options);
     mem_free(r->url);
     mem_free(r);
 }
@@ -174,6 +176,15 @@ static int read_url(struct resolve *r)
                    "%s: not a valid address; special characters in a password are percent-encoded", r->name);
 }
 
+/* Every transaction of the connection begins read-only; what the address says besides is kept. */
+static void set_read_only(struct resolve *r)
+{
+    const char *given = setting(r, "options");
+    if (given == NULL) given = getenv("PGOPTIONS");
+    buf_addf(&r->server_options, "%s -c default_transaction_read_only=on", given != NULL ? given : "");
+    set(r, "options", buf_str(&r->server_options));
+}
+
 static void on_worker_resolve(uv_work_t *job)
 {
     struct resolve *r = job->data;
@@ -183,13 +194,15 @@ static void on_worker_resolve(uv_work_t *job)
     bool resolved = r->hosts.len > 0;
     for (const PQconninfoOption *o = r->options; o->keyword != NULL; o++) {
         bool ours = strcmp(o->keyword, "host") == 0 || strcmp(o->keyword, "port") == 0;
-        if (o->val != NULL && !(resolved && ours)) set(r, o->keyword, o->val);
+        bool is_extended = r->read_only && strcmp(o->keyword, "options") == 0;
+        if (o->val != NULL && !(resolved && ours) && !is_extended) set(r, o->keyword, o->val);
     }
     if (resolved) {
         set(r, "host", buf_str(&r->hosts));
         set(r, "hostaddr", buf_str(&r->addresses));
         set(r, "port", buf_str(&r->ports));
     }
+    if (r->read_only) set_read_only(r);
     set(r, "client_encoding", "UTF8");
     if (setting(r, "fallback_application_name") == NULL) set(r, "fallback_application_name", "engine");
     /* Asking for Kerberos tickets can block. */
@@ -306,6 +319,7 @@ void postgres_connect(struct postgres *c)
     }
     r->job.data = r;
     r->c = c;
+    r->read_only = c->read_only;
     snprintf(r->name, sizeof r->name, "%s", c->name);
     if (uv_queue_work(loop_uv(c->loop), &r->job, on_worker_resolve, on_resolved) != 0) {
         resolve_free(r);

@@ -25,6 +25,7 @@ struct sqlite {
     struct loop *loop;
     char *path;
     int flags;
+    bool read_only;
     char name[192]; /* a job may outlive the struct sql */
     _Atomic(sqlite3 *) handle;
     struct kept kept; /* the job's, like the handle */
@@ -137,6 +138,7 @@ static int connect_file(struct sqlite *s, struct err *e)
         sqlite3_close(handle);
         return rc;
     }
+    if (s->read_only) sqlite3_exec(handle, "PRAGMA query_only = ON", NULL, NULL, NULL);
     atomic_store(&s->handle, handle);
     return rc;
 }
@@ -235,6 +237,11 @@ static int step_all(struct sqlite *s, sqlite3 *handle, sqlite3_stmt *stmt, struc
 {
     struct sql_query *q = s->q;
     bool keep = q->role == SQL_QUERY;
+    /* What a statement before may have said of query_only does not matter. */
+    if (s->read_only && !sqlite3_stmt_readonly(stmt)) {
+        snprintf(q->sqlstate, sizeof q->sqlstate, "SQLITE_READONLY");
+        return err_set(e, ERR_SQL, "sql", "%s: this connection only reads (SQLITE_READONLY)", s->name);
+    }
     int64_t changes_before = sqlite3_total_changes64(handle);
     int step = sqlite3_step(stmt);
     if (keep && sql_set_columns(q, (size_t)sqlite3_column_count(stmt), column_name, stmt) < 0)
@@ -428,7 +435,7 @@ static int read_mode(const char *options, int *flags)
     };
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         if (strcmp(options, modes[i].text) != 0) continue;
-        *flags = modes[i].flags | SQLITE_OPEN_FULLMUTEX;
+        *flags = modes[i].flags | SQLITE_OPEN_NOMUTEX; /* one job at a time */
         return 0;
     }
     return -ERR_USAGE;
@@ -457,9 +464,17 @@ static int sqlite_open(void **out, struct loop *loop, const char *url, const cha
     return 0;
 }
 
+static void sqlite_read_only(void *conn)
+{
+    struct sqlite *s = conn;
+    s->read_only = true;
+    s->flags &= ~SQLITE_OPEN_CREATE;
+}
+
 const struct sql_driver sql_sqlite = {
     .name = "sqlite",
     .open = sqlite_open,
+    .read_only = sqlite_read_only,
     .run = sqlite_run,
     .cancel = sqlite_cancel,
     .in_transaction = sqlite_in_transaction,

@@ -1,5 +1,6 @@
 #include "core/terminal.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 bool terminal_is_interactive(int fd)
@@ -12,6 +13,12 @@ bool terminal_has_colour(int fd)
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
     return isatty(fd) == 1 && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
            strcmp(term, "dumb") != 0;
+}
+
+int terminal_columns(int fd)
+{
+    struct winsize size;
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 /* The completion is posted once the handle is closed, so that the struct may then go away. */

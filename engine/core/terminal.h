@@ -10,6 +10,8 @@ bool terminal_is_interactive(int fd);
 /* May colour be used on fd? A terminal, NO_COLOR not set, TERM not "dumb". */
 bool terminal_has_colour(int fd);
 
+int terminal_columns(int fd); /* how wide it is; 0: not a terminal, or it does not say */
+
 /* Reads one line of standard input without stopping the loop. Zeroed before the first use. */
 struct terminal_line {
     struct op op;

@@ -45,7 +45,8 @@ const struct baked_file *baked_find(const char *path)
 static int read_file(const char *path, struct buf *out, struct err *e)
 {
     FILE *f = fopen(path, "rbe");
-    if (f == NULL) return err_errno(e, errno, path, "%s cannot be opened", path);
+    /* "traffic/command.lua" beside a script called "traffic" is not there either. */
+    if (f == NULL) return err_errno(e, errno == ENOTDIR ? ENOENT : errno, path, "%s cannot be opened", path);
     char chunk[8192];
     size_t n;
     while ((n = fread(chunk, 1, sizeof chunk, f)) > 0 && out->len <= MAX_SOURCE_BYTES)
@@ -366,6 +367,20 @@ static bool is_from_the_start(const char *name)
     return false;
 }
 
+/* A module that was used by its name alone is a global too: not any more. Its value is at the top. */
+static void forget_global(lua_State *L, const char *name)
+{
+    lua_pushglobaltable(L);
+    lua_pushstring(L, name);
+    lua_rawget(L, -2);
+    if (lua_rawequal(L, -1, -3)) {
+        lua_pushstring(L, name);
+        lua_pushnil(L);
+        lua_rawset(L, -4);
+    }
+    lua_pop(L, 2);
+}
+
 /* Forgets what is loaded: everything but what the state itself began with, or only what comes from files. */
 static void forget(lua_State *L, bool everything)
 {
@@ -374,7 +389,10 @@ static void forget(lua_State *L, bool everything)
     lua_getfield(L, LUA_REGISTRYINDEX, LOADED);
     for (lua_pushnil(L); lua_next(L, kept + 1) != 0; lua_pop(L, 1)) {
         const char *name = lua_tostring(L, -2);
-        if (everything ? !is_from_the_start(name) : is_kept_chunk(L, name)) continue;
+        if (everything ? !is_from_the_start(name) : is_kept_chunk(L, name)) {
+            forget_global(L, name);
+            continue;
+        }
         lua_pushvalue(L, -1);
         lua_setfield(L, kept, name);
     }
@@ -445,6 +463,25 @@ static int l_add_folder(lua_State *L)
     lua_getfield(L, LUA_REGISTRYINDEX, FOLDERS);
     lua_pushstring(L, folder);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    return 0;
+}
+
+/* search.set_folders(list of paths): these are the folders from now on. Modules that came from others are
+ * looked for anew, and run anew, when they are next required. */
+static int l_set_folders(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    forget(L, false);
+    lua_newtable(L);
+    lua_setfield(L, LUA_REGISTRYINDEX, CHUNKS);
+    lua_newtable(L);
+    for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+        luaL_checkstring(L, -1);
+        lua_rawseti(L, 2, i);
+    }
+    lua_settop(L, 2);
+    lua_setfield(L, LUA_REGISTRYINDEX, FOLDERS);
     return 0;
 }
 
@@ -579,6 +616,7 @@ static int luaopen_core_search(lua_State *L)
     static const luaL_Reg functions[] = {
         {"find", l_find},
         {"add_folder", l_add_folder},
+        {"set_folders", l_set_folders},
         {"sources", l_sources},
         {"load_file", l_load_file},
         {"use_recorded", l_use_recorded},

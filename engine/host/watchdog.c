@@ -22,8 +22,9 @@ static int allowed_s(void)
     return runtime_of(watched)->clock.is_virtual && allowance > SIMULATED_S ? SIMULATED_S : (int)allowance;
 }
 
-/* A script that catches the error and computes on is stopped a second time, and then the hook stays: it raises
- * at whatever the task does next, so that every pcall of it fails in turn, until the task has ended. */
+/* A script that catches the error and computes on is stopped a second time, and then the hook stays: it
+ * raises at whatever the task does next, so that every pcall of it fails in turn, until the task has ended.
+ */
 static void raise_runaway(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
@@ -45,7 +46,8 @@ static void on_tick(int signum)
     }
     ticks = ticks + 1;
     /* lua_sethook is the one call that may be made from a signal handler. */
-    if (ticks >= allowed_s() || was_stopped) lua_sethook(co, raise_runaway, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    if (ticks >= allowed_s() || was_stopped)
+        lua_sethook(co, raise_runaway, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
 void watchdog_start(lua_State *L, int allowance_s)

@@ -8,8 +8,6 @@
 --     work with the new schema               -> RB2 database rollback
 --   otherwise                                -> RB1 traffic rollback
 
-local run_module = require "run"
-
 local rollbacks = {
   traffic = require "rollback.traffic",
   database = require "rollback.database",
@@ -40,7 +38,8 @@ return function(run, d, reason)
   run.is_rolling_back = true
   run:event("reason", { text = reason.message, code = reason.code, cause = reason.cause and tostring(reason.cause), where = reason.where, step = reason.step })
   run.reason_of_failure = reason
-  local ok, err = run_module.attempt(function()
+  local began = clock.wall()
+  local ok, err = run:again(function()
     if not d.traffic_moved then return abort(run, d, reason) end
     step { "rollback: all traffic to " .. d.old, effect = "idempotent", approve = false, run = function()
       d:shift(0)
@@ -63,12 +62,16 @@ return function(run, d, reason)
     rollbacks[kind](run, d)
     step { "rollback: verified", approve = false, run = function()
       d:insist("proving that " .. d.old .. " serves", function() d:verify_serving(d.old, d.old_version) end)
+      local seconds = math.max(0, clock.wall() - began)
+      run:event("note", { text = "from the start of the rollback to verified", seconds = seconds })
+      run:say(("%.2f s from the start of the rollback to verified"):format(seconds), "done")
     end }
     run.undos = {}
     run.result = { outcome = "rolled_back", exit = 4, rollback = kind, summary = ("%s rollback: %s serves %s at 100 %%, verified"):format(kind, d.old, d.old_version) }
   end)
   if not ok then
     run:event("note", { text = "the rollback did not reach its end: " .. err.message })
+    -- `engine rollback` goes through all of this again.
     run.result = { outcome = "failed", exit = 5, summary = "rollback failed: " .. err.message, err = err }
   end
 end

@@ -2,9 +2,6 @@
 -- old colour, its health is verified, error rates are watched, the new colour is retired.
 
 return function(run, d)
-  if d.migrated and d.label and d.label ~= "traffic-safe" then
-    fail("usage", ("%s does not work with the migrated schema (%s): traffic alone cannot go back"):format(d.old_version, d.label), { next = "Roll the database back." })
-  end
   step { "RB1 all traffic to " .. d.old, effect = "idempotent", approve = false, run = function() return d:shift(0) end }
   step { "RB1 " .. d.old .. " is healthy", approve = false, run = function() d:check_settled(d.venture.health, d.old, "health check") end }
   -- Whoever asked for this kind was not asked whether the migrations did harm.

@@ -19,12 +19,11 @@ return function(run, d)
     local pending = migrations.named(d.release.migrations, names)
     -- Both colours will share the migrated database, and traffic alone can only go back to a release that lives with it.
     if venture.rehearsal and d.warm_copy then
-      local rehearsed = step { "30.2.1 rehearsal: migrations and " .. d.old_version .. " on a copy of the database", effect = "idempotent", run = function()
+      step { "30.2.1 rehearsal: migrations and " .. d.old_version .. " on a copy of the database", effect = "idempotent", run = function()
         local found = d:rehearse(pending)
         run:say(("%s: %s passes its smoke tests on the migrated copy"):format(found.label, d.old_version), "done")
         return found
       end, probe = function() return d:rehearsal_left() end, undo = function() d:clear_rehearsal() end }
-      d.label = rehearsed.label
     end
     d.migrated = true -- from here on, wholly or in part
     step {

@@ -1,21 +1,15 @@
--- Outputs: the deployment log always; the rollback report when something was taken back; the handoff when
--- the release was promoted. Every figure comes from the journal.
+-- Outputs: the report of the run, which is the deployment log, and the rollback report when something was taken back; the handoff
+-- when the release was promoted. Each as one HTML file and as Markdown, from the journal alone.
 
-local files = require "files"
 local papers = require "papers"
+local read = require "papers.read"
 
-return function(run, d)
-  local data = { run = run:row(), steps = run:steps(), events = run:events(), result = run.result, version = { before = d.old_version, release = d.release.version }, owner = d.venture.owner }
-  local function write(name, text)
-    local path = run.folder .. "/" .. name
-    expect(files.write(path, text))
-    run:say(name .. ": " .. path)
-    run.outputs[name] = path
-  end
-  write("deployment-log.md", papers.deployment_log(data))
-  if run.result.outcome == "promoted" then
-    write("handoff.md", papers.handoff(data))
-  else
-    write("rollback-report.md", papers.rollback_report(data))
+return function(run)
+  local record = expect(read.run(run.journal, run.id, run.result))
+  for _, paper in ipairs(expect(papers.write(record, run.folder))) do
+    run:say(paper.name .. ": " .. paper.path)
+    run.outputs[paper.name] = paper.path
+    -- Whoever takes the release over accepts what stands in this.
+    if paper.name:find "^handoff.*%.md$" then run:event("handoff", { path = paper.path, sha256 = paper.sha256 }) end
   end
 end

@@ -5,6 +5,7 @@ local files = require "files"
 local health = require "health"
 local monitoring = require "monitoring"
 local run_module = require "run"
+local traffic = require "traffic"
 
 return function(run, d)
   local venture, old, new = d.venture, d.old, d.new
@@ -23,7 +24,8 @@ return function(run, d)
       run:event("check", { name = result.name, what = "monitoring", ok = result.ok, detail = result.detail, seconds = result.seconds })
       run:say(("%s: %s"):format(result.name, result.detail), result.ok and "done" or "warn")
     end
-    for name, address in pairs(venture.monitoring.dashboards or {}) do run:output("dashboard " .. name, address) end
+    local dashboards = venture.monitoring.dashboards or {}
+    for _, name in ipairs(traffic.sorted_keys(dashboards)) do run:output("dashboard " .. name, dashboards[name]) end
     if venture.monitoring.rules then
       local path = expect(monitoring.write_rules(venture))
       run:output("alert rules", path)

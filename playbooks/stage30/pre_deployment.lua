@@ -19,7 +19,7 @@ return function(run, d)
     return d:check(venture.dependencies.internal, d.old, "internal dependency")
   end)
 
-  d.has_backup = true -- from here on, wholly or in part
+  d.backup_begun = true -- from here on a backup may be marked as this run's
   d.backup = step { "30.1.3 backup", effect = "idempotent", run = function()
     local taken = expect(backup.take { database = venture.database.url, files = venture.backup.files, to = venture.backup.to, since = venture.backup.incremental or nil, timeout = venture.backup.timeout, passphrase = venture.backup.passphrase })
     expect(backup.need(taken.path, "run " .. run.id))

@@ -1,5 +1,7 @@
 --- backup.retention: which backups a folder keeps. Only what is complete and still verifies counts as kept.
 
+local clock = require "clock"
+
 local M = {}
 
 local NEEDED_S = 7 * 86400 -- a mark older than this was left by a run that died
@@ -8,17 +10,7 @@ local PARTIAL_S = 86400
 local function day_of(taken_at) return taken_at:sub(1, 10) end
 
 -- The Monday of the week, as days since the epoch.
-local function week_of(taken_at)
-  local year, month, day = taken_at:match "^(%d+)-(%d+)-(%d+)"
-  year, month, day = math.tointeger(tonumber(year)), math.tointeger(tonumber(month)), math.tointeger(tonumber(day))
-  -- Days from the civil calendar: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
-  if month <= 2 then year = year - 1 end
-  local era = year // 400
-  local of_era = year - era * 400
-  local of_year = (153 * (month + (month > 2 and -3 or 9)) + 2) // 5 + day - 1
-  local days = era * 146097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719468
-  return (days + 3) // 7
-end
+local function week_of(taken_at) return (clock.of_utc(taken_at) // 86400 + 3) // 7 end
 
 --- Sorts backups into those that stay and those that may go. Pure.
 ---@param backups { id: string, taken_at: string, needed?: boolean }[] the latest first

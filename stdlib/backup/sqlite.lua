@@ -103,8 +103,22 @@ end
 ---@return string
 function M.url_of(copy) return "sqlite:" .. copy.path end
 
---- A copy is a file that nobody else knows of: nothing needs to be done to keep it as it is.
-function M.keep() return true end
+--- A copy is a file that anybody can change: what it was when it had been compared is noted, and it is only put in place as that.
+---@param copy table
+---@return true? ok, table? err
+function M.keep(copy)
+  local err
+  copy.sha256, err = files.sha256(copy.path)
+  return copy.sha256 and true, err
+end
+
+-- Is a kept copy still what was compared?
+local function check_kept(copy)
+  local sha256, err = files.sha256(copy.path)
+  if not sha256 then return nil, err end
+  if sha256 == copy.sha256 then return true end
+  return nil, core_err.new { code = "backup", op = "restore", message = ("the copy %s is not what was restored and compared: it has changed since"):format(copy.path) }
+end
 
 --- A second file with the same content, in which anything may be tried; removed like a copy.
 function M.scratch(copy)
@@ -202,6 +216,10 @@ function M.swap(copy, url, id, options)
   if not live then return nil, err end
   -- SQLite makes a file that is not there, and an empty database must never become the live one.
   if not files.stat(copy.path) then return nil, core_err.new { code = "backup", op = "restore", message = ("the copy %s is gone"):format(copy.path) } end
+  if copy.sha256 then
+    local kept, problem = check_kept(copy)
+    if not kept then return nil, problem end
+  end
   local old = old_path(live, id, options.key)
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(old .. suffix)) end
   local ok

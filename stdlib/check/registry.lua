@@ -171,19 +171,19 @@ function Registry:resolve(node)
   end
 end
 
--- The methods that a module gives to the objects of its classes, and the fields that it sets on them.
+-- The methods that a module gives to the objects of its classes, with their functions, and the fields that it sets on them.
 local function add_methods(methods, found)
   walk.each(found.tree, function(node)
-    if node.kind == "FunctionStatement" and node.fn.is_method then methods[node.target.key.value] = true end
+    if node.kind == "FunctionStatement" and node.fn.is_method then methods[node.target.key.value] = node.fn end
     for _, target in ipairs(node.kind == "Assign" and node.targets or {}) do
-      if target.kind == "Index" and target.object.kind == "Name" and target.object.name == "self" and target.key.kind == "String" then methods[target.key.value] = true end
+      if target.kind == "Index" and target.object.kind == "Name" and target.object.name == "self" and target.key.kind == "String" then methods[target.key.value] = methods[target.key.value] or true end
     end
   end)
 end
 
 --- The methods of the object that parts of the procedure are given under this name (`run`, `d`), as keys; nil for other names.
 ---@param name string
----@return table<string, boolean>? methods, string? class
+---@return table<string, true|table>? methods, string? class
 function Registry:methods(name)
   local object = OBJECTS[name]
   if not object then return nil end
@@ -197,6 +197,16 @@ function Registry:methods(name)
     self.methods_of[name] = methods
   end
   return self.methods_of[name], object.class
+end
+
+--- The function of a method of the object that parts of the procedure are given under this name; nil when that is not known.
+---@param name string
+---@param method string
+---@return table? fn
+function Registry:method(name, method)
+  local methods = self:methods(name)
+  local fn = methods and methods[method]
+  return type(fn) == "table" and fn or nil
 end
 
 return M

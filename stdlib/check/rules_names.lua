@@ -25,9 +25,10 @@ local function check_globals(subject)
     local node = use.node
     if use.is_write then
       subject:report("error", node, ("'%s' is not declared"):format(node.name), ("Write `local %s`: there are no global variables."):format(node.name))
-    elseif not (only and only[node.name] or not only and (node.name == "_G" or subject.registry:global(node.name))) then
+    elseif not (only and only[node.name] or not only and (node.name == "_G" or subject.words[node.name] or subject.registry:global(node.name))) then
       if not candidates then
         candidates = subject.registry:global_names()
+        for name in pairs(subject.words) do candidates[name] = true end
         for _, declaration in ipairs(subject.declarations) do candidates[declaration.name] = true end
       end
       report_unknown(subject, node, candidates)

@@ -1,23 +1,11 @@
 --- check.rules_steps: the declarations of steps: where they stand, and whether what they change can be taken back.
 
 local effect = require "effect"
+local step = require "check.step"
 local suggest = require "check.suggest"
 local walk = require "check.walk"
 
 local M = {}
-
-local function fields_of(node)
-  local fields = {}
-  for _, field in ipairs(node.fields) do
-    if field.key and field.key.kind == "String" then fields[field.key.value] = field end
-  end
-  return fields
-end
-
-local function is_step(subject, node)
-  local found = node.kind == "Call" and subject.registry:resolve(node.fn)
-  return found and (found.fn == "step" or found.fn == "run.step")
-end
 
 -- The name, where it is known, to show the step and not all of it.
 local function place_of(node, options)
@@ -27,7 +15,7 @@ local function place_of(node, options)
 end
 
 local function check_options(subject, node, options)
-  local fields = fields_of(options)
+  local fields = step.fields(options)
   local place = place_of(node, options)
   local undo = fields.undo and fields.undo.value.kind
   local class = fields.effect and fields.effect.value
@@ -63,7 +51,7 @@ local function visit(subject, node, depth)
       visit(subject, each, depth + 1)
       return false
     end
-    if not is_step(subject, each) then return end
+    if not step.is(subject.registry, each) then return end
     if depth == 0 then
       subject:report("error", each.fn, "this step would run when the file is loaded; steps belong into a run", "Put it into the function of the part, or into run = function(run) ... end.")
     end

@@ -7,6 +7,7 @@ local core_err = require "core.err"
 local files = require "files"
 local module = require "check.module"
 local parser = require "check.parser"
+local prelude = require "prelude"
 local scope = require "check.scope"
 local source = require "check.source"
 
@@ -68,7 +69,8 @@ end
 ---@return table subject
 ---@usage local s = require("check.subject").of_text("x.lua", "x = = 1", require("check.registry").new {})  assert(not s:parse() and s.findings[1].column == 5)
 function M.of_text(path, text, registry)
-  return setmetatable({ path = path, source = source.new(path, text), registry = registry, findings = {} }, Subject)
+  local words = path:find "_test%.lua$" and prelude.test_words or {} -- what this kind of file has beside the words of all
+  return setmetatable({ path = path, source = source.new(path, text), registry = registry, words = words, findings = {} }, Subject)
 end
 
 return M

@@ -101,13 +101,28 @@ function Writer:name_of(fn, parent, name)
   return self:text(fn.at, fn.body.at - 1):match "^function *%b()" or "function"
 end
 
+-- Is this the field of a step that says how it is taken back?
+local function is_undo(node) return node and node.kind == "Field" and node.key and node.key.kind == "String" and node.key.value == "undo" end
+
 -- The functions in an expression are blocks of their own; `name` is what it is assigned to.
 function Writer:expression(expression, name)
   walk.each(expression, function(node, parent)
-    if node.kind ~= "Function" then return true end
+    if node.kind ~= "Function" then
+      if is_undo(node) then self.undo_names[self:text(node.value.at, node.value.to)] = true end
+      return true
+    end
+    local index = #self.branches + 1
     self:body("function", node.at, self:name_of(node, parent, node == expression and name), node.body)
+    self.branches[index].undo = is_undo(parent) or nil
     return false
   end)
+end
+
+-- Functions that a step names as its undo: `undo = take_back`.
+function Writer:mark_undos()
+  for _, branch in ipairs(self.branches) do
+    if branch.kind == "function" and self.undo_names[branch.text] then branch.undo = true end
+  end
 end
 
 function Writer:expressions(list, names)
@@ -251,14 +266,14 @@ end
 -- A program near one of Lua's own limits (200 locals or 255 upvalues in a function, the depth of nesting) may not stand the addition.
 ---@param text string
 ---@param path string
----@return string? text, table map { path, text, counters, lines = { line, counters }[], branches = { kind, line, text, counter, inside }[] }, or err: playbook (no Lua), limit
+---@return string? text, table map { path, text, counters, lines = { line, counters }[], branches = { kind, line, text, counter, inside, undo }[] }, or err: playbook (no Lua), limit
 ---@usage local text, map = require("coverage.instrument").instrument("return ...", "x.lua")  local hits = { 0 }  assert(load(text)(hits)(7) == 7 and hits[1] == 1)
 function M.instrument(text, path)
   local tree, err = parser.parse(text)
   if tree then err = select(2, scope.resolve(tree)) end
   if err then return nil, err end
   local hit = unused_name(text, "__hit")
-  local self = setmetatable({ source = source.new(path, text), hit = hit, turn = unused_name(text, "__turn"), insertions = {}, counters = 0, lines = {}, branches = {} }, Writer)
+  local self = setmetatable({ source = source.new(path, text), hit = hit, turn = unused_name(text, "__turn"), insertions = {}, counters = 0, lines = {}, branches = {}, undo_names = {} }, Writer)
   self:insert(1, ("local %s=... return function(...)"):format(hit))
   if tree.statements[1] then
     self:block(tree, { counter = self:count_at(tree.at) })
@@ -266,6 +281,7 @@ function M.instrument(text, path)
   else
     self:insert(#text + 1, "\nend") -- below what may be a comment
   end
+  self:mark_undos()
   local result = self:assembled()
   local chunk, message = load(result, "=instrumented")
   if not chunk then return nil, core_err.new { code = "limit", op = "measure coverage", message = ("%s cannot be measured: with counters it is %s"):format(path, message) } end

@@ -48,7 +48,7 @@ function M.file(map, hits, hash)
   for line, count in pairs(counts) do lines[#lines + 1] = { line = line, count = count } end
   table.sort(lines, function(a, b) return a.line < b.line end)
   for index, branch in ipairs(map.branches) do
-    branches[index] = { kind = branch.kind, line = branch.line, text = branch.text, inside = branch.inside, count = hits[branch.counter] }
+    branches[index] = { kind = branch.kind, line = branch.line, text = branch.text, inside = branch.inside, undo = branch.undo, count = hits[branch.counter] }
   end
   return file_of(map.path, hash, lines, branches)
 end
@@ -76,7 +76,7 @@ end
 local function added(a, b)
   local sum = {}
   for index, each in ipairs(a) do
-    sum[index] = { kind = each.kind, line = each.line, text = each.text, inside = each.inside, count = each.count + b[index].count }
+    sum[index] = { kind = each.kind, line = each.line, text = each.text, inside = each.inside, undo = each.undo, count = each.count + b[index].count }
   end
   return sum
 end
@@ -110,14 +110,22 @@ local WORDS = {
   ["function"] = "line %d call of `%s`",
 }
 
--- A branch inside one that was never taken says nothing new.
-local function never(file)
-  local list, words = file.branches.list, {}
+--- A branch in words.
+---@param branch { kind: string, line: integer, text: string }
+---@return string
+---@usage assert(require("coverage.summary").branch_text { kind = "else", line = 7, text = "if a" } == "line 7 else of `if a`")
+function M.branch_text(branch) return WORDS[branch.kind]:format(branch.line, branch.text) end
+
+--- The branches of a file that were never taken. One inside another that was never taken says nothing new and is left out.
+---@param file table of a report
+---@return table[] branches
+---@usage assert(#require("coverage.summary").never { branches = { list = { { count = 1 }, { count = 0, inside = 1 } } } } == 1)
+function M.never(file)
+  local list, found = file.branches.list, {}
   for _, branch in ipairs(list) do
-    local is_news = branch.count == 0 and not (branch.inside and list[branch.inside].count == 0)
-    if is_news then words[#words + 1] = WORDS[branch.kind]:format(branch.line, branch.text) end
+    if branch.count == 0 and not (branch.inside and list[branch.inside].count == 0) then found[#found + 1] = branch end
   end
-  return words
+  return found
 end
 
 local function ranges_text(ranges)
@@ -127,11 +135,11 @@ local function ranges_text(ranges)
   return (is_one and "line " or "lines ") .. table.concat(words, ", ")
 end
 
-local function counts_text(of)
-  local lines = of.lines
-  local share = lines.total > 0 and (" (%.1f %%)"):format(100 * lines.executed / lines.total) or ""
-  return ("lines %d/%d%s  branches %d/%d"):format(lines.executed, lines.total, share, of.branches.executed, of.branches.total)
+local function share_text(of)
+  return ("%d/%d%s"):format(of.executed, of.total, of.total > 0 and (" (%.1f %%)"):format(100 * of.executed / of.total) or "")
 end
+
+local function counts_text(of) return ("lines %s  branches %s"):format(share_text(of.lines), share_text(of.branches)) end
 
 --- A report as text: a line for each file, below it what never ran, and at the end the sum.
 ---@param report table
@@ -142,7 +150,7 @@ function M.text(report)
   for _, file in ipairs(report.files) do
     out[#out + 1] = file.path .. "  " .. counts_text(file)
     if file.lines.missed[1] then out[#out + 1] = "  never: " .. ranges_text(file.lines.missed) end
-    for _, words in ipairs(never(file)) do out[#out + 1] = "  never: " .. words end
+    for _, branch in ipairs(M.never(file)) do out[#out + 1] = "  never: " .. M.branch_text(branch) end
   end
   for _, each in ipairs(report.unmeasured) do out[#out + 1] = ("%s  not measured: %s"):format(each.path, each.why) end
   out[#out + 1] = ("%d file%s  %s"):format(#report.files, #report.files == 1 and "" or "s", counts_text(report))

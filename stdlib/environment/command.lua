@@ -4,6 +4,7 @@
 -- filled in. A command that exits 0 is believed only after `alive` has confirmed it.
 
 local core_err = require "core.err"
+local effect = require "effect"
 local environment = require "environment"
 local files = require "files"
 local process = require "process"
@@ -53,7 +54,7 @@ function Command:provision(colour, release, database)
 end
 
 function Command:alive(colour)
-  local result, err = self:run("alive", colour)
+  local result, err = effect.look(function() return self:run("alive", colour) end)
   if not result then return false, err.message end
   return result.code == 0, ("%s ended with %s"):format(self.config.alive[1], tostring(result.code))
 end

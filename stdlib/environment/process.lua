@@ -7,6 +7,7 @@
 local clock = require "clock"
 local core_boundary = require "core.boundary"
 local core_err = require "core.err"
+local effect = require "effect"
 local environment = require "environment"
 local files = require "files"
 local host = require "host"
@@ -54,7 +55,7 @@ function Process:record(colour)
   local found = find(record.token)
   if not found then return nil end
   record.pid, record.started = found.pid, found.started
-  assert(files.write(self:record_path(colour), json.encode(record)))
+  effect.look(function() assert(files.write(self:record_path(colour), json.encode(record))) end) -- what is so already
   return record
 end
 

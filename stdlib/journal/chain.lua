@@ -1,5 +1,5 @@
---- journal.chain: the audit trail. Every event carries the hash of the one before, so that a changed, removed or inserted one is found. And the
--- other hashes that the journal keeps. What they prove: journal.proof.
+--- journal.chain: the audit trail. The hash of every event is over its content and the hash of the one before, so that a changed, removed or
+-- inserted one is found. And the other hashes that the journal keeps. What they prove: journal.proof.
 
 local core_secret = require "core.secret"
 local files = require "files"
@@ -8,14 +8,15 @@ local sql = require "sql"
 
 local M = {}
 
---- What the first event names as the one before.
+--- What stands in for the hash before the first event's.
 M.GENESIS = ("0"):rep(64)
 
 --- The hash of an event's row.
+---@param prev string the hash of the one before
 ---@param row table
 ---@return string
-function M.hash_of(row)
-  return files.sha256_text(table.concat({ row.prev, row.seq, row.at, row.run, row.epoch or "", row.n or "", row.kind, row.step or "", row.place or "", row.data }, "\n"))
+function M.hash_of(prev, row)
+  return files.sha256_text(table.concat({ prev, row.seq, row.at, row.run, row.epoch or "", row.n or "", row.kind, row.step or "", row.place or "", row.data }, "\n"))
 end
 
 --- The hash of everything that a run is made of, and the lines that it is over, one a source.
@@ -41,22 +42,24 @@ function M.key(run, place, name, args_hash) return files.sha256_text(table.conca
 
 local function or_null(value) return value == nil and sql.null or value end
 
-local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, prev, hash)"
-local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
-  WHERE (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) = $10 AND EXISTS (SELECT 1 FROM leases WHERE venture = $12 AND epoch = $3 AND run = $2)]]
+local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, hash)"
+local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, CAST($4 AS BIGINT), $5, $6, CAST($7 AS BIGINT), $8, $9, $10
+  WHERE (SELECT hash FROM events ORDER BY seq DESC LIMIT 1) = $11 AND EXISTS (SELECT 1 FROM leases WHERE venture = $12 AND epoch = $3 AND run = $2)]]
 
 --- Appends an event inside tx. What it quotes of an answer or an error is redacted. The first one of a change carries its number.
 ---@param tx table
----@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer, only_with?: string } where the chain ends, and whose change this is; goes on with it. only_with: the first one is appended only if the chain still ends there and the run has this lease
+---@param at { utc: string, seq: integer, hash?: string, run: string, epoch?: integer, n?: integer, only_with?: string, condition?: string } where the chain ends, and whose change this is; goes on with it. only_with: the first one is appended only if the chain still ends there and the run has this lease; condition: SQL that is true
 ---@param event { kind: string, step?: integer, place?: string, data: table }
 ---@return string utc
 function M.append(tx, at, event)
-  local row = { seq = at.seq + 1, prev = at.hash or M.GENESIS, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind,
-    step = event.step, place = event.place, data = core_secret.redact(json.encode(event.data)) }
-  row.hash = M.hash_of(row)
-  local values = { row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.prev, row.hash, at.only_with }
-  assert(tx:query(at.only_with and IF_UNCHANGED or PLAIN, table.unpack(values)))
+  local row = { seq = at.seq + 1, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind, step = event.step, place = event.place,
+    data = core_secret.redact(json.encode(event.data)) }
+  local prev = at.hash or M.GENESIS
+  row.hash = M.hash_of(prev, row)
+  local text, condition = PLAIN, {}
+  if at.only_with then text, condition = at.condition and ("%s AND %s"):format(IF_UNCHANGED, at.condition) or IF_UNCHANGED, { prev, at.only_with } end
+  assert(tx:query(text, row.seq, row.run, or_null(row.epoch), or_null(row.n), row.at, row.kind, or_null(row.step), or_null(row.place), row.data, row.hash, table.unpack(condition)))
   at.seq, at.hash, at.n, at.only_with = row.seq, row.hash, nil, nil
   return at.utc
 end

@@ -1,4 +1,4 @@
---- journal.head: where the chain of a SQLite journal ends, as this engine left it.
+--- journal.head: where the chain of events ends, as this engine left it.
 --
 -- As long as nobody else writes, a change reads nothing before: it is one batch, whose first statement is the condition that chain and lease
 -- are as they were. A change that finds somebody else's event is a disturbance: that may have been a signal to the run.
@@ -28,16 +28,16 @@ end
 
 --- A change without reading.
 ---@param held { lease: string, run: string, epoch: integer }
----@param undisturbed? boolean only if nothing may have been asked since the run's signals were read
+---@param change { n?: integer, undisturbed?: boolean } its number; undisturbed: only if nothing may have been asked since the run's signals were read
 ---@param fn fun(tx: table, at: table): any its result is given; what it writes begins with an event; called again when another task was quicker
----@return any? done false: nothing was written, the end of the chain has to be read; table? err as of Store:batch
-function Head:change(held, undisturbed, fn)
-  while self.last and not (undisturbed and self:may_be_asked()) do
-    local last, plan, at = self.last, new_plan(self.store), self.store:now()
-    at.seq, at.hash, at.run, at.epoch, at.only_with = last.seq, last.hash, held.run, held.epoch, held.lease
+---@return any? done false: the end of the chain has to be read; table|"unknown"|nil err as of Store:batch; "unknown" (with false): nobody else is known to have written
+function Head:change(held, change, fn)
+  while self.last and not (change.undisturbed and self:may_be_asked()) do
+    local last, plan, at = self.last, new_plan(self.store), self.store:estimate()
+    at.seq, at.hash, at.run, at.epoch, at.n, at.only_with = last.seq, last.hash, held.run, held.epoch, change.n, held.lease
     local result = fn(plan, at)
     local done, err = self.store:batch(plan)
-    if done == nil then return nil, err end
+    if done == nil or err then return done, err end
     if done then
       self:left(at)
       return result == nil and true or result
@@ -54,9 +54,11 @@ function Head:found(at)
   if not self.last or self.last.hash ~= at.hash then disturbed(self) end
 end
 
---- A change of this engine is durable, and this is the end now.
+--- A change of this engine is durable, and this is the end now, unless another one of its changes came after.
 ---@param at { seq: integer, hash: string }
-function Head:left(at) self.last = { seq = at.seq, hash = at.hash } end
+function Head:left(at)
+  if not self.last or self.last.seq < at.seq then self.last = { seq = at.seq, hash = at.hash } end
+end
 
 --- Reads the run's signals. The end of the chain is known before: whoever asks something later moves it, and the next change finds that out.
 ---@param read fun(): table[]?, table?

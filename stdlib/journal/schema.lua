@@ -3,8 +3,9 @@
 local M = {}
 
 --- The version of these tables. A journal of another version is refused, never changed.
-M.VERSION = 4
+M.VERSION = 5
 
+-- Steps and values are in events alone (journal.steps makes rows of them): a step costs one row in one table for its beginning and one for its end.
 -- runs.seq is the number of the run's first event: clocks jump, and the latest run is the one that began last.
 -- %NUMBER%: of a change, see journal.store; on SQLite few have one, and the others are in no index.
 -- %INT%: a 64-bit integer, %REAL%: a double, %ID%: a number that the database gives.
@@ -22,16 +23,10 @@ CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE TABLE sources (
   run TEXT NOT NULL REFERENCES runs (id), n %INT% NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL REFERENCES texts (hash), PRIMARY KEY (run, n)
 );
-CREATE TABLE steps (
-  run TEXT NOT NULL REFERENCES runs (id), seq %INT% NOT NULL, place TEXT NOT NULL, parent %INT%, name TEXT NOT NULL, effect TEXT NOT NULL,
-  key TEXT NOT NULL, args TEXT NOT NULL, args_hash TEXT NOT NULL, undo TEXT, state TEXT NOT NULL, attempts %INT% NOT NULL,
-  started_at TEXT NOT NULL, ended_at TEXT, seconds %REAL%, result TEXT, error TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
-);
 CREATE TABLE events (
   seq %INT% PRIMARY KEY, run TEXT NOT NULL, epoch %INT%, n %NUMBER%, at TEXT NOT NULL, kind TEXT NOT NULL, step %INT%, place TEXT, data TEXT NOT NULL,
-  prev TEXT NOT NULL, hash TEXT NOT NULL
+  hash TEXT NOT NULL
 );
-CREATE INDEX events_of_run ON events (run, seq);
 CREATE TABLE approvals (
   run TEXT NOT NULL REFERENCES runs (id), seq %INT% NOT NULL, place TEXT NOT NULL, asked_at TEXT NOT NULL, question TEXT NOT NULL, evidence TEXT NOT NULL,
   evidence_hash TEXT NOT NULL, answered_at TEXT, answer TEXT, by TEXT, reason TEXT, PRIMARY KEY (run, seq), UNIQUE (run, place)
@@ -41,13 +36,16 @@ CREATE TABLE signals (
 );
 ]]
 
+-- An index of SQLite's has seq, which is the row's id, at its end by itself.
 local SQLITE = [[
+CREATE INDEX events_of_run ON events (run);
 CREATE UNIQUE INDEX events_n ON events (n) WHERE n IS NOT NULL;
 CREATE TRIGGER events_stay BEFORE UPDATE ON events BEGIN SELECT raise(ABORT, 'events are never changed'); END;
 CREATE TRIGGER events_remain BEFORE DELETE ON events BEGIN SELECT raise(ABORT, 'events are never removed'); END;
 ]]
 
 local POSTGRES = [[
+CREATE INDEX events_of_run ON events (run, seq);
 CREATE FUNCTION events_stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'events are never changed or removed'; END $$;
 CREATE TRIGGER events_stay BEFORE UPDATE OR DELETE ON events FOR EACH ROW EXECUTE FUNCTION events_stay();
 CREATE TRIGGER events_remain BEFORE TRUNCATE ON events FOR EACH STATEMENT EXECUTE FUNCTION events_stay();

@@ -1,6 +1,7 @@
 --- journal.store: where the journal's tables are: a SQLite file, or a PostgreSQL database that several machines share.
 --
--- A write is one transaction, durable when it returns. A PostgreSQL that is away is waited for. Every change has a number, which is
+-- A write is one transaction, durable when it returns. Writers of a PostgreSQL stand in line by a lock; one that knows where the chain ends (journal.head)
+-- needs none, because no two events can have the same number. A PostgreSQL that is away is waited for. Every change has a number, which is
 -- in the journal when it happened: a commit whose answer was lost is found there, and not done twice.
 
 local core_boundary = require "core.boundary"
@@ -16,6 +17,10 @@ local TIMEOUT_S = 10 -- of one statement; what it had to do is tried again
 local RETRY_S = 0.5
 local PATIENCE_S = 10 -- of a command for a database that is away; a run has more, see hold
 
+-- SQLite's WAL grows until its first checkpoint, and a commit that makes a file longer takes twice as long as one that does not: the file
+-- system has to record that, too. After so many pages it begins again at its start.
+local CHECKPOINT_PAGES = 100
+
 -- The lock makes writers stand in line. It and the transaction go when the engine's machine is gone, so that the others go on.
 local OPENING = [[SET LOCAL synchronous_commit = on; SET LOCAL idle_in_transaction_session_timeout = 5000;
   SELECT pg_advisory_xact_lock(7310293, 'events'::regclass::oid::int4)]]
@@ -24,6 +29,8 @@ local OPENING = [[SET LOCAL synchronous_commit = on; SET LOCAL idle_in_transacti
 local STANDING = [[SELECT seq, hash, (SELECT epoch FROM leases WHERE venture = $1) AS epoch, (SELECT run FROM leases WHERE venture = $1) AS run,
   (SELECT 1 FROM events WHERE n = $2) AS happened%s FROM events ORDER BY seq DESC LIMIT 1]]
 local CLOCK = "extract(epoch FROM clock_timestamp())::float8"
+-- A statement that is a transaction by itself is durable when it returns, whatever the server's default is.
+local DURABLE = "set_config('synchronous_commit', 'on', true) = 'on'"
 local standing_of = { sqlite = STANDING:format "", postgres = STANDING:format(", " .. CLOCK .. " AS wall") }
 
 local Store = {}
@@ -100,6 +107,7 @@ function Store:open()
   if ok and self.dialect == "sqlite" then
     ok, err = self.db:query "PRAGMA journal_mode = WAL"
     if ok then ok, err = self.db:query "PRAGMA synchronous = FULL" end
+    if ok then ok, err = self.db:query(("PRAGMA wal_autocheckpoint = %d"):format(CHECKPOINT_PAGES)) end
   end
   if not ok then
     self:close()
@@ -158,7 +166,16 @@ end
 -- Machines have clocks of their own; the database's is the one that all of them see.
 local function clock_of(self, wall)
   if self.dialect == "sqlite" then return { wall = core_clock.wall(), utc = core_clock.utc() } end
+  self.ahead = wall - core_clock.now()
   return { wall = wall, utc = core_clock.utc(wall) }
+end
+
+--- The time without asking the database: its clock as of its last answer, and what has passed since.
+---@return { wall: number, utc: string, condition?: string } condition: what a statement has to say that is a change by itself
+function Store:estimate()
+  if self.dialect == "sqlite" then return clock_of(self) end
+  local wall = core_clock.now() + self.ahead
+  return { wall = wall, utc = core_clock.utc(wall), condition = DURABLE }
 end
 
 --- Reads with sql's query, one or value.
@@ -185,8 +202,11 @@ function Store:now(db) return clock_of(self, self.dialect == "postgres" and chec
 ---@param timeout number seconds
 ---@return sql.rows? rows, table? err as of sql
 function Store:renew(held, timeout)
-  local now = self.dialect == "postgres" and CLOCK or ("%.3f"):format(core_clock.wall())
-  return self.renewals:within(timeout):query(("UPDATE leases SET renewed_at = %s WHERE venture = $1 AND epoch = $2 AND run = $3"):format(now), held.lease, held.epoch, held.run)
+  local now, back = ("%.3f"):format(core_clock.wall()), ""
+  if self.dialect == "postgres" then now, back = CLOCK, " RETURNING renewed_at AS wall" end
+  local rows, err = self.renewals:within(timeout):query(("UPDATE leases SET renewed_at = %s WHERE venture = $1 AND epoch = $2 AND run = $3%s"):format(now, back), held.lease, held.epoch, held.run)
+  if rows and rows[1] then clock_of(self, rows[1].wall) end
+  return rows, err
 end
 
 -- One try of a write, in a transaction.
@@ -211,13 +231,22 @@ local function told(err)
   return failed(err, "nothing was recorded")
 end
 
---- SQLite: carries out statements as one transaction, if the first of them changes a row.
+-- Somebody's event has the number that this one was to have: a change that did not stand in line was quicker.
+local function was_overtaken(err) return err ~= nil and err.sqlstate == "23505" and err.message:find("events_pkey", 1, true) ~= nil end
+
+--- Carries out statements as one transaction, if the first of them changes a row. PostgreSQL: a single one, or nothing is done.
 ---@param statements any[][]
----@return boolean? done false: the first changed none, and nothing was done; table? err code journal
+---@return boolean? done false: the first changed none, and nothing was done; table|"unknown"|nil err code journal; "unknown": it is to be done by write, which finds out whether it happened
 function Store:batch(statements)
+  local is_shared = self.dialect == "postgres"
+  if is_shared and (#statements > 1 or self.away_since) then return false, "unknown" end -- whoever reads first waits for it, and notes that it is back
   core_boundary.pass "journal: before the commit"
   local affected, err = self.db:batch(statements)
-  if not affected then return told(err) end
+  if affected == nil then
+    if is_away(self, err) then return false, "unknown" end
+    if was_overtaken(err) then return false end
+    return told(err)
+  end
   if affected > 0 then core_boundary.pass "journal: after the commit" end
   return affected > 0
 end
@@ -228,7 +257,11 @@ end
 ---@param fn fun(tx: table, at: { wall: number, utc: string, seq: integer, hash?: string, lease: table, happened: boolean }): any
 ---@return any result, table? err code lock_held and others as fn raised it, or journal
 function Store:write(change, fn)
-  local result, err = persist(self, change.once and 0 or self.patience, function() return try(self, change, fn) end)
+  local result, err = persist(self, change.once and 0 or self.patience, function()
+    local done, problem
+    repeat done, problem = try(self, change, fn) until not was_overtaken(problem)
+    return done, problem
+  end)
   if result ~= nil then
     core_boundary.pass "journal: after the commit"
     return result

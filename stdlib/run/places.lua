@@ -44,6 +44,12 @@ function M.within(context, step) return { run = context.run, step = step, scope 
 ---@return table
 function M.aside(context, place) return { run = context.run, step = context.step, scope = new_scope(place) } end
 
+--- The context of work that has a place of its own and is no step.
+---@param context table the one around it
+---@param place string
+---@return table
+function M.inside(context, place) return { run = context.run, step = context.step, scope = new_scope(place), fork = fork } end
+
 --- From here on a context's places are within another one.
 ---@param context table
 ---@param place string

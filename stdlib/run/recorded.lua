@@ -1,7 +1,9 @@
 --- run.recorded: what a run that is gone through again has recorded, by place, and whether the playbook still does the same.
 
 local core_err = require "core.err"
+local json = require "json"
 local places = require "run.places"
+local steps = require "journal.steps"
 
 local M = {}
 
@@ -24,23 +26,23 @@ local function remember(self, place, entry)
   if branches and not self.by_place[branches] then remember(self, branches, { what = "work", name = "side by side" }) end
 end
 
---- Reads what a run has recorded.
----@param journal table
----@param run string
+--- What a run has recorded.
+---@param events table[] of the run, in their order
+---@param approvals table[] the questions that it asked
 ---@return table recorded
-function M.read(journal, run)
-  local self = setmetatable({ by_place = {}, last = {}, answers = {}, outputs = {}, events = {}, steps = {}, next_seq = 1 }, Recorded)
-  self.steps = assert(journal:steps(run, true))
+function M.of(events, approvals)
+  local self = setmetatable({ by_place = {}, last = {}, answers = {}, outputs = {}, events = events, steps = steps.of(events), next_seq = 1 }, Recorded)
+  local by_seq = {}
   for _, row in ipairs(self.steps) do
-    remember(self, row.place, { what = row.effect == "value" and "value" or "step", name = row.name, args_hash = row.args_hash, row = row })
+    by_seq[row.seq] = { what = row.effect == "value" and "value" or "step", name = row.name, key = row.key, row = row }
     self.next_seq = math.max(self.next_seq, row.seq + 1)
   end
-  self.events = assert(journal:events(run))
-  for _, event in ipairs(self.events) do
-    if event.place then remember(self, event.place, { what = event.kind == "interrupt" and "interrupt" or "event", name = event.kind, row = event }) end
+  -- Where two things stand at one place, the later one was done in place of the other.
+  for _, event in ipairs(events) do
+    if event.place then remember(self, event.place, steps.KINDS[event.kind] and by_seq[event.step] or { what = event.kind == "interrupt" and "interrupt" or "event", name = event.kind, row = event }) end
     if event.kind == "output" then self.outputs[event.data.name] = event.data.value end
   end
-  for _, row in ipairs(assert(journal:approvals(run))) do self.answers[row.place] = row end
+  for _, row in ipairs(approvals) do self.answers[row.place] = row end
   return self
 end
 
@@ -48,14 +50,16 @@ local function stop(place, recorded, actual)
   error(core_err.new { code = "replay", op = "resume", message = ("at place %s the journal has %s, but the playbook now does %s; nothing was done"):format(place, recorded, actual) }, 0)
 end
 
+local function interrupted(entry) return { interrupt = entry.row.data.error, ended_by = entry.row.seq } end
+
 local function described(entry) return ("%s '%s'"):format(entry.what, entry.name) end
 
 --- Work begins side by side at a place: raises "replay" when the run has something else there.
 ---@param place string
----@return { interrupt: table }? ended what ended the playbook's way there
+---@return { interrupt: table, ended_by: integer }? ended what ended the playbook's way there, and the event that says so
 function Recorded:branches(place)
   local entry = self.by_place[place]
-  if entry and entry.what == "interrupt" then return { interrupt = entry.row.data.error } end
+  if entry and entry.what == "interrupt" then return interrupted(entry) end
   if entry and entry.what ~= "work" then stop(place, described(entry), "work 'side by side'") end
 end
 
@@ -72,19 +76,32 @@ end
 ---@param place string
 ---@param what "step"|"value"|"event"
 ---@param name string
----@param args_hash? string of a step
+---@param key? string of a step, by which it is told from the same with other arguments
+---@param args_text? string its arguments, for the message
 ---@return table? row of the step, value or event; or an entry with interrupt
-function Recorded:at(place, what, name, args_hash)
+function Recorded:at(place, what, name, key, args_text)
   local entry = self.by_place[place]
   if not entry then
     local within, number = parts_of(place)
     if number and number <= (self.last[within] or 0) then stop(place, "nothing, and something after it", ("%s '%s'"):format(what, name)) end
     return nil
   end
-  if entry.what == "interrupt" then return { interrupt = entry.row.data.error } end
+  if entry.what == "interrupt" then return interrupted(entry) end
   if entry.what ~= what or entry.name ~= name then stop(place, described(entry), ("%s '%s'"):format(what, name)) end
-  if args_hash and entry.args_hash ~= args_hash then stop(place, described(entry) .. " with other arguments: " .. require("json").encode(entry.row.args), ("the same with arguments of the hash %s"):format(args_hash:sub(1, 12))) end
+  if key and entry.key ~= key then stop(place, ("%s with the arguments %s"):format(described(entry), json.encode(entry.row.args)), ("the same with the arguments %s"):format(args_text)) end
   return entry.row
+end
+
+--- Was the run taken up to be taken back, after this event?
+---@param seq integer
+---@return boolean
+function Recorded:was_taken_back_after(seq)
+  for i = #self.events, 1, -1 do
+    local event = self.events[i]
+    if event.seq <= seq then break end
+    if event.kind == "rollback" then return true end
+  end
+  return false
 end
 
 --- How many steps are done.

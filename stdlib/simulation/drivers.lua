@@ -26,6 +26,7 @@ M.stand_ins = {
   ["metrics.counter_feed"] = "simulation.drivers.metrics",
   net = "simulation.drivers.net",
   papers = "simulation.drivers.papers",
+  ["papers.read"] = "simulation.drivers.papers",
   process = "simulation.drivers.process",
   release = "simulation.drivers.release",
   sql = "simulation.drivers.sql",

@@ -41,7 +41,7 @@ local function operation_failed(world, from)
   for _, note in ipairs(world:notes "failed") do
     if note.at >= from and note.how ~= "slow" then
       first[note.what] = first[note.what] or note.at
-      if note.at - first[note.what] >= INSISTS_S - 10 then return true end
+      if note.at + note.seconds - first[note.what] >= INSISTS_S - 10 then return true end
     end
   end
   return false

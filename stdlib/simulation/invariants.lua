@@ -16,7 +16,7 @@
 --   world:answers(colour)   the share of its requests that fail, and that are slow, now; nil: nothing comes back
 --   world:notes(kind)       what happened, in order. Each has `at` (simulated seconds), and:
 --     weights { blue, green, before }   provisioned, destroyed { colour, release }   backup, verified, drilled { path }   migrated { version }
---     restored { lost, green }   stage { stage }   paper { name }   made { what, name, key }   asked { question }   command { argv }   fault { fault }   failed { what, how }
+--     restored { lost, green }   stage { stage }   paper { name }   made { what, name, key }   asked { question }   command { argv }   fault { fault }   failed { what, how, seconds }
 --   world:events(kind)      what the run has recorded of a kind: each has `data`
 --
 -- A mistake in an invariant of a team ends the simulation with exit 2 and says its file and line.

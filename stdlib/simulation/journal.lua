@@ -3,11 +3,13 @@
 --
 -- Leases, chains and databases are not simulated; the journal has tests of its own for those.
 
+local boundary = require "core.boundary"
 local chain = require "journal.chain"
 local core_clock = require "core.clock"
 local files = require "files"
 local json = require "json"
 local random = require "core.random"
+local steps = require "journal.steps"
 local world = require("simulation.current").world
 
 local M = {}
@@ -29,7 +31,7 @@ end
 ---@return table
 function M.open()
   local here = world()
-  here.journal = here.journal or setmetatable({ rows = {}, step_rows = {}, by_seq = {}, event_rows = {}, asked = {}, signal_rows = {}, world = here }, Journal)
+  here.journal = here.journal or setmetatable({ rows = {}, event_rows = {}, asked = {}, signal_rows = {}, numbers = {}, world = here }, Journal)
   return here.journal
 end
 
@@ -50,9 +52,10 @@ function Journal:runs() return {} end
 
 -- One change: the engine can die before it is durable, and after.
 local function write(self, name, fn)
-  self.world:boundary("journal " .. name .. ": before")
+  self.world:check_alive()
+  boundary.pass("journal " .. name .. ": before")
   local result = fn(core_clock.utc())
-  self.world:boundary("journal " .. name .. ": after")
+  boundary.pass("journal " .. name .. ": after")
   return result == nil and true or result
 end
 
@@ -74,63 +77,47 @@ function Journal:run_begin(fields)
 end
 
 function Journal:add_value(value, at)
-  append(self, "value", { name = value.name, state = value.state, result = value.result, error = value.error }, value.seq, nil, at)
-  self:add_step { seq = value.seq, place = value.place, parent = value.parent, name = value.name, effect = "value", args_hash = "", args = "{}", state = value.state, attempts = 1, started_at = at, ended_at = at,
-    result = value.result ~= nil and json.encode(value.result) or nil, error = value.error and json.encode(value.error) or nil }
-end
-
-function Journal:add_step(row)
-  self.step_rows[#self.step_rows + 1] = row
-  self.by_seq[row.seq] = row
-end
-
--- What is written, and of which step, for those who say where an engine died.
-local function of(self, what, seq)
-  local row = seq and self.by_seq[seq]
-  return row and ("%s of '%s'"):format(what, row.name) or what
+  append(self, "value", { name = value.name, state = value.state, result = value.result, error = value.error, parent = value.parent }, value.seq, value.place, at)
 end
 
 function Journal:value(_, value)
-  return write(self, ("value '%s'"):format(value.name), function(at) self:add_value(value, at) end)
+  return write(self, "value", function(at) self:add_value(value, at) end)
 end
 
 function Journal:event(_, kind, data, step, place)
-  return write(self, of(self, "event " .. kind, step), function(at) append(self, kind, data, step, place, at) end)
+  return write(self, "event " .. kind, function(at) append(self, kind, data, step, place, at) end)
 end
 
-function Journal:numbered_event(run, event) return self:event(run, event.kind, event.data, event.step) end
+-- An event that two tasks write is written once, but both have gone through the boundaries of a write.
+function Journal:numbered_event(_, event)
+  return write(self, "event " .. event.kind, function(at)
+    if self.numbers[event.n] then return end
+    self.numbers[event.n] = true
+    append(self, event.kind, event.data, event.step, nil, at)
+  end)
+end
 
 function Journal:note(_, kind, data)
   append(self, kind, data, nil, nil, core_clock.utc())
   return true
 end
 
+local function state_of_begun(class) return class == "pure" and "running" or "intent" end
+
 function Journal:step_begin(run, step)
-  return write(self, ("step_begin of '%s'"):format(step.name), function(at)
-    local args, args_hash = step.args_text, step.args_hash
-    if not args then args, args_hash = M.args(step.args) end
-    local state = step.effect == "pure" and "running" or "intent"
-    append(self, "step_begin", { name = step.name, place = step.place, effect = step.effect, parent = step.parent, args = step.args, undo = step.undo, state = state }, step.seq, nil, at)
-    self:add_step { seq = step.seq, place = step.place, parent = step.parent, name = step.name, effect = step.effect, key = step.key or M.key(run, step.place, step.name, args_hash), args = args, args_hash = args_hash,
-      undo = step.undo, state = state, attempts = 1, started_at = at }
+  self.world:step_begins(step.name)
+  return write(self, "step_begin", function(at)
+    local key = step.key or M.key(run, step.place, step.name, select(2, M.args(step.args)))
+    append(self, "step_begin", { name = step.name, effect = step.effect, parent = step.parent, args = step.args, key = key, undo = step.undo, state = state_of_begun(step.effect) }, step.seq, step.place, at)
   end)
 end
 
-function Journal:step_again(_, row, why)
-  return write(self, ("step_again of '%s'"):format(row.name), function(at)
-    local found = self.by_seq[row.seq]
-    found.state, found.attempts = row.effect == "pure" and "running" or "intent", row.attempts + 1
-    append(self, "step_again", { name = row.name, why = why, attempt = found.attempts }, row.seq, nil, at)
-  end)
+function Journal:step_again(run, row, why)
+  return self:event(run, "step_again", { name = row.name, state = state_of_begun(row.effect), attempt = row.attempts + 1, why = why }, row.seq)
 end
 
-function Journal:step_end(_, seq, state, result, problem, seconds)
-  return write(self, of(self, "step_end", seq), function(at)
-    append(self, "step_end", { state = state, result = result, error = problem, seconds = seconds }, seq, nil, at)
-    local row = self.by_seq[seq]
-    row.state, row.ended_at, row.seconds = state, at, seconds
-    row.result, row.error = result ~= nil and json.encode(result) or nil, problem and json.encode(problem) or nil
-  end)
+function Journal:step_end(run, seq, state, result, problem, seconds)
+  return self:event(run, "step_end", { state = state, result = result, error = problem, seconds = seconds }, seq)
 end
 
 function Journal:run_end(run, outcome, exit_code, summary)
@@ -152,7 +139,7 @@ end
 
 function Journal:signal(_, signal)
   self.signal_rows[#self.signal_rows + 1] = { kind = signal.kind, data = signal.data or {}, by = signal.by, reason = signal.reason }
-  append(self, "signal", { signal = signal.kind, by = signal.by }, nil, nil, core_clock.utc())
+  append(self, "signal", { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason }, nil, nil, core_clock.utc())
   return true
 end
 
@@ -169,7 +156,7 @@ end
 function Journal:answer(_, seq, answer)
   local row = self.asked[seq]
   row.answer, row.by, row.reason, row.answered_at = answer.answer, answer.by, answer.reason, core_clock.utc()
-  append(self, "answer", { seq = seq, answer = answer.answer, by = answer.by }, nil, nil, row.answered_at)
+  append(self, "answer", { seq = seq, answer = answer.answer, by = answer.by, reason = answer.reason }, nil, nil, row.answered_at)
   return row
 end
 
@@ -178,29 +165,39 @@ function Journal:approvals() return self.asked end
 
 function Journal:run(id) return self.rows[id or self.latest] end
 
-local function decoded(row)
-  return setmetatable({ args = json.decode(row.args), result = row.result and json.decode(row.result), error = row.error and json.decode(row.error) }, { __index = row })
+-- What is kept as JSON is read when somebody asks for it.
+local function with_data(row)
+  return setmetatable({}, { __index = function(copy, name)
+    local value = row[name]
+    if name == "data" then value = json.decode(row.text) end
+    copy[name] = value
+    return value
+  end })
 end
 
-function Journal:steps(_, with_values)
+-- kind: only events of that kind.
+function Journal:events(_, kind)
   local out = {}
-  for _, row in ipairs(self.step_rows) do
-    if with_values or row.effect ~= "value" then out[#out + 1] = decoded(row) end
+  for _, row in ipairs(self.event_rows) do
+    if not kind or row.kind == kind then out[#out + 1] = with_data(row) end
   end
   return out
 end
 
-function Journal:events()
-  local out = {}
-  for i, row in ipairs(self.event_rows) do out[i] = { seq = row.seq, kind = row.kind, step = row.step, place = row.place, at = row.at, now = row.now, data = json.decode(row.text) } end
-  return out
+--- The steps that began, in their order.
+function Journal:steps()
+  local told = {}
+  for _, row in ipairs(self.event_rows) do
+    if steps.KINDS[row.kind] and row.kind ~= "value" then told[#told + 1] = with_data(row) end
+  end
+  return steps.of(told)
 end
 
 --- The log as text, one event a line: the same bytes whenever the same world is run.
 ---@return string
 function Journal:text()
   local lines = {}
-  for i, row in ipairs(self.event_rows) do lines[i] = ('{"seq":%d,"at":"%s","kind":"%s","step":%s,"data":%s}'):format(row.seq, row.at, row.kind, row.step or "null", row.text) end
+  for i, row in ipairs(self.event_rows) do lines[i] = ('{"seq":%d,"at":"%s","kind":"%s","step":%s,"place":%s,"data":%s}'):format(row.seq, row.at, row.kind, row.step or "null", row.place and json.encode(row.place) or "null", row.text) end
   return table.concat(lines, "\n") .. "\n"
 end
 

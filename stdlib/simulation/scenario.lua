@@ -1,52 +1,43 @@
 --- simulation.scenario: how a world is and what goes wrong in it: plain data, from a seed or written by hand. The same scenario is the same world.
 --
--- Fields: seed; old_version; rps (requests a second); errors, slow (shares when all is well); writes (rows a request writes);
--- applied, migrations (versions before, and those that the release brings); migration "safe", "breaking" (the old release fails on the new schema) or "damaging"
--- (they damage data); stage (of the venture's row); backup_s, migration_s; mode, answer "yes", "no" or "none", answer_s, answered
--- (how many questions get an answer before nobody is there any more); faults.
---
--- A fault has a kind; most have a time: `after` seconds from an anchor ("start", "traffic": green gets its first request, "stage:50", "rollback"), and `lasts`:
---   errors { colour, rate }      slow { colour, share }      down { colour }      hung { colour }      colour is "green", "blue" or "both"
---   silent                       the feed of requests ends   mismatch_lines       the proxy counts other requests than the feed
---   pool { share }  machine { cpu, memory }  leak { colour, bytes_per_s }         what holds promotion
---   database                     it does not answer          disk                 it is full
---   corrupt                      the backup is damaged as soon as it is written   mismatch  the drill finds another content
---   start { release }            a release does not start    check { name, colour }   a check fails
---   alert                        the test alert never comes
---   operation { name, nth, times, how }   the nth one from the anchor on. "fails": before it happens; "lost": it happens and no answer comes; "slow" { seconds }
---   kill { boundary, then, back_s }       the engine dies there; after back_s it is resumed, or rolled back; `boundary` is a number, or `at` its name and `nth`
---   lease { boundary, back_s }            another engine takes over there
---   asked { what, type }                  somebody asks for a rollback, or interrupts
+-- Its fields, and those of faults, are in simulation.description. A fault has a kind; most have a time: `after` seconds from an anchor, and `lasts`.
 
+local description = require "simulation.description"
 local random = require "simulation.random"
 
 local M = {}
 
-M.DEFAULTS = {
-  seed = 1, old_version = "1.0", rps = 50, errors = 0.001, slow = 0.01, writes = 0.2, schema_errors = 0.5, applied = { "001_base" }, migrations = {}, migration = "safe", stage = 29,
-  backup_s = 30, migration_s = 1, mode = "auto", answer = "yes", answer_s = 20, answered = 1000, faults = {},
-}
+--- A world in which all is well.
+M.DEFAULTS = {}
+for name, field in pairs(description.world) do M.DEFAULTS[name] = field.default end
 
---- A scenario from what is said about it; the rest is as in a world in which all is well.
+--- A scenario from what is said about it; the rest is as in a world in which all is well. Raises what is wrong with it, by the code usage.
 ---@param fields table
+---@param checks? string[] the names of the venture's checks, for faults that name one
 ---@return table scenario
 ---@usage assert(require("simulation.scenario").of({ rps = 10 }).errors == 0.001)
-function M.of(fields)
+function M.of(fields, checks)
   local scenario = {}
   for name, value in pairs(M.DEFAULTS) do scenario[name] = value end
-  for name, value in pairs(fields or {}) do
-    if M.DEFAULTS[name] == nil and name ~= "answers" then error(("a scenario has no field '%s'"):format(tostring(name)), 2) end
-    scenario[name] = value
-  end
+  if fields then description.check(fields, checks) end
+  for name, value in pairs(fields or {}) do scenario[name] = value end
   return scenario
 end
 
 local ANCHORS = { "start", "traffic", "traffic", "traffic", "stage:50", "stage:100", "rollback" }
 
-local OPERATIONS = {
-  "traffic.get", "traffic.set", "traffic.ready", "traffic.drain", "traffic.maintenance", "environment.provision", "environment.destroy", "migration", "backup.take", "backup.verify",
-  "backup.drill", "backup.swap", "backup.restore", "backup.drop_copy", "test payment", "test mail", "alert", "store.put",
-}
+-- What only a team's own playbook asks for is not drawn.
+local DRAWN_OPERATIONS = {}
+for _, name in ipairs(description.operations) do
+  if name ~= "sql" and name ~= "command" and name ~= "mail" then DRAWN_OPERATIONS[#DRAWN_OPERATIONS + 1] = name end
+end
+
+-- Where an engine dies: half the time where the world changes, as most places are those around a line of the log.
+local function place(draw, subject)
+  local effects = subject.effects
+  if effects and effects[1] and draw:chance(0.5) then return draw:pick(effects) end
+  return draw:integer(1, subject.boundaries)
+end
 
 -- When a fault begins and for how long it lasts.
 local function timed(draw, fault, longest)
@@ -61,9 +52,12 @@ local function colour(draw, both)
   return roll < 0.7 and "green" or roll < 1 - (both or 0) and "blue" or "both"
 end
 
--- Each kind of fault with its weight. subject: { checks, boundaries }.
+-- Each kind of fault with its weight. subject: { checks, boundaries, effects }.
 local KINDS = {
-  { 6, function(draw) return timed(draw, { kind = "errors", colour = colour(draw, 0.1), rate = math.floor(draw:scale(0.01, 1) * 1000) / 1000 }, draw:chance(0.6) and 3600 or nil) end },
+  { 6, function(draw)
+    local whose, thousandths = colour(draw, 0.1), math.floor(draw:scale(0.01, 1) * 1000)
+    return timed(draw, { kind = "errors", colour = whose, rate = thousandths / 1000, of = thousandths % 2 == 1 and "clients" or nil }, draw:chance(0.6) and 3600 or nil)
+  end },
   { 3, function(draw) return timed(draw, { kind = "slow", colour = colour(draw, 0.1), share = math.floor(draw:scale(0.03, 1) * 1000) / 1000 }, draw:chance(0.5) and 3600 or nil) end },
   { 3, function(draw) return timed(draw, { kind = "down", colour = colour(draw, 0.1) }, draw:chance(0.4) and 600 or nil) end },
   { 2, function(draw) return timed(draw, { kind = "hung", colour = colour(draw, 0.1) }, draw:chance(0.5) and 600 or nil) end },
@@ -85,11 +79,12 @@ local KINDS = {
   end },
   { 1, function() return { kind = "alert", anchor = "start" } end },
   { 8, function(draw)
-    return { kind = "operation", anchor = draw:pick { "start", "start", "traffic", "rollback" }, name = draw:pick(OPERATIONS), nth = draw:chance(0.6) and 1 or draw:integer(1, 6), times = draw:chance(0.8) and 1 or draw:integer(2, 50),
+    return { kind = "operation", anchor = draw:pick { "start", "start", "traffic", "rollback" }, name = draw:pick(DRAWN_OPERATIONS), nth = draw:chance(0.6) and 1 or draw:integer(1, 6), times = draw:chance(0.8) and 1 or draw:integer(2, 50),
       how = draw:pick { "fails", "lost", "slow" } }
   end },
-  { 8, function(draw, subject) return { kind = "kill", boundary = draw:integer(1, subject.boundaries), ["then"] = draw:pick { "resume", "resume", "rollback" }, back_s = draw:scale(1, 600) // 1 } end },
-  { 2, function(draw, subject) return { kind = "lease", boundary = draw:integer(1, subject.boundaries), ["then"] = "resume", back_s = draw:scale(1, 60) // 1 } end },
+  { 8, function(draw, subject) return { kind = "kill", boundary = place(draw, subject), ["then"] = draw:pick { "resume", "rollback" }, back_s = draw:scale(1, 600) // 1 } end },
+  { 2, function(draw, subject) return { kind = "lease", boundary = place(draw, subject), ["then"] = "resume", back_s = draw:scale(1, 60) // 1 } end },
+  { 1, function(draw) return { kind = "asked", what = "rollback", anchor = "end", after = draw:scale(1, 86400) // 1, type = draw:pick { "traffic", "database", "full", false, false } or nil } end },
   { 2, function(draw) return timed(draw, { kind = "asked", what = draw:pick { "rollback", "rollback", "interrupt" }, type = draw:pick { "traffic", "database", "full", false, false } or nil }) end },
 }
 
@@ -108,13 +103,13 @@ local function rounded(x) return math.floor(x * 1e4 + 0.5) / 1e4 end
 
 --- The scenario of a seed.
 ---@param seed integer
----@param subject { release: string, checks: string[], boundaries: integer } what can be drawn from
+---@param subject { release: string, checks: string[], boundaries: integer, effects?: integer[] } what can be drawn from; effects: those boundaries at which the world changes
 ---@return table scenario
 function M.draw(seed, subject)
   local draw = random.stream(seed, "scenario")
   local scenario = M.of { seed = seed, rps = rounded(draw:scale(1, 300)), errors = draw:chance(0.3) and 0 or rounded(draw:scale(0.0001, 0.003)), slow = rounded(draw:scale(0.001, 0.02)),
     writes = rounded(draw:between(0, 0.5)), backup_s = draw:scale(1, 300) // 1, migration_s = rounded(draw:scale(0.05, 30)), faults = {} }
-  local count = draw:pick { 0, 0, 1, 2 }
+  local count = draw:pick { 0, 0, 1, 1, 2 }
   scenario.migrations = count == 0 and {} or count == 1 and { "002_new" } or { "002_new", "003_more" }
   local roll = draw:unit()
   scenario.migration = roll < 0.7 and "safe" or roll < 0.85 and "breaking" or "damaging"
@@ -128,6 +123,9 @@ function M.draw(seed, subject)
     if fault.kind == "start" then fault.release = fault.release == "new" and subject.release or scenario.old_version end
     scenario.faults[i] = fault
   end
+  if draw:chance(0.1) then scenario.writes = 0 end
+  scenario.former = draw:chance(0.2) and "0.9"
+  scenario.loss = draw:pick { "exact", "exact", "exact", "approximate", "unknown" }
   return scenario
 end
 

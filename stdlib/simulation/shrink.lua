@@ -23,10 +23,10 @@ local function same(a, b)
   return true
 end
 
--- Where the engine died by the scenario's i-th fault, in words, as the world said it.
+-- Where the engine died by the scenario's i-th fault, as the world noted it.
 local function place_of(scenario, world, i)
   for _, note in ipairs(world and world.history or {}) do
-    if note.kind == "fault" and note.fault == scenario.faults[i] then return note.boundary end
+    if note.kind == "fault" and note.fault == scenario.faults[i] and note.boundary then return { at = note.boundary, during = note.during } end
   end
 end
 
@@ -44,8 +44,8 @@ local function plainer_fault(fault, place)
   local out = {}
   local function set(name, value) out[#out + 1] = function(one) one[name] = value end end
   if fault.boundary and place then
-    out[#out + 1] = function(one) one.boundary, one.at = nil, place end
-    for _, nth in ipairs(LATER) do out[#out + 1] = function(one) one.boundary, one.at, one.nth = nil, place, nth end end
+    out[#out + 1] = function(one) one.boundary, one.at, one.during = nil, place.at, place.during end
+    for _, nth in ipairs(LATER) do out[#out + 1] = function(one) one.boundary, one.at, one.during, one.nth = nil, place.at, place.during, nth end end
   end
   if fault.lasts then set("lasts", nil) end
   for _, value in ipairs(fault.after and rounded(fault.after) or {}) do set("after", value) end

@@ -14,6 +14,13 @@ local M = {}
 local World = {}
 World.__index = World
 
+--- Does a name that somebody gives mean this step? It is the whole name, or its beginning up to the end of a word: "30.4" means every step of that part.
+---@param given string
+---@param name string of a step
+---@return boolean
+---@usage assert(require("simulation.world").means("30.4", "30.4 exit gate") and not require("simulation.world").means("30.4", "30.40 x"))
+function M.means(given, name) return given == name or (name:sub(1, #given) == given and name:sub(#given, #given + 1):find "^[^%s]%W$" ~= nil) end
+
 -- The engine of the present is dead or has lost its lease: nothing that it still tries has an effect. The code stops a run without an answer of
 -- the playbook (run.stops).
 local function dead(world) return core_err.new { code = world.death or "journal", message = "simulated: " .. (world.death_reason or "killed") } end
@@ -38,6 +45,7 @@ function M.new(scenario, venture, release)
     backups = {}, copies = {}, needed = {}, ledger = {}, files = {}, streams = {}, lines = {}, tested = {},
     written_at = core_clock.now(),
   }, World)
+  if scenario.former then world.colours.green = { release = scenario.former, made_at = core_clock.now() - 2 * 86400 } end
   world.traffic = world:stream "traffic"
   for _, fault in ipairs(scenario.faults) do world:arm(fault) end
   return world
@@ -99,13 +107,15 @@ end
 
 -- Faults -----------------------------------------------------------------------------------------------------------------------------
 
--- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback".
+-- A fault's time is said from an anchor on: "start", "traffic" (green gets its first request), "stage:50", "rollback", "step:30.4 exit gate".
 function World:arm(fault)
   local anchor = self.anchors[fault.anchor or "start"]
   local one = { fault = fault, from = anchor and anchor + (fault.after or 0), met = 0 }
   one["until"] = one.from and one.from + (fault.lasts or math.huge)
-  self.armed = self.armed or {}
+  self.armed, self.by_kind = self.armed or {}, self.by_kind or {}
   self.armed[#self.armed + 1] = one
+  self.by_kind[fault.kind] = self.by_kind[fault.kind] or {}
+  table.insert(self.by_kind[fault.kind], one)
 end
 
 --- From now on what is said from this anchor has its time.
@@ -124,15 +134,25 @@ function World:anchor(name)
   end
 end
 
+--- A step begins: from now on what is said from it has its time.
+---@param name string
+function World:step_begins(name)
+  for _, one in ipairs(self.armed or {}) do
+    local wanted = one.fault.anchor and one.fault.anchor:match "^step:(.*)$"
+    if wanted and M.means(wanted, name) then self:anchor(one.fault.anchor) end
+  end
+end
+
 --- The active fault of a kind, for which fits(fault) is true.
 ---@param kind string
 ---@param fits? fun(fault: table, armed: table): boolean
 ---@return table? fault
 function World:fault(kind, fits)
-  if not self.armed then return nil end
+  local armed = self.by_kind and self.by_kind[kind]
+  if not armed then return nil end
   local now = core_clock.now()
-  for _, one in ipairs(self.armed) do
-    if one.fault.kind == kind and one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault, one)) then
+  for _, one in ipairs(armed) do
+    if one.from and now >= one.from and now < one["until"] and (not fits or fits(one.fault, one)) then
       one.met = one.met + 1
       if not one.first_met then
         one.first_met = now
@@ -146,7 +166,7 @@ end
 local function of_colour(colour) return function(fault) return fault.colour == colour or fault.colour == "both" end end
 
 --- The active fault of a kind that a colour has.
-function World:fault_of(kind, colour) return self.armed and self:fault(kind, of_colour(colour)) end
+function World:fault_of(kind, colour) return self.by_kind and self.by_kind[kind] and self:fault(kind, of_colour(colour)) end
 
 --- When the next fault of the traffic begins or ends; until then nothing about it changes by itself.
 ---@return number seconds from now, number seconds since the last change
@@ -167,8 +187,22 @@ function World:check_alive()
   if self.death then error(dead(self), 0) end
 end
 
---- A place at which the engine can die: before and after each change, of the world or of the journal. A fault says the place by its number, or by its name (`at`, for the
--- `nth` time that it is passed).
+-- Is this the place at which a fault says that the engine dies?
+local function dies_here(world, one, name)
+  local fault = one.fault
+  if fault.boundary then return fault.boundary == world.boundaries end
+  if fault.at and fault.at ~= name then return false end
+  if fault.during then
+    local context = core_task.context()
+    local step = context and context.step
+    while step and not M.means(fault.during, step.name) do step = step.parent end
+    if not step then return false end
+  end
+  one.places = (one.places or 0) + 1
+  return one.places == (fault.nth or 1)
+end
+
+--- A place at which the engine can die: before and after each change, of the world or of the journal.
 ---@param name string
 function World:boundary(name)
   -- A process that was killed tries nothing any more; one that lost its lease still could.
@@ -176,16 +210,13 @@ function World:boundary(name)
   self:check_alive()
   self.boundaries = self.boundaries + 1
   self.boundary_name = name
+  if self.effects and not name:find "^journal " then self.effects[#self.effects + 1] = self.boundaries end
   for _, one in ipairs(self.armed or {}) do
     local fault = one.fault
-    local is_here = fault.boundary == self.boundaries
-    if fault.at == name then
-      one.passed = (one.passed or 0) + 1
-      is_here = one.passed == (fault.nth or 1)
-    end
-    if is_here and (fault.kind == "kill" or fault.kind == "lease") then
+    if (fault.kind == "kill" or fault.kind == "lease") and dies_here(self, one, name) then
       one.met = one.met + 1
-      self:note("fault", { fault = fault, boundary = name })
+      local context = core_task.context()
+      self:note("fault", { fault = fault, boundary = name, during = context and context.step and context.step.name })
       self.death = fault.kind == "kill" and "journal" or "lock_held"
       self.death_reason = fault.kind == "kill" and "kill -9" or "the lease was taken over"
       self.died_at, self.death_fault = core_clock.now(), fault
@@ -220,7 +251,7 @@ function World:operation(name, seconds, fn)
   self:check_alive()
   local fault = trouble(self, name)
   local how = fault and fault.how
-  if how then self:note("failed", { what = name, how = how }) end
+  if how then self:note("failed", { what = name, how = how, seconds = seconds }) end
   local takes = how == "slow" and math.max(seconds, fault.seconds or 30) or seconds
   if how == "lost" then
     fn()
@@ -241,24 +272,24 @@ end
 function World:alive(colour)
   local one = self.colours[colour]
   if not one then return false, "it is not there" end
-  if self:fault_of("down", colour) then return false, "its process ended" end
+  if one.ended or self:fault_of("down", colour) then return false, "its process ended" end
   return true
 end
 
 --- How a colour answers clients now: the probability that a request fails, and that it is slow. Nil when nothing comes back at all.
 ---@param colour string
+---@param of_itself? boolean it is asked whether it is well, as by its health address
 ---@return number? errors, number? slow
-function World:answers(colour)
+function World:answers(colour, of_itself)
   local one = self.colours[colour]
-  if not one or self:fault_of("down", colour) then return 1, 0 end
+  if not one or one.ended or self:fault_of("down", colour) then return 1, 0 end
   if self:fault_of("hung", colour) then return nil end
   local scenario = self.scenario
   local errors, slow = scenario.errors, scenario.slow
   local burst, lag = self:fault_of("errors", colour), self:fault_of("slow", colour)
-  if burst then errors = math.max(errors, burst.rate) end
+  if burst and not (of_itself and burst.of == "clients") then errors = math.max(errors, burst.rate) end
   if lag then slow = math.max(slow, lag.share) end
   if self:fault "database" then errors = 1 end
-  if self.modes[colour] == "maintenance" and self.weights[colour] > 0 then errors = 1 end
   if not self:lives_with_schema(one.release, one.database or self.database) then errors = math.max(errors, scenario.schema_errors) end
   return errors, slow
 end
@@ -304,6 +335,10 @@ function World:set_weights(shares)
   local before, seen = self.weights, self.seen
   self.weights = { blue = shares.blue, green = shares.green }
   self.changed_at = core_clock.now()
+  self.quiet_since = self.quiet_since or {}
+  for _, colour in ipairs { "blue", "green" } do
+    if before[colour] > 0 and shares[colour] == 0 then self.quiet_since[colour] = self.changed_at end
+  end
   self.seen = { requests = 0 }
   if shares.green ~= before.green then self.tested, self.served = {}, nil end
   self:note("weights", { blue = shares.blue, green = shares.green, before = before, seen = seen and seen.requests or 0, healthy = self.green_was_well,

@@ -6,6 +6,7 @@
 -- confirmed it. {blue} and {green} are filled in, in ready, drain and maintenance {colour}; in drain
 -- {seconds} too. A proxy without those three is served by weights alone: with 0 % a colour is out.
 
+local effect = require "effect"
 local json = require "json"
 local process = require "process"
 local task = require "task"
@@ -80,7 +81,7 @@ end
 --- The shares that `get` tells.
 ---@return table|nil shares { blue =, green =, exact = true, servers = {} }, table? err
 function Command:get()
-  local text, err = self:run(self.config.get, {})
+  local text, err = effect.look(function() return self:run(self.config.get, {}) end)
   if not text then return nil, err end
   local shares = M.parse(text)
   if not shares then

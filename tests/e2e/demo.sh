@@ -50,7 +50,8 @@ start() {
   run "$@" &
 }
 
-start success
+# Where the engine could die in it is listed, for honest.lua.
+ENGINE_BOUNDARIES=$scratch/success.boundaries start success
 for fault in errors dependency slow crash backup migration smoke; do start $fault --fault $fault; done
 start override --overlay tests/e2e/ventures/override
 start command --overlay "$scratch/command"
@@ -78,6 +79,40 @@ expect pg_cold 0 "$back" 'a database rollback takes as long' 'restored in [0-9.]
 expect incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
 expect pg_incompatible 0 "$aborted" '1.0 does not work with the migrated schema .database-safe.'
 expect pg_backup 0 "$aborted" 'invalid page'
+
+# The papers of these runs: made at their end, and made again from the journal at any time.
+. tests/lib/papers.sh
+check() { # check NAME COMMAND...
+  local name=$1 out
+  shift
+  if out=$("$@" 2>&1); then passed=$((passed + 1)); else failed=$((failed + 1)); printf '%s: %s\n' "$name" "$out" | head -20; fi
+}
+# paper NAME PAPER FORM: the path of a world's paper
+paper() { ls "$scratch/world-$1"/state/runs/*/"$2"-*."$3"; }
+report() { "$engine" report --state "$scratch/world-$1/state" --to "$scratch/again-$1"; }
+says() { grep -Eq -- "$2" "$1" || { echo "no '$2' in $1"; return 1; }; }
+
+check 'the report of a success' paper_well_formed "$(paper success report html)" 'Deployment log: demo 1.1' 3
+check 'its handoff' paper_well_formed "$(paper success handoff html)" 'Handoff: demo 1.1' 0
+check 'pictures of it' paper_pictures "$(paper success report html)"
+check 'who has to take it over' says "$(paper success handoff md)" 'Handoff \| not accepted yet'
+check 'the report of a rollback' paper_well_formed "$(paper migration report html)" 'Rollback report: demo 1.1' 3
+seen=("$(paper success report html)" 3 "$(paper success handoff html)" 0 "$(paper migration report html)" 3)
+check 'they are readable by day' papers_by_day "${seen[@]}"
+check 'they are readable by night' papers_by_night "${seen[@]}"
+check 'what is lost' says "$(paper migration report md)" '^\| ventures \| [0-9]+ \| [0-9]+ \| 0 \| plan \|'
+check 'from the first bad response on' says "$(paper errors report md)" '\+0.000 s \| the first bad response'
+check 'what stood against it' says "$(paper smoke report md)" 'create, read, update, delete: step 5'
+check 'the report of an abort' paper_well_formed "$(paper dependency report html)" 'Abort report: demo 1.1' 0
+for world in success migration crash incompatible pg_success; do check "the report of $world, made again" report $world; done
+check 'it is the same' cmp <(sed '/Made from the journal/d; /verified at/d; /| Ended |/d; /^| Events/d; /Hash of the last/d; / documents |/d' "$(paper migration report md)") \
+  <(sed '/Made from the journal/d; /verified at/d; /| Ended |/d; /^| Events/d; /Hash of the last/d; / documents |/d' "$scratch"/again-migration/report-*.md)
+
+# What each world recorded is what the simulator records of it.
+"$engine" tests/e2e/honest.lua --worlds "$scratch" > "$scratch/honest.out" 2>&1
+sed '$d' "$scratch/honest.out"
+read -r equal _ different _ <<< "$(tail -1 "$scratch/honest.out")"
+passed=$((passed + equal)) failed=$((failed + different))
 
 leftovers=$(pgrep -fc "$scratch" || true)
 if [ "$leftovers" = 0 ]; then passed=$((passed + 1)); else echo "$leftovers processes were left behind"; failed=$((failed + 1)); fi

@@ -183,7 +183,7 @@ wait $deploy
 [ $? = 4 ] && grep -q 's from the first bad response to blue at 100 %' "$scratch/deploy.out" && grep -q 'blue serves 1.0 at 100 %, verified' "$scratch/deploy.out"; check 'and the rollback reaches its end when it is back' $? "$scratch/deploy.out"
 id=$(id_of "$scratch/deploy.out")
 pg_sql "SELECT kind || ' ' || coalesce(data::json ->> 'state', data::json ->> 'verdict', data::json ->> 'green')
-  FROM events WHERE run = '$id' AND step = (SELECT seq FROM steps WHERE run = '$id' AND name LIKE '%watch green at 10%%') AND kind IN ('canary', 'traffic', 'metrics') ORDER BY seq" >"$scratch/order"
+  FROM events WHERE run = '$id' AND step = (SELECT step FROM events WHERE run = '$id' AND kind = 'step_begin' AND data::json ->> 'name' LIKE '%watch green at 10%%') AND kind IN ('canary', 'traffic', 'metrics') ORDER BY seq" >"$scratch/order"
 [ "$(tr '\n' ',' <"$scratch/order")" = 'canary S10,traffic 0,canary RETREAT,canary ROLLBACK,metrics rollback,' ]; check 'with everything recorded in its order' $? "$scratch/order"
 whole "$URL"; check 'and the chain whole' $? "$scratch/verify"
 

@@ -37,6 +37,8 @@ first=$!
 wait_for 'the canary' grep -q 'watch green at 10' "$scratch/first"
 deploy --release 1.1 > "$scratch/second" 2>&1
 [ $? = 6 ] && grep -q "holds demo since" "$scratch/second"; check 'a second engine exits 6 and names the holder' $? "$scratch/second"
+"$engine" report --state "$state" --to "$scratch/papers" > "$scratch/in_flight" 2>&1
+[ $? = 0 ] && grep -q 'Under way: ' "$scratch/in_flight" && grep -q 'traffic was last set to blue 90 %, green 10 %' "$scratch"/papers/report-*.md; check 'a report of a run that is under way' $? "$scratch/in_flight"
 kill -INT $first
 wait $first
 [ $? = 130 ] && grep -q 'blue serves 1.0 at 100 %, verified' "$scratch/first"; check 'Ctrl-C takes traffic back and exits 130' $? "$scratch/first"
@@ -59,6 +61,13 @@ while kill -0 $assisted 2> /dev/null; do "$engine" approve "$run" --state "$stat
 wait $assisted
 [ $? = 0 ] && grep -q 'green serves 1.1 at 100 %, verified' "$scratch/assisted"; check 'with approvals it is promoted' $? "$scratch/assisted"
 
+# Somebody takes it over, once.
+"$engine" status "$run" --state "$state" | grep -q 'handoff: not accepted yet'; check 'status says that nobody has taken it over' $?
+"$engine" handoff accept "$run" --reason 'on call' --state "$state" > "$scratch/accepted" 2>&1; check 'the handoff is accepted' $? "$scratch/accepted"
+"$engine" handoff accept "$run" --state "$state" > "$scratch/again" 2>&1
+[ $? = 2 ] && grep -q 'accepted already, by' "$scratch/again"; check 'and not twice' $? "$scratch/again"
+"$engine" status "$run" --state "$state" | grep -q 'handoff: accepted by .*: on call'; check 'status says who has it' $?
+
 # The next deployment goes onto the other colour. Release 1.2 is 1.1 with another name.
 cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"
 sed -i 's/local VERSION = "1.1"/local VERSION = "1.2"/' "$DEMO_RELEASES/1.2/application.lua"
@@ -68,6 +77,7 @@ for subject in 'release candidate' chairman 'security baseline'; do
 done
 deploy --release 1.2 > "$scratch/next" 2>&1
 [ $? = 0 ] && grep -q 'retire blue, which still holds 1.0' "$scratch/next" && grep -q 'blue serves 1.2 at 100 %, verified' "$scratch/next"; check 'the next release goes onto blue' $? "$scratch/next"
+grep -Eq '30.2.2 watch blue at 10 % \| done \| [0-9.]+ s \| [0-9.]+ s, of 1 ' "$state/runs/$(last_run)"/report-*.md; check 'its steps are compared with those of the run before' $? "$scratch/next"
 
 "$engine" status --state "$state" > "$scratch/status" && [ "$(grep -c demo "$scratch/status")" -ge 5 ]; check 'status lists the runs' $? "$scratch/status"
 "$engine" log --verify --state "$state" > "$scratch/log" && grep -q 'chain whole' "$scratch/log"; check 'the chain of events is whole' $? "$scratch/log"

@@ -55,6 +55,7 @@ rm "$scratch/world/releases/1.1/migrations/003_more.sql"
 "$engine" plan > "$scratch/usage" 2>&1
 check 'no playbook: usage' test $? = 2
 check 'the world of the plan: the run begins and ends' "$engine" playbooks/stage30.lua "${options[@]}" --plan "$first"
+check 'its report names the plan' sh -c "grep -q '^| Plan | .$first' '$scratch'/world/state/runs/*/report-*.md"
 check 'a plan while nothing is pending' sh -c "'$engine' plan playbooks/stage30.lua ${options[*]} > '$scratch/again'; ! grep -q 'run migrations' '$scratch/again'"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -1,19 +1,46 @@
 #!/usr/bin/env bash
-# The console: off a terminal, and under tmux as a person would use it.
+# The console without a venture: off a terminal, and under tmux as a person would use it. With one: console.sh.
 set -u
 cd "$(dirname "$0")/../.."
 engine=$(realpath "${ENGINE:-build/engine}")
 scratch=$(mktemp -d /tmp/engine-repl-XXXXXX)
 tmux="tmux -S $scratch/tmux"
 trap '$tmux kill-server 2> /dev/null; rm -rf "$scratch"' EXIT
+export HOME=$scratch XDG_STATE_HOME=
 passed=0 failed=0
 check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; echo "$3" | sed 's/^/  /'; fi; }
+repl() { (cd "$scratch" && "$engine" repl "$@" 2>&1); }
 
-output=$(printf '1 + 1\nx = 5\nx * 2\nfor i = 1, 2 do\n print("line " .. i)\nend\nnil + 1\nhttp.get "http://127.0.0.1:1"\nexit\n99\n' | "$engine" repl 2>&1)
-[ "$(head -4 <<< "$output" | tr '\n' ' ')" = '2 10 line 1 line 2 ' ]; check 'values, assignment, several lines' $? "$output"
-grep -q 'attempt to perform arithmetic on a nil value' <<< "$output"; check 'an error is one line' $? "$output"
-grep -q '^nil, E0205 connect' <<< "$output"; check 'nil, err is shown' $? "$output"
-! grep -q 99 <<< "$output"; check 'exit ends it' $? "$output"
+output=$(printf '1 + 1\nx = 5\nx * 2\nfor i = 1, 2 do\n print("line " .. i)\nend\nexit\n99\n' | repl)
+[ "$output" = $'2\n10\nline 1\nline 2' ]; check 'values, assignment, several lines, exit' $? "$output"
+output=$(printf 'nil + 1\n99\n' | repl); code=$?
+[ $code = 1 ] && grep -q 'attempt to perform arithmetic on a nil value' <<< "$output" && ! grep -q 99 <<< "$output"; check 'a script ends at its first error' $? "$code $output"
+output=$(printf 'http.get "http://127.0.0.1:1"\n99\n' | repl); code=$?
+[ $code = 1 ] && grep -q '^E0205 connect' <<< "$output" && ! grep -q 99 <<< "$output"; check '... also when it is given as nil, err' $? "$code $output"
+output=$(printf 'if then\n' | repl); [ $? = 2 ]; check 'what is no Lua is a mistake of usage' $? "$output"
+output=$(printf 'for i = 1, 2 do\n' | repl); [ $? = 2 ] && grep -q 'has no end' <<< "$output"; check '... and so is half a statement' $? "$output"
+output=$(printf '{ { a = 1, b = "x" }, { a = 20 } }\n' | repl)
+[ "$output" = $' a  b\n 1  x\n20\n2 rows' ]; check 'rows are a table' $? "$output"
+output=$(printf '?http.get\n?\n?http.gett\n' | repl)
+grep -q '^http.get(url, options)' <<< "$output" && grep -q '^  arm ' <<< "$output" && grep -q "did you mean 'http.get'" <<< "$output"; check '?name, ? alone, ?mistyped' $? "$output"
+
+# Nothing is changed by a console that is not armed, by whatever way.
+for statement in 'files.write("x", "1")' 'require("files").write("x", "1")' 'process.run { argv = { "touch", "x" } }' 'http.post("http://127.0.0.1:1/")' \
+  'assert(load("return files.write(\"x\", \"1\")"))()' '_G.files.write("x", "1")' 'effect.change("e", function() end)' 'assert(sql.open("sqlite:x")):execute "CREATE TABLE t (a)"'; do
+  output=$(printf '%s\n' "$statement" | repl)
+  code=$?
+  [ $code = 1 ] && [ ! -e "$scratch/x" ] && { grep -q '^refused: this changes production. arm("10m") first, or plan(...) to see what it would do$' <<< "$output" || grep -q CANTOPEN <<< "$output"; }
+  check "refused: $statement" $? "$code $output"
+done
+output=$(printf 'require "core.task"\n' | repl); [ $? = 2 ] && grep -q 'behind the modules' <<< "$output"; check 'what is behind the modules is not there' $? "$output"
+output=$(printf 'plan(function() files.write("x", "1") process.run { argv = { "reboot" } } end)\n' | repl)
+[ ! -e "$scratch/x" ] && [ "$(grep -c '^plan  ' <<< "$output")" = 2 ]; check 'a plan does nothing' $? "$output"
+output=$(printf 'arm("1m")\n' | repl); [ $? = 2 ] && grep -q 'needs a reason' <<< "$output"; check 'arming needs a reason' $? "$output"
+output=$(printf 'arm("1m", "a test")\nfiles.write("x", "1")\n' | repl); [ $? = 1 ] && [ ! -e "$scratch/x" ] && grep -q 'write confirm "yes" before it' <<< "$output"; check 'and an effect needs its yes' $? "$output"
+output=$(printf 'arm("1m", "a test")\nconfirm "yes"\nfiles.write("x", "1")\n' | repl)
+grep -q '^plan  files.write("x", "1");  undo none' <<< "$output" && grep -q '^✓ .*, audit [0-9]*$' <<< "$output" && [ "$(cat "$scratch/x")" = 1 ]; check '... then it is done and recorded' $? "$output"
+(cd "$scratch" && "$engine" log --verify) > "$scratch/log" && grep -q 'chain whole' "$scratch/log"; check 'the chain is whole' $? "$(cat "$scratch/log")"
+output=$(printf 'arm("2h", "x")\n' | repl); [ $? = 2 ] && grep -q 'an hour at most' <<< "$output"; check 'nobody is armed for long' $? "$output"
 
 screen() { $tmux capture-pane -p; }
 until_seen() {
@@ -23,8 +50,8 @@ until_seen() {
     read -rt 0.1 <> <(:) || true
   done
 }
-$tmux new-session -d -x 100 -y 30 "HOME=$scratch $engine repl"
-until_seen 'engine>'; check 'a prompt' $? "$(screen)"
+$tmux new-session -d -x 100 -y 40 "HOME=$scratch XDG_STATE_HOME= $engine repl"
+until_seen 'RO>'; check 'a prompt' $? "$(screen)"
 $tmux send-keys 'greeting = "hel" .. "lo"' Enter 'greeting' Enter
 until_seen 'hello'; check 'a value without return' $? "$(screen)"
 $tmux send-keys 'sleep(600)' Enter
@@ -37,8 +64,20 @@ $tmux send-keys '6 * 7' Enter
 until_seen '42'; check 'Ctrl-C gives up a line' $? "$(screen)"
 $tmux send-keys 'secret.wrap("topsecret1", "x")' Enter
 until_seen 'secret(x)'; check 'a secret is not shown' $? "$(screen)"
-grep -q greeting "$scratch/.engine_history" && ! grep -q topsecret "$scratch/.engine_history" && [ "$(stat -c %a "$scratch/.engine_history")" = 600 ]
-check 'history without secrets, 0600' $? "$(cat "$scratch/.engine_history" 2>&1)"
+$tmux send-keys ' "kept" .. " away"' Enter
+until_seen 'kept away'; check 'a statement after a space' $? "$(screen)"
+$tmux send-keys 'for i = 1, 2 do' Enter 'print("typed " .. i)' Enter
+$tmux send-keys -l 'end'
+$tmux send-keys Enter
+until_seen 'typed 2'; check 'a statement of several lines' $? "$(screen)"
+history=$scratch/.local/state/engine/console.jsonl
+grep -q '"for i = 1, 2 do\\nprint(\\"typed \\" .. i)\\nend"' "$history" && ! grep -q 'topsecret\|kept' "$history" && [ "$(stat -c %a "$history")" = 600 ]
+check 'history by statement, 0600, without secrets and what was meant to be left out' $? "$(cat "$history" 2>&1)"
+$tmux send-keys Up
+until_seen 'print("typed " .. i)'; check 'the arrows bring the whole statement back' $? "$(screen)"
+$tmux send-keys C-c
+$tmux send-keys 'str' Tab '.byt' Tab '("A")' Enter
+until_seen '65'; check 'names are completed' $? "$(screen)"
 $tmux send-keys C-d
 for _ in $(seq 100); do $tmux list-sessions > /dev/null 2>&1 || break; read -rt 0.1 <> <(:) || true; done
 ! $tmux list-sessions > /dev/null 2>&1; check 'Ctrl-D ends it' $? "$(screen 2>&1)"

@@ -28,7 +28,7 @@ effects() { [ "$(wc -l 2> /dev/null < "$world/traces" || echo 0)" = "$1" ]; }
 has_intents() { # every trace's key is a step's in the journal
   local key
   while read -r _ key; do
-    [ "$(sqlite3 "$state/journal.db" "SELECT count(*) FROM steps WHERE key = '$key' AND effect = 'probed'")" = 1 ] || { echo "no intent of $key"; return 1; }
+    [ "$(sqlite3 "$state/journal.db" "SELECT count(*) FROM events WHERE kind = 'step_begin' AND data ->> '\$.key' = '$key' AND data ->> '\$.effect' = 'probed'")" = 1 ] || { echo "no intent of $key"; return 1; }
   done < "$world/traces"
 }
 is_whole() { # all effects, each once, and the chain

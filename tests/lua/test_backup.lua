@@ -88,6 +88,13 @@ t.case("a kept copy is swapped in; one that is gone is refused and the live data
       local again = t.ok(backup.restore(options))
       t.eq({ again.had_happened, again.loss.deleted, db:value "SELECT count(*) FROM people" }, { true, restored.loss.deleted, 5001 })
     end
+    -- The database is restored also when nobody can count what that lost.
+    options.to = nil
+    t.ok(files.write(taken.path .. "/extra", "x"))
+    local uncounted = t.ok(backup.restore(options))
+    t.eq({ uncounted.had_happened, uncounted.loss.tables, db:value "SELECT count(*) FROM people" }, { true, {}, 5001 })
+    t.has(uncounted.loss.problem, "extra does not belong to it")
+    t.ok(files.remove(taken.path .. "/extra"))
     t.ok(backup.forget(url))
     t.ok(db:query "DELETE FROM people WHERE id = 9000001")
     options.key, options.to = ("cd"):rep(16), nil
@@ -95,6 +102,38 @@ t.case("a kept copy is swapped in; one that is gone is refused and the live data
     t.has(t.err(none, err, "backup").message, "is gone")
     t.eq(db:value "SELECT count(*) FROM people", 5000)
     t.eq(db:value "SELECT count(*) FROM sqlite_master WHERE name = 'engine_restore_mark'", 0)
+  end)
+end)
+
+t.case("a kept copy that is torn or another one is found out, and the live database stays", function()
+  world(function(folder, url, db)
+    local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    local whole
+    local damages = {
+      torn = function(text) return text:sub(1, #text // 2) .. ("\0"):rep(#text - #text // 2) end,
+      cut = function(text) return text:sub(1, #text // 2) end,
+      flipped = function(text) return text:sub(1, -101) .. string.char(text:byte(-100) ~ 1) .. text:sub(-99) end,
+      empty = function() return "" end,
+      another = function()
+        local other <close> = t.ok(sql.open("sqlite:" .. folder .. "/other.db"))
+        t.ok(other:execute "CREATE TABLE people (id integer)")
+        return t.ok(files.read(folder .. "/other.db"))
+      end,
+    }
+    for name, damage in pairs(damages) do
+      local kept = t.ok(backup.drill { backup = taken.path, database = url, keep = true }).copy
+      whole = t.ok(files.read(kept.path))
+      t.ok(files.write(kept.path, damage(whole)))
+      t.ok(db:query "UPDATE people SET name = 'later' WHERE id = 5")
+      local none, err = backup.restore { backup = taken.path, database = url, copy = kept }
+      t.has(t.err(none, err, "backup").message, "is not what was restored and compared", name)
+      t.eq(db:value "SELECT name FROM people WHERE id = 5", "later", name)
+      t.eq(files.stat(kept.path), nil, name)
+      t.ok(files.remove(folder .. "/other.db"))
+    end
+    -- The backup itself is loaded then.
+    t.eq(t.ok(backup.restore { backup = taken.path, database = url }).warm, false)
+    t.ok(db:value "SELECT name FROM people WHERE id = 5" ~= "later")
   end)
 end)
 

@@ -187,6 +187,18 @@ t.case("a healthy stage is promoted after its time", function()
   t.ok(outcome.seconds >= 0.5 and outcome.n > 20)
 end)
 
+t.case("beside the counts it is recorded when they were counted, and how slow requests were", function()
+  local began = clock.wall()
+  local _, seen = stage(both(line("g", 200, 5), line("b", 200, 40)), {})
+  local slots
+  for _, event in ipairs(seen.events) do if event.kind == "slots" then slots = event.data end end
+  t.eq(slots.judged, "green")
+  t.ok(slots.from >= began - 0.01 and slots.to > slots.from and slots.to <= clock.wall() + 0.01)
+  t.ok(slots.p95_ms.green < 10 and slots.p95_ms.blue > 30)
+  _, seen = stage(many(line("b", 200, 5), 30), { watch = 0.5, max_bake = 0.5 })
+  for _, event in ipairs(seen.events) do if event.kind == "slots" then t.eq(event.data.p95_ms.green, nil, "no data is not zero") end end
+end)
+
 t.case("errors take traffic back at once", function()
   local outcome, seen = stage(both(line("g", 500, 5), line("b", 200, 5)), { watch = 60, max_bake = 60 })
   t.eq(outcome.verdict, "rollback")

@@ -71,3 +71,19 @@ t.case("a feed from counters", function()
   t.eq(feed:since().blue.requests, 0)
   t.eq(feed:received().blue, 90)
 end)
+
+t.case("lines that were lost hold for half a minute, and not for ever", function()
+  local lines, now, at = { blue = 0, green = 0 }, totals(0, 0), 0
+  local look = counters.cross_check({ received = function() return lines end }, function() return now end, function() return at end)
+  look()
+  lines, now = { blue = 500, green = 0 }, totals(520, 0)
+  t.has(look(), "its log has 500")
+  at = 29
+  t.has(look(), "its log has 500")
+  at = 31
+  t.eq(look(), nil, "another half minute begins")
+  lines, now = { blue = 500, green = 900 }, totals(520, 900)
+  t.eq(look(), nil, "and nothing is lost in it")
+  lines = { blue = 500, green = 800 }
+  t.has(look(), "its log has 800")
+end)

@@ -335,11 +335,11 @@ t.case("sources are loaded with counters, and remembered as they were", function
     local report = coverage.report()
     t.eq({ report.lines, report.branches, #report.files, report.unmeasured }, { { executed = 6, total = 7 }, { executed = 2, total = 3 }, 2, {} })
     t.eq(coverage.text(report), ([[
-%s/coverage_part.lua  lines 3/3 (100.0 %%)  branches 1/1
-%s/main.lua  lines 3/4 (75.0 %%)  branches 1/2
+%s/coverage_part.lua  lines 3/3 (100.0 %%)  branches 1/1 (100.0 %%)
+%s/main.lua  lines 3/4 (75.0 %%)  branches 1/2 (50.0 %%)
   never: line 3
   never: line 2 then of `if part.never`
-2 files  lines 6/7 (85.7 %%)  branches 2/3
+2 files  lines 6/7 (85.7 %%)  branches 2/3 (66.7 %%)
 ]]):format(folder, folder))
     t.eq(core_search.load_file(folder .. "/main.lua")(1), 2, "loaded again")
     t.eq(coverage.report().files[2].lines.list[1], { line = 1, count = 3 }, "it counts on")
@@ -435,5 +435,31 @@ t.case("what is inside of what never ran is not told again", function()
   load(with_counters)(hits)()
   local file = summary.file(map, hits, "")
   t.eq({ file.branches.total, file.branches.list[3].inside, file.branches.list[2].inside, file.branches.list[1].inside }, { 5, 2, 1, nil })
-  t.eq(coverage.text(summary.report({ file }, {})), "x.lua  lines 1/3 (33.3 %)  branches 0/5\n  never: lines 2-3\n  never: line 1 call of `f`\n1 file  lines 1/3 (33.3 %)  branches 0/5\n")
+  t.eq(coverage.text(summary.report({ file }, {})), "x.lua  lines 1/3 (33.3 %)  branches 0/5 (0.0 %)\n  never: lines 2-3\n  never: line 1 call of `f`\n1 file  lines 1/3 (33.3 %)  branches 0/5 (0.0 %)\n")
+end)
+
+t.case("rollback code is what stands in rollback/, and what steps have as their undo", function()
+  local instrument, summary, rollback = require "coverage.instrument", require "coverage.summary", require "coverage.rollback"
+  local text = [[
+local function take_back(d) if d then d() end end
+step { "a", undo = take_back }
+step { "b", undo = function() for _ = 1, 2 do local again = function() end again() end end }
+step { "c", run = function() return { undo = other } end }
+]]
+  local function words(path)
+    local _, map = instrument.instrument(text, path)
+    local zeros = {}
+    for counter = 1, map.counters do zeros[counter] = 0 end
+    local report = summary.report({ summary.file(map, zeros, "") }, {})
+    local all, never = {}, {}
+    for i, branch in ipairs(rollback.branches(report)) do all[i] = ("%d %s %s"):format(branch.line, branch.kind, branch.text) end
+    for i, branch in ipairs(rollback.never(summary.report({ summary.file(map, zeros, "") }, {}))) do never[i] = branch.words end
+    return all, never
+  end
+  local all, never = words "stage30/blue_green.lua"
+  t.eq(all, { "1 function take_back", "1 then if d", "1 else if d", "3 function undo", "3 loop for _ = 1, 2", "3 function again" })
+  t.eq(never, { "line 1 call of `take_back`", "line 3 call of `undo`" })
+  t.eq(#words "venture/rollback/full.lua", 7)
+  t.eq(#words "rollback.lua", 7)
+  t.eq(#words "xrollback/full.lua", 6)
 end)

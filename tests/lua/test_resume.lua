@@ -215,9 +215,38 @@ t.case("what cannot be taken back is refused, with the reason", function()
     refused(("run %s is not acme's latest: %s came after it"):format(first, second), first)
     refused("there is no run zz", "zz")
     t.eq(#p:journal(function(j) return j:signals(second) end), 0, "nothing was asked of it")
-    p:write("p.lua", HEAD .. "step('a', function() end) return { outcome = 'failed', exit = 5, summary = 'the proxy is gone' } end }")
-    t.eq(p:engine({ "p.lua", "--venture", "venture" }, { VENTURE_ID = "1" }).code, 5)
-    refused("failed (the proxy is gone); it is not tried again by itself")
+  end)
+end)
+
+t.case("a rollback that failed is tried again by the same command, as often as it takes", function()
+  with_place(function(p)
+    p:write("p.lua", HEAD .. [[
+      step { "forward", effect = "idempotent", run = function() did "forward" end }
+      run.is_rolling_back = true
+      local ok, err = run:again(function()
+        step { "traffic", effect = "idempotent", run = function() did "traffic" end }
+        step { "restore", effect = "idempotent", run = function() did "restore" if not there "disk" then fail("io", "the disk is full") end end }
+        return step { "retire", effect = "idempotent", run = function() did "retire" end }
+      end)
+      step { "papers", effect = "idempotent", run = function() did("papers " .. tostring(ok)) end }
+      if not ok then return { outcome = "failed", exit = 5, summary = "rollback failed: " .. err.message } end
+      return { outcome = "rolled_back", exit = 4 }
+    end }]])
+    local first = p:engine { "p.lua" }
+    t.eq(first.code, 5)
+    local id = p:row().id
+    t.has(first.text, "next   engine rollback " .. id)
+    t.has(p:engine({ "resume" }).text, ("engine rollback %s tries again"):format(id))
+    t.has(p:engine({ "rollback", "--type", "traffic" }).text, "goes on as it was chosen")
+    local again = p:engine { "rollback" }
+    t.eq(again.code, 5)
+    t.has(again.text, "its rollback failed (rollback failed: the disk is full): what was done of it stays done")
+    p:write("disk", "")
+    t.eq(p:engine({ "rollback" }).code, 4)
+    t.eq(p:did(), { "forward", "traffic", "restore", "papers false", "restore", "papers false", "restore", "retire", "papers true" })
+    t.eq(p:row().outcome, "rolled_back")
+    t.has(p:engine({ "rollback" }).text, "there is nothing to take back")
+    t.eq(p:engine({ "log", "--verify" }).code, 0)
   end)
 end)
 

@@ -17,12 +17,12 @@ local World = {}
 World.__index = World
 
 -- Goes through the run with fn as its playbook: the first time, or again from what it has recorded.
-function World:live(fn)
+function World:live(fn, operation)
   local j = t.ok(journal.open(self.path))
   local past
   if self.id then
-    t.ok(j:take_up(j:run(self.id), { operation = "resume", actor = "me" }))
-    past = recorded.read(j, self.id)
+    t.ok(j:take_up(j:run(self.id), { operation = operation or "resume", actor = "me" }))
+    past = recorded.of(t.ok(j:events(self.id)), t.ok(j:approvals(self.id)))
   end
   local run = run_module.new { playbook = { name = "p" }, path = "p.lua", args = {}, mode = self.mode or "auto", actor = "me", venture = self.venture,
     state_folder = self.folder, open_journal = function() return j end, folder_of = function() return self.folder end, id = self.id, journal = self.id and j, recorded = past }
@@ -187,7 +187,7 @@ t.case("a playbook that does something else stops, with what is recorded and wha
   local function both(a, b) return function(w, run) a(w, run) b(w, run) end end
   local a, b, c = s "a", s "b", s "c"
   changed(both(a, b), both(a, s "B"), "at place 2", "step 'b'", "step 'B'")
-  changed(both(a, s("b", { share = 10 })), both(a, s("b", { share = 50 })), "other arguments", '{"share":10}')
+  changed(both(a, s("b", { share = 10 })), both(a, s("b", { share = 50 })), "with the arguments {\"share\":10}", 'the same with the arguments {"share":50}')
   changed(both(both(a, b), c), both(a, c), "step 'b'", "step 'c'")
   changed(both(a, c), both(both(a, b), c), "step 'c'", "step 'b'")
   changed(both(a, b), function(w, run) a(w, run) run:event("note", { text = "b" }) end, "step 'b'", "event 'note'")
@@ -196,6 +196,17 @@ t.case("a playbook that does something else stops, with what is recorded and wha
   changed(both(a, b), function(w) parallel { function() return a(w) end, function() return b(w) end } end, "at place 1")
   changed(function(w) parallel { function() return a(w) end, function() return b(w) end } end, both(a, b), "at place 1", "step 'a'")
   changed(both(a, b), a, "at place 2", "step 'b'")
+end)
+
+t.case("work side by side begins the run once", function()
+  with_world(function(w)
+    local function s(name) return function() return step(name, function() return w:do_it(name, name) end) end end
+    local function book() return parallel { s "left", s "right" } end
+    t.eq({ w:live(book) }, { true, { "left", "right" } })
+    t.eq(#w:look(function(j) return j:runs() end), 1)
+    t.eq({ w:live(book) }, { true, { "left", "right" } })
+    t.eq(w.did, {}, "all of it stands in the one run")
+  end)
 end)
 
 t.case("work in the background that its owner ended is ended by it again, and fails nothing", function()
@@ -421,9 +432,9 @@ t.case("what changes the world is refused in a step that does not say so", funct
     w:live(function() step("no venture", function() effect.change("traffic.set", function() w:do_it "changed" end) end) end)
     t.eq(w.did, { "changed" })
   end)
-  local object = { set = function(self, n) return self.n + n end, n = 1 }
-  effect.wrap(object, "set", "object.set")
-  t.eq(object:set(2), 3)
+  local object = { provision = function(self, n) return self.n + n end, destroy = function() end, n = 1 }
+  effect.wrap(object, "environment")
+  t.eq(object:provision(2), 3)
 end)
 
 t.case("a step's declaration that cannot hold is a mistake", function()
@@ -538,5 +549,59 @@ t.case("what ends a wait outside of any step is recorded where the next thing wo
     dies = false
     t.eq({ w:live(book) }, { true, "back" })
     t.eq({ seen, w.did }, { { false, "deadline" }, { "back" } }, "the second step is not begun by going through the run again")
+  end)
+end)
+
+t.case("what failed is gone through again when the run is taken back again: what is done stays done", function()
+  with_world(function(w)
+    local broken, dies = "reading", false
+    local function book(run)
+      step("forward", function() w:do_it "forward" end)
+      run.is_rolling_back = true
+      local ok, err = run:again(function()
+        step("a", function() w:do_it "a" end)
+        step("outer", function()
+          step("inner", function() w:do_it "inner" end)
+          run:record("reading", function()
+            w:do_it "reading"
+            if broken == "reading" then fail("check", "no reading") end
+            return 1
+          end)
+          step("b", function()
+            w:do_it "b"
+            if broken == "b" then fail("check", "no b") end
+          end)
+        end)
+        return step("c", function()
+          w:do_it "c"
+          if dies then die() end
+          return "back"
+        end)
+      end)
+      run:event("note", { text = ok and "back" or err.message })
+      step("papers", function() w:do_it "papers" end)
+      return ok and "back" or "failed"
+    end
+    local function lives(operation, result, did)
+      t.eq({ select(2, w:live(book, operation)) }, { result })
+      t.eq(w.did, did)
+    end
+    lives(nil, "failed", { "forward", "a", "inner", "reading", "papers" })
+    lives("resume", "failed", {})
+    broken = "b"
+    lives("rollback", "failed", { "reading", "b", "papers" })
+    lives("resume", "failed", {})
+    broken, dies = nil, true
+    t.eq(select(2, w:live(book, "rollback")).message, "the engine died")
+    t.eq(w.did, { "b", "c" })
+    dies = false
+    lives("resume", "back", { "c", "papers" })
+    lives("resume", "back", {})
+    lives("rollback", "back", {})
+    t.eq({ w:step "a".attempts, w:step "outer".attempts, w:step "inner".attempts, w:step "b".attempts, w:step "c".attempts }, { 1, 3, 1, 2, 2 })
+    t.eq({ w:step "outer".state, w:step "outer".error }, { "done" })
+    local notes = {}
+    for i, event in ipairs(w:kinds "note") do notes[i] = event.data.text end
+    t.eq(notes, { "no reading", "no b", "back" })
   end)
 end)

@@ -3,7 +3,11 @@
 #include "test.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[PATH_MAX];
@@ -57,6 +61,98 @@ TEST(a_failed_write_leaves_the_old_file_and_nothing_beside_it)
     CHECK_INT(names.len, 7);
     CHECK_STR(buf_str(&names), "target");
     CHECK_INT(files_write(in("none/x"), "x", 1, 0600, &e), -ERR_NOT_FOUND);
+    buf_release(&names);
+}
+
+/* The child has written half of it, and dies when it is told to. */
+static pid_t start_half_a_write(const char *path, int *told)
+{
+    int pipes[2];
+    char ready;
+    if (pipe(pipes) != 0) abort();
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+        if (fd < 0 || flock(fd, LOCK_EX) != 0 || write(fd, "half", 4) != 4) _exit(1);
+        if (write(pipes[1], "x", 1) != 1) _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pipes[1]);
+    *told = read(pipes[0], &ready, 1) == 1;
+    close(pipes[0]);
+    return pid;
+}
+
+static void *kill_soon(void *arg)
+{
+    usleep(50000);
+    kill(*(pid_t *)arg, SIGKILL);
+    return NULL;
+}
+
+TEST(what_a_killed_writer_left_is_removed_by_the_next_and_one_that_lives_is_waited_for)
+{
+    struct err e;
+    struct buf out = BUF_INIT, names = BUF_INIT;
+    pthread_t thread;
+    int told = 0;
+    CHECK_INT(files_mkdir(in("k"), 0700, &e), 0);
+    CHECK_INT(files_append(in("k/a.0.tmp"), "half", 4, 0600, &e), 0);
+    CHECK_INT(files_write(in("k/a"), "whole", 5, 0600, &e), 0);
+    pid_t pid = start_half_a_write(in("k/a.0.tmp"), &told);
+    CHECK(told);
+    CHECK_INT(pthread_create(&thread, NULL, kill_soon, &pid), 0);
+    CHECK_INT(files_write(in("k/a"), "again", 5, 0600, &e), 0);
+    CHECK_INT(waitpid(pid, NULL, WNOHANG), pid); /* it did not write beside one that lived */
+    pthread_join(thread, NULL);
+    CHECK_INT(files_read(in("k/a"), 100, &out, &e), 0);
+    CHECK_STR(buf_str(&out), "again");
+    CHECK_INT(files_list(in("k"), &names, &e), 0);
+    CHECK_STR(buf_str(&names), "a");
+    CHECK_INT(names.len, 2);
+    CHECK_INT(files_symlink("nowhere", in("k/a.0.tmp"), false, &e), 0); /* is no way to another file */
+    CHECK_INT(files_write(in("k/a"), "third", 5, 0600, &e), 0);
+    CHECK_INT(files_mkdir(in("k/b.0.tmp"), 0700, &e), 0);
+    CHECK(files_write(in("k/b"), "x", 1, 0600, &e) < 0);
+    buf_release(&out);
+    buf_release(&names);
+}
+
+static char shared_path[PATH_MAX + 64];
+
+static void *write_many(void *arg)
+{
+    struct err e;
+    char text[5000];
+    memset(text, *(char *)arg, sizeof text);
+    for (int i = 0; i < 20; i++)
+        if (files_write(shared_path, text, sizeof text, 0600, &e) != 0) return arg;
+    return NULL;
+}
+
+TEST(several_writers_of_one_file_leave_one_of_them_whole)
+{
+    struct err e;
+    struct buf out = BUF_INIT, names = BUF_INIT;
+    pthread_t threads[4];
+    char letters[] = "abcd";
+    CHECK_INT(files_mkdir(in("m"), 0700, &e), 0);
+    snprintf(shared_path, sizeof shared_path, "%s", in("m/a"));
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(pthread_create(&threads[i], NULL, write_many, &letters[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        void *failed = NULL;
+        pthread_join(threads[i], &failed);
+        CHECK(failed == NULL);
+    }
+    CHECK_INT(files_read(in("m/a"), 5000, &out, &e), 0);
+    CHECK_INT(out.len, 5000);
+    for (size_t i = 1; i < out.len; i++)
+        if (out.data[i] != out.data[0]) CHECK_INT(i, 0);
+    CHECK_INT(files_list(in("m"), &names, &e), 0);
+    CHECK_INT(names.len, 2);
+    buf_release(&out);
     buf_release(&names);
 }
 

@@ -1,4 +1,6 @@
 --- simulation.drivers.counters: stands in for module counters: the proxy's own counters agree with its lines, unless a fault says otherwise.
+--
+-- Not simulated: the totals themselves, and a counter that begins anew.
 
 local world = require("simulation.current").world
 

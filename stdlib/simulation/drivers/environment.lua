@@ -1,5 +1,8 @@
 --- simulation.drivers.environment: stands in for the drivers of module environment.
+--
+-- Not simulated: what a colour writes to its log, and commands of a team's own that do something else than they should.
 
+local core_boundary = require "core.boundary"
 local core_clock = require "core.clock"
 local core_err = require "core.err"
 local world = require("simulation.current").world
@@ -22,15 +25,21 @@ end
 
 function Driver:provision(colour, release, database)
   local here = world()
+  local is_process = here.venture.environment.driver == "process"
+  if is_process and here:alive(colour) then
+    return nil, core_err.new { code = "exists", op = "provision " .. colour, message = ("%s already runs (%s)"):format(colour, here.colours[colour].release),
+      next = "Destroy it first, or finish the deployment that made it." }
+  end
   return here:operation("environment.provision", PROVISION_S, function()
-    if here:fault("start", function(fault) return fault.release == nil or fault.release == release.version end) then
-      return nil, core_err.new { code = "process", message = ("simulated: release %s does not start"):format(release.version) }
-    end
+    local ends = here:fault("start", function(fault) return fault.release == nil or fault.release == release.version end) ~= nil
+    if ends and not is_process then return nil, core_err.new { code = "process", message = ("simulated: release %s does not start"):format(release.version) } end
     here:touch "environment"
     if colour == "green" then here.green_was_well = nil end
     local former = here.colours[colour]
-    here.colours[colour] = { release = release.version, made_at = core_clock.now(), database = database_of(here, database) }
+    -- A process is started, and ends soon after.
+    here.colours[colour] = { release = release.version, made_at = core_clock.now(), database = database_of(here, database), ended = ends }
     here:note("provisioned", { colour = colour, release = release.version, over = former and former.release })
+    if is_process then core_boundary.pass "colour: between its start and its record" end
     return { address = self.config.addresses[colour] or "127.0.0.1:1" }
   end)
 end
@@ -51,7 +60,8 @@ end
 function Driver:alive(colour)
   local here = world()
   here:check_alive()
-  return here:alive(colour)
+  local alive, detail = here:alive(colour)
+  return alive, detail or "it runs"
 end
 
 function Driver:release(colour)
@@ -62,7 +72,7 @@ end
 function Driver:memory(colour)
   local here = world()
   local one = here.colours[colour]
-  if not one then return nil end
+  if not one or not here:alive(colour) then return nil end
   local age, leak = core_clock.now() - one.made_at, here:fault_of("leak", colour)
   return { age = age, bytes = math.floor(BASE_BYTES + (leak and leak.bytes_per_s * age or 0)) }
 end

@@ -1,4 +1,6 @@
 --- simulation.drivers.mail: stands in for module mail: each message is there once, by its id.
+--
+-- Not simulated: servers that refuse a recipient, logins, and what a message says.
 
 local effect = require "effect"
 local world = require("simulation.current").world

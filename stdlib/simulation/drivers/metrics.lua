@@ -8,8 +8,8 @@ local world = require("simulation.current").world
 local M = {}
 
 local SLOT_S = 0.25
-local FINE_S = 20        -- for so long after a change slots are as short as the real ones
-local COARSE_S, BAD_S = 10, 1 -- how long they are when nothing changes; and while something is wrong
+local COARSE_S, BAD_S = 10, 1 -- how long slots are at most when nothing changes, and while something is a little wrong
+local PART = 8           -- a slot is at most such a part of the time since the last change: stages end about when they would
 
 local Feed = {}
 Feed.__index = Feed
@@ -33,8 +33,7 @@ end
 function Feed:slot_s()
   local here = self.world
   local ahead, behind = here:calm()
-  if behind < FINE_S then return SLOT_S end
-  return math.max(SLOT_S, math.min(longest(here), ahead // SLOT_S * SLOT_S))
+  return math.max(SLOT_S, math.min(longest(here), ahead // SLOT_S * SLOT_S, behind / PART // SLOT_S * SLOT_S))
 end
 
 local function add(to, counts)

@@ -1,6 +1,9 @@
 --- simulation.drivers.sql: stands in for module sql. The simulated database knows what the library itself asks: migrations, the venture's row, the
 -- pool. What a team's playbook asks beyond that, its simulation.lua answers (`sql`).
+--
+-- Not simulated: that a transaction which fails takes back what it did before, locks, and statements that take long.
 
+local answers = require "simulation.answers"
 local core_err = require "core.err"
 local core_search = require "core.search"
 local files = require "files"
@@ -66,9 +69,8 @@ local function run(db, text, ...)
   for _, known in ipairs(KNOWN) do
     if text:find(known[1]) then return known[2](db, ...) end
   end
-  for pattern, answer in pairs(here.scenario.answers and here.scenario.answers.sql or {}) do
-    if text:find(pattern, 1, true) then return type(answer) == "function" and answer(here, ...) or answer end
-  end
+  local answer = answers.find(here.scenario.answers and here.scenario.answers.sql, text)
+  if answer then return type(answer) == "function" and answer(here, ...) or answer end
   return failed(("nothing answers this statement: %s; say in the venture's simulation.lua what it gives: sql = { [\"part of it\"] = { { column = value } } }"):format(text))
 end
 
@@ -92,7 +94,8 @@ end
 function Db:value(text, ...)
   local row, err = self:one(text, ...)
   if not row then return nil, err end
-  local _, value = next(row)
+  local name, value = next(row)
+  if name ~= nil and next(row, name) ~= nil then return failed(("a value was asked for, and the answer has several columns: %s"):format(text)) end
   return value
 end
 

@@ -35,3 +35,5 @@ return playbook {
 -- expect 16:46 `2.5` task.map: 'limit' must be a whole number, but is 2.5
 -- expect 22:39 `undoo` step: there is no option 'undoo'; did you mean 'undo'?
 -- expect 23:10 `{` step: the text in front is missing
+-- expect 9:21 `drill` backup.drill changes the world
+-- expect 8:21 `take` backup.take changes the world
