@@ -68,7 +68,7 @@ function Rehearsal:rehearse(pending)
   local db = assert(sql.open(scratch.url, { timeout = self.venture.migrations.timeout }))
   local applied, err = migrations.apply(db, pending, self.venture.migrations.table)
   db:close()
-  if not applied then error(core_err.new { code = "gate", message = "the migrations fail on a copy of the database: " .. err.message, cause = err.cause and tostring(err.cause) }, 0) end
+  if not applied then error(core_err.new { code = "gate", message = "the migrations fail on a copy of the database: " .. err.message, cause = err.cause and tostring(err.cause), next = err.code == "sql" and err.next or nil }, 0) end
   local problem = old_release_on(self, scratch)
   self.label = not problem and "traffic-safe" or self.backup and "database-safe" or "full-only"
   self.run:event("note", { text = ("rehearsal on a copy of the database: %s"):format(self.label), label = self.label, problem = problem })

@@ -1,26 +1,12 @@
 #!/usr/bin/env bash
 # What `engine new` makes passes everything at once, in a folder that has nothing else; and what is there already is left alone.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
+. tests/lib/ends.sh
 engine=$(realpath "${ENGINE:-build/engine}")
 scratch=$(mktemp -d /tmp/engine-new-XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit
-passed=0 failed=0
-
-# ends NAME CODE PATTERN... -- COMMAND...: with this exit code, and every pattern in what it says
-ends() {
-  local name=$1 code=$2 ok=1 patterns=() output actual
-  shift 2
-  while [ "$1" != -- ]; do patterns+=("$1"); shift; done
-  shift
-  output=$("$@" 2>&1 < /dev/null)
-  actual=$?
-  [ $actual = "$code" ] || { echo "$name: exit $actual, expected $code"; ok=0; }
-  for pattern in "${patterns[@]}"; do grep -Eq -- "$pattern" <<< "$output" || { echo "$name: no '$pattern'"; ok=0; }; done
-  if [ $ok = 1 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); tail -40 <<< "$output" | sed 's/^/  /'; fi
-}
-
 ends 'a venture is made' 0 'web-shop/venture.lua' 'next   engine check web-shop' -- "$engine" new venture web-shop
 ends 'it is checked' 0 'takes the place of .*stage30/gates.lua' '0 errors, 0 warnings' -- "$engine" check web-shop
 ends 'its tests pass' 0 '^2 passed, 0 failed' -- "$engine" test --venture web-shop
