@@ -56,7 +56,7 @@ venture acts 's/^return {/os.execute("touch x")\nreturn {/'
 refuse 'a configuration that acts' 2 "venture.lua:[0-9]+: 'os' is not available" -- deploy --venture "$scratch/acts"
 venture good ''
 refuse 'a missing secret' 2 "venture.lua:[0-9]+: database.url: .*environment variable DEMO_DATABASE is not set: export" -- env -u DEMO_DATABASE "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
-refuse 'a missing setting' 2 'DEMO_BACKUPS is not set' -- env -u DEMO_BACKUPS "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
+refuse 'a missing setting' 2 'venture.lua:[1-9][0-9]+: the environment variable DEMO_BACKUPS is not set' 'next   Set it, or give env a default' -- env -u DEMO_BACKUPS "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
 refuse 'the proxy is not there' 2 'no.sock' 'Start the proxy' -- deploy --venture "$scratch/good"
 refuse 'no such release' 2 'there is no release 9.9' -- "$engine" "$stage30" --state "$scratch/state" --release 9.9 --venture "$scratch/good"
 refuse 'no release given' 2 '--release is missing' -- "$engine" "$stage30" --state "$scratch/state" --venture "$scratch/good"
