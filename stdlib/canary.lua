@@ -36,6 +36,7 @@ Session.__index = Session
 --   readings() -> table     pool, cpu, memory as shares from 0 to 1
 --   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
 --   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
+--   paused() -> reason?     somebody wants the stage to stay as it is: it holds, and its clock stands still
 --   record(kind, data), say(text, kind)
 -- A feed whose slots are longer than probes are apart says so by slot_s(): then probes and readings are as far apart as they.
 --   recorded                events of a run that is gone through again: what was counted then counts on
@@ -74,7 +75,7 @@ function Session:write_slots()
   local o, now = self.options, clock.wall()
   local recent = o.feed.last and o.feed:last(TICK_S) -- counters know no quantiles
   local function p95(colour) return recent[colour].requests > 0 and recent[colour].p95_ms or nil end
-  self:record("slots", { words = table.concat(self.words, " "), judged = o.colour, from = milliseconds(self.words_from), to = milliseconds(now),
+  self:record("slots", { words = table.concat(self.words, " "), judged = o.colour, stage = self.stage_now, readings = self.readings_now, from = milliseconds(self.words_from), to = milliseconds(now),
     p95_ms = recent and { [o.colour] = p95(o.colour), [o.baseline] = p95(o.baseline) } })
   self.words, self.words_from = {}, now
 end
@@ -271,7 +272,7 @@ function Session:watch(index)
     local action, reason = rules.decide {
       evidence = evidence, gate = gate, asked = asked, limits = o.limits, alpha = self.budget.alpha, counted = counted, minimum = minimum, limit = limit,
       held = held, hold_limit = o.hold_limit or 3600, held_by = rules.held_by(observed.readings, o.limits),
-      distrust = rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
+      distrust = o.paused and o.paused() or rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
         mismatch = observed.mismatch },
       gone = rules.gone { silent = silent, expected = expected,
         probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
@@ -323,6 +324,7 @@ function Session:watch(index)
     end
     if at - told >= TICK_S then
       told = at
+      self.stage_now, self.readings_now = { seconds = milliseconds(counted), minimum = minimum, limit = limit }, observed.readings
       self:write_slots()
       if o.on_tick then o.on_tick { state = self.state, seconds = counted, minimum = minimum, limit = limit, figures = figures, evidence = evidence, hold = action ~= "go_on" and reason or nil, reason = reason, readings = observed.readings } end
     end

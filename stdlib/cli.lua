@@ -50,6 +50,14 @@ local function with_journal(command, options)
   return code
 end
 
+-- A command that goes on with a run does not end with the terminal that it is typed on, which only shows it. Nil when there is none to show it.
+local function attended(command, argv)
+  local display_attended = require "display.attended"
+  local given = display_attended.options(argv)
+  if given["dry-run"] or not display_attended.is_wanted() then return nil end
+  return display_attended.start({ command.name, table.unpack(argv) }, { state = given.state, venture = given.venture, journal = given.journal })
+end
+
 local function call(command, argv)
   if wants_help(command, argv) then
     print(require("commands.help").text(command, part_of(command, argv[1])))
@@ -65,6 +73,8 @@ local function call(command, argv)
   if not options then return usage(err) end
   err = commands.check_words(command, options.words)
   if err then return usage(err) end
+  local code = command.is_attended and attended(command, argv)
+  if code then return code end
   if command.journal then return with_journal(command, options) end
   return command.run(options, argv)
 end

@@ -12,7 +12,7 @@ local M = {}
 --- What the words in capitals stand for.
 M.words = {
   PLAYBOOK = "a playbook", RUN = "a run", PATH = "a playbook, a part or a folder", FILE = "a file", DIR = "a folder", CODE = "an error code", STEP = "a step's name",
-  COMMAND = "a command", BACKUP = "the folder of a backup, or s3://BUCKET/PREFIX/ID", ID = "a backup's id", NAME = "a name", KEY = "a key of the configuration", WORD = "a word",
+  COMMAND = "a command", FOLDER = "a folder", BACKUP = "the folder of a backup, or s3://BUCKET/PREFIX/ID", ID = "a backup's id", NAME = "a name", KEY = "a key of the configuration", WORD = "a word",
 }
 
 --- The exit codes of every command.
@@ -96,13 +96,24 @@ M.all = {
     run = function(journal, options) return require("papers").command(journal, options) end },
   { name = "handoff", words = { "accept", "RUN" }, journal = true, about = "the next stage takes a promoted run over", options = { reason = REASON },
     run = function(journal, options) return require("papers").accept(journal, options) end },
-  { name = "resume", words = { "[RUN]" }, journal = true, about = "goes on with a run whose engine died",
+  { name = "resume", words = { "[RUN]" }, journal = true, is_attended = true, about = "goes on with a run whose engine died",
     options = { rebase = { type = "boolean", about = "the playbook's files of now, after showing what changed" }, reason = REASON },
     run = function(journal, options) return require("resume").resume(journal, options) end },
-  { name = "rollback", words = { "[RUN]" }, journal = true, about = "takes a run back: one that is under way, one whose engine died, or one that is promoted",
+  { name = "rollback", words = { "[RUN]" }, journal = true, is_attended = true, about = "takes a run back: one that is under way, one whose engine died, or one that is promoted",
     options = { type = { one_of = { "traffic", "database", "full" }, about = "by default the evidence decides" },
       dry_run = { type = "boolean", about = "only say what would be done" }, reason = REASON },
     run = function(journal, options) return require("resume").rollback(journal, options) end },
+  { name = "attach", words = { "[RUN]" }, journal = true, about = "shows a run that is under way; d leaves it",
+    run = function(journal, options) return require("display.attach").command(journal, options) end },
+  { name = "pause", words = { "[RUN]" }, journal = true, about = "a run that is under way holds: a canary at its weights, anything else before its next change", options = { reason = REASON },
+    run = function(journal, options) return require("run.pause").command(journal, options, "pause") end },
+  { name = "go-on", words = { "[RUN]" }, journal = true, about = "a paused run goes on", options = { reason = REASON },
+    run = function(journal, options) return require("run.pause").command(journal, options, "go_on") end },
+  { name = "behind", words = { "FOLDER", "COMMAND..." }, is_open = true, about = "runs a command for a terminal that shows it; a terminal starts its own",
+    run = function(_, argv)
+      require("display").go_behind(argv[1])
+      return require("cli").main { table.unpack(argv, 2) }
+    end },
   { name = "approve", words = { "RUN" }, journal = true, about = "answers the question that a run waits for",
     options = { no = { type = "boolean", about = "the answer is no" }, reason = REASON },
     run = function(journal, options) return require("report").approve(journal, options.words[1], options.no and "no" or "yes", options.reason) end },

@@ -1,7 +1,11 @@
---- display: what the operator sees of a run: one plain line an event, as it happens.
+--- display: what an engine says of a run: one plain line an event, as it happens.
 --
--- Knows nothing of the journal. Lines go to stdout; colour only on a terminal without NO_COLOR.
+-- Knows nothing of the journal. Lines go to stdout; colour only on a terminal without NO_COLOR. On a terminal somebody else shows
+-- the run and these lines (display.attended, display.viewer). For machines (use_json) stdout has an object a line, and the
+-- plain lines go to stderr.
 
+local behind = require "display.behind"
+local core_clock = require "core.clock"
 local core_secret = require "core.secret"
 local core_terminal = require "core.terminal"
 
@@ -46,14 +50,90 @@ function M.line(kind, depth, text)
   print(indent .. coloured(marks[kind]) .. " " .. (M.plain(core_secret.redact(text)):gsub("\n", "\n" .. indent .. "  ")))
 end
 
+local is_behind, is_json = false, false
+
+--- Is this an engine behind a terminal, which shows what it says?
+---@return boolean
+function M.is_behind() return is_behind end
+
+--- From here on a terminal is told in a folder which run this is.
+---@param folder string
+function M.go_behind(folder)
+  is_behind = true
+  behind.begin(folder)
+end
+
+--- Is stdout for a machine?
+---@return boolean
+function M.is_json() return is_json end
+
+--- From here on stdout has an object a line, and everything else goes to stderr.
+function M.use_json()
+  if is_json then return end
+  is_json = true
+  rawset(_G, "print", function(...)
+    local words = table.pack(...)
+    for i = 1, words.n do words[i] = tostring(words[i]) end
+    core_terminal.write(2, table.concat(words, "\t") .. "\n")
+  end)
+end
+
+--- One object for machines; nothing when stdout is for people.
+---@param kind string
+---@param data table plain data
+---@param fields? { run?: string, at?: string, seq?: integer, step?: integer } of an event of the journal
+function M.object(kind, data, fields)
+  if not is_json then return end
+  fields = fields or {}
+  local text = require("json").encode { v = 1, at = fields.at or core_clock.utc(core_clock.wall()), run = fields.run, seq = fields.seq, step = fields.step, kind = kind, data = data }
+  core_terminal.write(1, core_secret.redact(text) .. "\n")
+end
+
+--- May text have more than ASCII? As LC_ALL, LC_CTYPE or LANG say, the first that is set.
+---@return boolean
+function M.is_utf8()
+  for _, name in ipairs { "LC_ALL", "LC_CTYPE", "LANG" } do
+    local value = core_secret.environment(name)
+    if value and value ~= "" then return value:upper():find "UTF%-?8" ~= nil end
+  end
+  return false
+end
+
+local PROGRESS_LINE_S = 5
+local begun = {} -- long work that is under way: when it began, and when a line last told of it
+
+--- How far long work is, with its rate and how long it may still take: for whoever looks at the run, and without a run a line now and then.
+---@param progress { what: string, done: number, all?: number, unit?: string } unit: "bytes", "rows", ...; the last one has done = all
+function M.progress(progress)
+  local now, what = core_clock.now(), progress.what
+  local since = begun[what]
+  if not since or progress.done < since.done then
+    since = { at = now, from = progress.done, told = now }
+    begun[what] = since
+  end
+  since.done = progress.done
+  local seconds = now - since.at
+  progress.rate = seconds > 0 and (progress.done - since.from) / seconds or nil
+  if progress.all and progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - progress.done) / progress.rate end
+  if progress.all and progress.done >= progress.all then begun[what] = nil end
+  M.object("progress", progress)
+  if behind.progress(progress) then return end
+  if now - since.told >= PROGRESS_LINE_S then
+    since.told = now
+    M.line("note", 1, require("display.layout").progress(progress))
+  end
+end
+
 --- The first line of a run.
 function M.header(run)
+  behind.run_known(run)
   local release = run.args.release and (" release " .. run.args.release) or ""
   M.line("note", 0, ("%s%s  run %s  playbook %s  mode %s  by %s"):format(run.venture and run.venture.name or "no venture", release, run.id, run.playbook.name, run.mode, run.actor))
 end
 
 --- The error of a run: what, where, state, what next (never the traceback; that is in the log).
 function M.failure(err, depth)
+  M.object("error", { number = err.number, code = err.code, message = err.message, where = err.where, next = err.next })
   M.line("failed", depth or 0, ("%s %s: %s"):format(err.number or "", err.code or "error", err.message or tostring(err)))
   if err.cause then print("  cause  " .. M.plain(core_secret.redact(tostring(err.cause)))) end
   if err.where then print("  where  " .. err.where) end

@@ -28,6 +28,7 @@ M.options = {
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
   reason = { value = "TEXT", about = "why, for the journal" },
   plan = { value = "HASH", about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
+  json = { type = "boolean", about = "for machines: an event a line as JSON on stdout, everything else on stderr" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
 
@@ -246,13 +247,25 @@ function M.outcome_of(run, ok, value)
   return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
 end
 
+-- For machines: the run's events as the journal has them, also those that others write.
+local function tell_events(run)
+  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
+    run.told_seq = event.seq
+    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
+  end
+end
+
 local function finish(run, ok, value)
   -- A run that cannot even be taken up again has not failed: it stays as it is.
   if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
   local outcome, code, result = M.outcome_of(run, ok, value)
   run.result = result
   if run.id then
-    local ended, err = pcall(shield, function() run:finish(outcome, code, result.summary or (not ok and value.message) or nil) end)
+    local ended, err = pcall(shield, function()
+      run:finish(outcome, code, result.summary or (not ok and value.message) or nil)
+      if display.is_json() then tell_events(run) end
+      run.journal:close()
+    end)
     if not ended then return leave(run, err) end
     if run.guardian then shield(function() run.guardian:stop() end) end
   end
@@ -304,6 +317,30 @@ local function keep_guardian(run)
   end
 end
 
+local function keep_telling(run)
+  while true do
+    tell_events(run)
+    task.sleep(SIGNALS_S)
+  end
+end
+
+--- Goes through a run's playbook, from what it looks at before it begins to its end.
+---@param run table
+---@return any what its function gives
+function M.play(run)
+  core_task.set_context(run:context())
+  if run.playbook.prepare then
+    run.is_preparing = true
+    local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+    if not ready then error(problem, 0) end
+    run.is_preparing = false
+  end
+  local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+  if ended or not task.canceled() then run:came_to_its_end() end
+  if not ended then error(value, 0) end
+  return value
+end
+
 --- Runs a run to its end, or as far as this engine can. Returns the exit code.
 ---@param run table
 ---@return integer
@@ -314,17 +351,8 @@ function M.go(run)
     background(keep_lease, run)
     background(heed_signals, run)
     if run.guardian then background(keep_guardian, run) end
-    core_task.set_context(run:context())
-    if run.playbook.prepare then
-      run.is_preparing = true
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-      run.is_preparing = false
-    end
-    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
-    if ended or not task.canceled() then run:came_to_its_end() end
-    if not ended then error(value, 0) end
-    return value
+    if display.is_json() then background(keep_telling, run) end
+    return M.play(run)
   end)
   return finish(run, ok, value)
 end
@@ -334,6 +362,14 @@ end
 ---@param argv string[]
 ---@return integer
 function M.playbook(path, argv)
+  local attended = require "display.attended"
+  local given = attended.options(argv)
+  if given.json then display.use_json() end
+  -- A deployment that somebody looks on at does not end with their terminal.
+  if given.venture and not given.help and attended.is_wanted() then
+    local code = attended.start({ path, table.unpack(argv) }, { state = given.state, venture = given.venture, journal = given.journal })
+    if code then return code end
+  end
   local run, err = M.prepare(path, argv)
   if not run then
     if not err then return 0 end

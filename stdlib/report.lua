@@ -14,6 +14,8 @@ local function table_line(widths, ...)
   print((table.concat(cells, "  "):gsub("%s+$", "")))
 end
 
+local function state_of(journal, run) return require("run.pause").of(assert(journal:signals(run.id))) and "paused" or "running" end
+
 --- `engine status`: the latest runs; with a run, its steps.
 ---@return integer? exit, table? err
 function M.status(journal, id)
@@ -21,7 +23,7 @@ function M.status(journal, id)
     local runs = assert(journal:runs { limit = 10 })
     if not runs[1] then print "no run yet" end
     for _, run in ipairs(runs) do
-      table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", run.outcome or "running", run.exit_code or "")
+      table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", run.outcome or state_of(journal, run), run.exit_code or "")
     end
     return 0
   end
@@ -35,6 +37,8 @@ function M.status(journal, id)
     display.line((step.state == "running" or step.state == "intent") and "begin" or step.state, depth[step.seq],
       ("%s  %s"):format(step.name, step.seconds and display.duration(step.seconds) or step.state))
   end
+  local paused = not run.outcome and require("run.pause").of(assert(journal:signals(run.id)))
+  if paused then print(("%s since %s; engine go-on %s"):format(require("run.pause").text(paused), paused.at, run.id)) end
   local question = journal:open_question(run.id)
   if question and not run.outcome then print(("waiting for an answer: %s; engine approve %s"):format(question.question, run.id)) end
   local handoff = require("papers.standing").handoff(assert(journal:events(run.id)), run)

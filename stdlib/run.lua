@@ -16,6 +16,7 @@ local effect = require "effect"
 local journal = require "journal"
 local json = require "json"
 local later = require "run.later"
+local pause = require "run.pause"
 local places = require "run.places"
 local task = require "task"
 
@@ -118,10 +119,7 @@ function M.sources_of(run)
 end
 
 --- Ends the run in the journal.
-function Run:finish(outcome, code, summary)
-  assert(self.journal:run_end(self.id, outcome, code, summary))
-  self.journal:close()
-end
+function Run:finish(outcome, code, summary) assert(self.journal:run_end(self.id, outcome, code, summary)) end
 
 --- The run's own row, steps and events, as the journal has them now.
 function Run:row() return assert(self.journal:run(self.id)) end
@@ -300,13 +298,15 @@ function Run:interrupt(place, err)
   error(err, 0)
 end
 
---- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way. While the journal is away nobody can ask.
+--- What somebody asked of this run, as an error, or nil: a rollback, as long as none is under way. Also finds out whether the run is paused
+-- (self.paused). While the journal is away nobody can ask.
 ---@return table? err code rollback_asked
 function Run:asked()
   if self.is_rolling_back then return nil end
   local signals, err = self.journal:signals(self.id)
   if not signals and err.away then return nil end
-  for _, signal in ipairs(assert(signals, err)) do
+  self.paused = pause.of(assert(signals, err))
+  for _, signal in ipairs(signals) do
     if signal.kind == "rollback" then
       return core_err.new { code = "rollback_asked", message = ("%s asked for a rollback%s"):format(signal.by, signal.reason and ": " .. signal.reason or ""), rollback = signal.data.type }
     end
@@ -323,12 +323,13 @@ end
 
 -- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
 -- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the write
--- that follows.
-local function heed(run, stop, lightly)
+-- that follows. changes: the name of the step that begins, when it changes the world; it waits as long as the run is paused.
+local function heed(run, stop, lightly, changes)
   local ok, err = M.attempt(function()
     if task.canceled() then task.sleep(0) end -- raises what canceled it
     local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
     if asked then error(asked, 0) end
+    if changes then pause.wait(run, changes) end
     if not run.is_live then go_live(run) end
   end)
   if not ok then stop(err) end
@@ -394,7 +395,7 @@ local function begin_step(run, record, stop)
       return begun ~= nil, err
     end)
     if begun then return end
-    heed(run, stop)
+    heed(run, stop, false, record.effect ~= "pure" and record.name)
   end
 end
 
@@ -512,7 +513,7 @@ function M.step(name_or_options, fn)
   local function interrupt(err) run:interrupt(place, err) end
   if not row then
     drain(run, parent)
-    heed(run, interrupt, true)
+    heed(run, interrupt, true, class ~= "pure" and name)
   end
   if not row and needs_yes(run, options) then
     local ok, err = M.attempt(function() require("approval").ask(run, name, options.args, place .. "?") end)

@@ -8,6 +8,7 @@ local counter_feed = require "metrics.counter_feed"
 local counters = require "counters"
 local host = require "host"
 local metrics = require "metrics"
+local pause = require "run.pause"
 local record = require "canary.record"
 local task = require "task"
 
@@ -92,7 +93,9 @@ function Watch:watch_health(colour, seconds, stage)
   repeat
     self:check(self.venture.health, colour, "health check while watched")
     rounds = rounds + 1
+    local slept = clock.now()
     task.sleep(math.min(2, seconds))
+    if self.run.paused and not self.run.is_rolling_back then began = began + clock.now() - slept end
   until clock.now() - began >= seconds
   self.run:event("metrics", { stage = stage, colour = colour, verdict = "promote", seconds = clock.now() - began,
     reason = ("no feed of requests (metrics.driver = \"none\"): judged by %d rounds of health checks alone"):format(rounds) })
@@ -133,6 +136,7 @@ local function session_of(self, colour, baseline, stages, recorded)
     cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
+    paused = function() return self.run.paused and not self.run.is_rolling_back and pause.text(self.run.paused) end,
     record = function(kind, data) self.run:event_later(kind, data) end,
     say = function(text, kind) self.run:say(text, kind) end,
     on_tick = function(view)

@@ -2,6 +2,8 @@
 
 local M = {}
 
+local ASKED = { pause = "it to pause", go_on = "it to go on" }
+
 -- The events that are told, and what is told of each.
 local TOLD = {
   step_begin = function(data) return "▶ " .. data.name end,
@@ -10,7 +12,7 @@ local TOLD = {
   metrics = function(data) return ("%s %s: %s%s"):format(data.verdict == "promote" and "✓" or "!", tostring(data.stage), tostring(data.verdict), data.reason and ": " .. data.reason or "") end,
   ask = function(data) return ("? %s; engine approve"):format(data.question) end,
   answer = function(data) return ("? answered %s by %s"):format(data.answer, data.by) end,
-  signal = function(data) return ("! %s asked for a %s%s"):format(data.by, data.signal, data.reason and ": " .. data.reason or "") end,
+  signal = function(data) return ("! %s asked %s%s"):format(data.by, ASKED[data.signal] or "for a " .. tostring(data.signal), data.reason and ": " .. data.reason or "") end,
   reason = function(data) return "✗ " .. tostring(data.text) end,
   hold = function(data) return ("! a console holds %s"):format(data.venture) end,
   engine_died = function(data) return ("! the engine (process %s on %s) died"):format(tostring(data.pid), tostring(data.host)) end,
@@ -38,8 +40,8 @@ function M.state(journal, row)
   if row.ended_at then return row.outcome and row.outcome:upper():gsub("_", " ") end
   local _, lives = journal:holder(journal:lease_of(row))
   if not lives then return "ENGINE DEAD" end
-  local question = journal:open_question(row.id)
-  return question and "WAITING" or "RUNNING"
+  if journal:open_question(row.id) then return "WAITING" end
+  return require("run.pause").of(journal:signals(row.id) or {}) and "PAUSED" or "RUNNING"
 end
 
 -- The run that the prompt speaks of: the one that the console is attached to, or one of the venture that is under way.

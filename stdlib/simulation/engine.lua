@@ -37,22 +37,12 @@ local function has_fault(world, kind)
   return false
 end
 
--- As execute.go does it: prepare, then the playbook's own function.
+-- As execute.go does it, without what only a real engine needs: lease, guardian, signals from other processes.
 local function go(run, world)
   return task.scope("simulated run", LIMIT_S, function()
     core_task.set_context { run = run }
     if has_fault(world, "asked") then background(ask, run, world) end
-    core_task.set_context(run:context())
-    if run.playbook.prepare then
-      run.is_preparing = true
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-      run.is_preparing = false
-    end
-    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
-    if ended or not task.canceled() then run:came_to_its_end() end
-    if not ended then error(value, 0) end
-    return value
+    return execute.play(run)
   end)
 end
 

@@ -15,5 +15,7 @@ end
 
 function M.header() end
 function M.failure() end
+function M.object() end
+function M.progress() end
 
 return setmetatable(M, { __index = genuine })
