@@ -1,5 +1,6 @@
 --- backup_command: `engine backup ...`, for people and cron. The same as module backup, with words.
 
+local advice = require "advice"
 local arguments = require "arguments"
 local backup = require "backup"
 local core_err = require "core.err"
@@ -147,7 +148,7 @@ end)
 part({ name = "restore", words = { "BACKUP" }, needs = { "database" }, options = { "database", "yes", "lost", "in_place", "to", "checksum", "passphrase" },
   about = "restores beside the live database, compares, swaps it in, and says what is lost" }, function(options)
   local path = need_path(options)
-  if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path)), 0) end
+  if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path), ("engine backup restore %s --database ... --yes, after engine backup drill"):format(path)), 0) end
   if options.in_place and place.is_store(path) then need(options, "to") end -- it would go beside the backup, which is not kept
   local restored = place.with(path, function(here)
     return assert(backup.restore { backup = here, checksum = options.checksum, database = address(options.database), to = options.lost, in_place = options.in_place, safety = options.to, passphrase = address(options.passphrase) })
@@ -227,7 +228,7 @@ function M.main(argv)
     err = problem
   end
   display.failure(err)
-  print("  next   " .. err.next)
+  print("  next   " .. advice.next(err))
   return err.code == "usage" and 2 or 1
 end
 

@@ -21,7 +21,7 @@ end
 
 local function failure(err, code)
   require("display").failure(err)
-  print("  next   " .. (err.next or "engine help"))
+  print("  next   " .. require("advice").next(err))
   return code
 end
 
@@ -104,8 +104,8 @@ function M.unknown(name)
   return usage(require("core.err").new { code = "usage", message = ("'%s' is neither a command nor a playbook%s"):format(name, near and ("; did you mean '%s'?"):format(near) or ""), next = near and ("engine %s --help"):format(near) or "engine help" })
 end
 
---- Everything else: the first word is a command or a playbook.
-function M.main(argv)
+-- The first word is a command or a playbook.
+local function dispatch(argv)
   local name = argv[1]
   if name == nil or asks_for_help(name) then
     M.help()
@@ -115,6 +115,16 @@ function M.main(argv)
   if command then return call(command, { table.unpack(argv, 2) }) end
   if name:match "%.lua$" or name:find("/", 1, true) then return require("execute").playbook(name, { table.unpack(argv, 2) }) end
   return M.unknown(name)
+end
+
+--- `engine ARGV`: an error that nobody else has told is told here.
+---@param argv string[]
+---@return integer exit
+function M.main(argv)
+  local ok, code = pcall(dispatch, argv)
+  if ok then return code end
+  if not require("core.err").is(code) or code.code == "internal" or code.code == "script" then error(code, 0) end
+  return failure(code, require("execute").is_usage(code) and 2 or 1)
 end
 
 return M

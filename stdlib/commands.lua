@@ -81,6 +81,8 @@ M.all = {
     run = function(_, argv) return require("execute").playbook(argv[1], { table.unpack(argv, 2) }) end },
   { name = "plan", words = { "PLAYBOOK" }, is_open = true, options = of_plan, about = "what a run would do, with a hash that a run can be bound to; --diff: what the venture's own files change",
     run = function(_, argv) return require("plan").main(argv) end },
+  entry({ name = "new", words = { "venture|playbook", "NAME" }, about = "a folder to begin with: configuration, a part of its own, tests, and what an editor needs to complete it" }, "scaffold"),
+  entry({ name = "config", words = { "[KEY]" }, about = "a venture's configuration as it is in force, and where each value comes from" }, "configuration.command"),
   entry({ name = "check", words = { "[PATH...]" }, about = "what is wrong with playbooks and ventures, before they run" }, "check_command"),
   entry({ name = "test", words = { "[FILE...]" }, about = "tests of playbooks, in simulated worlds; without files all *_test.lua of the venture and of playbooks/" }, "test_command"),
   entry({ name = "simulate", words = { "PLAYBOOK" }, about = "the playbook in simulated worlds with faults; finds the smallest that breaks what must be true" }, "simulate_command"),

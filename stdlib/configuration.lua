@@ -18,6 +18,12 @@ local function fail(code, path, line, text, next_step)
   return nil, core_err.new { code = code, op = "read configuration", message = ("%s:%d: %s"):format(path, line, text), next = next_step }
 end
 
+-- The line in which a name stands in quotation marks; else the first.
+local function line_with(source, name)
+  local at = source:find("[\"']" .. name:gsub("%p", "%%%0") .. "[\"']") or 1
+  return select(2, source:sub(1, at - 1):gsub("\n", "")) + 1
+end
+
 --- The only names that a configuration can use. `env` reads plain settings; what is secret goes
 -- through `secret`, which is resolved later and can never be printed.
 ---@param problems string[] gets the names of variables that are not set
@@ -109,7 +115,7 @@ function M.load(folder, recorded)
   end
   if type(config) ~= "table" then return fail("config", path, 1, "must return a table, but returns a " .. type(config)) end
   if missing[1] then
-    return fail("config", path, schema.line_of(source, {}), ("the environment variable %s is not set"):format(missing[1]),
+    return fail("config", path, line_with(source, missing[1]), ("the environment variable %s is not set"):format(missing[1]),
       "Set it, or give env a default: env(\"" .. missing[1] .. "\", \"...\").")
   end
   local found = {}

@@ -9,13 +9,13 @@ local function record(keys, options)
   return description
 end
 
-local function filled(keys) return record(keys, { fill = true }) end
+local function filled(keys, about) return record(keys, { fill = true, about = about }) end
 local function text(about, required) return { type = "text", about = about, required = required } end
 local function number(about, default, min, max) return { type = "number", about = about, default = default, min = min, max = max } end
 local function list(items, about) return { type = "list", items = items, about = about } end
 local STRING = { type = "string" }
 -- Names of tables stand in SQL as they are; everything else is a parameter.
-local function table_name(default) return { type = "string", default = default, pattern = "^[%a_][%w_.]*$", must_be = "the name of a table" } end
+local function table_name(default, about) return { type = "string", default = default, about = about, pattern = "^[%a_][%w_.]*$", must_be = "the name of a table" } end
 
 -- One check. Exactly one of the kinds (http, sql, command, ...) says what is looked at.
 M.check = record {
@@ -48,53 +48,60 @@ M.check = record {
   flow = list({ type = "any" }, "a sequence of HTTP steps; each may save fields for the next"),
 }
 
-local checks = list(M.check)
-
 M.venture = record {
   name = { type = "string", required = true, about = "the venture's name" },
   id = { type = "any", required = true, about = "the id of its row in the table ventures" },
-  mode = { type = "string", one_of = { "manual", "assisted", "auto" }, default = "assisted" },
+  mode = { type = "string", one_of = { "manual", "assisted", "auto" }, default = "assisted", about = "manual asks before each step, assisted before effects, auto never" },
   journal = text "postgres://...: a journal that several machines share, instead of a file in the state folder",
   journal_wait = number("seconds that a run waits for a shared journal that is away, before this engine ends its part; the run can be resumed", 600, 1, 86400),
   guardian = record({
     action = { type = "string", one_of = { "rollback", "resume", "off" }, default = "rollback", about = "when the engine died while traffic had moved: take traffic back, go on with the run, or start no guardian" },
     grace = number("seconds that somebody has to resume the run by hand first", 30, 0, 86400),
-  }, { fill = true }),
-  grants = record { commands = list(STRING), hosts = list(STRING), read = list(STRING), write = list(STRING) },
-  vault = record { url = text("base address of the vault", true), token = text("token", true) },
-  database = record({ url = text("postgres://... or sqlite:/path", true) }, { required = true }),
+  }, { about = "who acts when the engine of a run dies", fill = true }),
+  grants = record({
+    commands = list(STRING, "programs that may be run"),
+    hosts = list(STRING, "hosts that may be asked; loopback: this machine"),
+    read = list(STRING, "folders that may be read"),
+    write = list(STRING, "folders that may be written"),
+  }, { about = "what playbooks may reach; anything else is refused, and the refusal says what to add here" }),
+  vault = record({ url = text("base address of the vault", true), token = text("its token", true) }, { about = 'where secret "vault:PATH#KEY" is looked up' }),
+  database = record({ url = text("postgres://... or sqlite:/path", true) }, { about = "the venture's own database", required = true }),
   releases = record({
     folder = { type = "string", default = "releases", about = "one folder a release, in the venture's folder" },
-  }, { fill = true }),
+  }, { about = "where the releases are", fill = true }),
   gates = list(M.check, "30.0: evidence that the deployment may begin"),
   environment = record({
-    driver = { type = "string", one_of = { "process", "command" }, default = "process" },
+    driver = { type = "string", one_of = { "process", "command" }, default = "process", about = "process: the engine starts the application itself; command: your own commands make a colour" },
     command = list(STRING, "process: argv; {release}, {port}, {host}, {colour} and {database} are filled in"),
-    database = text "the database's address as the application gets it: {database} in command",
+    database = { type = "string", about = "the database's address as the application gets it, {database} in command; a list of processes shows it, so it holds no password" },
     provision = list(STRING, "command: argv that makes a colour"),
     destroy = list(STRING, "command: argv that removes a colour"),
     alive = list(STRING, "command: argv that exits 0 while a colour lives"),
-    env = { type = "map", items = { type = "text" } },
-    addresses = record({ blue = STRING, green = STRING }, { required = true }),
-    health = { type = "string", default = "/health" },
+    env = { type = "map", items = { type = "text" }, about = "variables of its environment" },
+    addresses = record({ blue = STRING, green = STRING }, { required = true, about = "host:port of each colour" }),
+    health = { type = "string", default = "/health", about = "path that answers 200 when a colour is up" },
     start_timeout = number("seconds until a new colour must be healthy", 60, 1, 3600),
     stop_grace = number("seconds that a process has to end by itself", 10, 0, 600),
-  }, { required = true }),
-  rehearsal = record { address = { type = "string", required = true, about = "where the old release runs on a migrated copy of the database, before the live one is migrated" } },
+  }, { about = "how a colour is made and removed, and where it answers", required = true }),
+  rehearsal = record({ address = { type = "string", required = true, about = "where the old release runs on a migrated copy of the database, before the live one is migrated" } }, { about = "a trial of the migrations on a copy, before the live database is migrated" }),
   migrations = record({
     folder = { type = "string", default = "migrations", about = "SQL files in the release's folder, applied in the order of their names" },
-    table = table_name "schema_migrations",
-    timeout = number("seconds", 300, 1, 86400),
-  }, { fill = true }),
+    table = table_name("schema_migrations", "the table that says which were applied"),
+    timeout = number("seconds that all of them may take", 300, 1, 86400),
+  }, { about = "the changes of the schema that a release brings", fill = true }),
   traffic = record({
-    driver = { type = "string", one_of = { "haproxy", "command" }, default = "haproxy" },
+    driver = { type = "string", one_of = { "haproxy", "command" }, default = "haproxy", about = "haproxy: through its Runtime API; command: your own commands move traffic" },
     socket = { type = "string", about = "haproxy: path of the Runtime API socket or host:port" },
     backend = { type = "string", about = "haproxy: name of the backend" },
-    servers = record { blue = list(STRING), green = list(STRING) },
-    get = list(STRING), set = list(STRING), ready = list(STRING), drain = list(STRING), maintenance = list(STRING),
-    drain_timeout = number("seconds", 30, 0, 3600),
+    servers = record({ blue = list(STRING), green = list(STRING) }, { about = "haproxy: the names of each colour's servers in the backend" }),
+    get = list(STRING, "command: argv that prints the weights"),
+    set = list(STRING, "command: argv that sets them"),
+    ready = list(STRING, "command: argv after which a colour takes requests"),
+    drain = list(STRING, "command: argv after which it gets no new ones"),
+    maintenance = list(STRING, "command: argv after which it gets none"),
+    drain_timeout = number("seconds that open connections have to end", 30, 0, 3600),
     public = text "address at which clients reach the venture; the serving version is read there",
-  }, { required = true }),
+  }, { about = "the proxy in front of both colours", required = true }),
   metrics = record({
     driver = { type = "string", one_of = { "haproxy_log", "nginx_log", "haproxy_stats", "prometheus", "none" }, default = "haproxy_log",
       about = "how requests are seen: each one in the proxy's log (best), by its counters, by what the colours expose, or not at all (health checks alone)" },
@@ -104,9 +111,9 @@ M.venture = record {
     requests = { type = "string", default = "http_requests_total", about = "prometheus: the counter of requests" },
     errors = { type = "string", default = "http_errors_total", about = "prometheus: the counter of failed requests" },
     duration = { type = "string", default = "http_request_duration_seconds", about = "prometheus: the histogram of durations" },
-  }, { fill = true }),
-  health = list(M.check, "30.1.1"),
-  dependencies = filled { external = checks, internal = checks },
+  }, { about = "how requests are seen", fill = true }),
+  health = list(M.check, "30.1.1: what a healthy colour looks like"),
+  dependencies = filled({ external = list(M.check, "of others"), internal = list(M.check, "of its own") }, "30.1.2: what the venture needs of others, and of its own servers"),
   backup = record({
     to = { type = "string", required = true, about = "folder of the backups" },
     files = list(STRING, "file trees to back up"),
@@ -115,10 +122,10 @@ M.venture = record {
     passphrase = text("encrypts the backups; openssl reads them with it"),
     drill = { type = "boolean", default = true, about = "restore into a scratch database and compare" },
     warm = { type = "boolean", default = true, about = "keep the restored copy until the run ends, so that a database rollback is a swap; needs the space of one more database" },
-    timeout = number("seconds", 1800, 1, 86400),
-  }, { required = true }),
+    timeout = number("seconds that backup and drill may take, each", 1800, 1, 86400),
+  }, { about = "30.1.3: the backup that is taken, verified and restored before anything changes", required = true }),
   canary = record({
-    stages = { type = "list", items = { type = "integer", min = 1, max = 100 }, default = { 10, 50, 100 } },
+    stages = { type = "list", items = { type = "integer", min = 1, max = 100 }, default = { 10, 50, 100 }, about = "percent of the requests, one stage after the other" },
     watch = number("seconds a stage lasts at least", 300, 0.5, 86400),
     max_watch = number("seconds it may be extended to while the evidence is short", 600, 0.5, 86400),
     max_bake = number("the same for the last stage", 3600, 0.5, 86400),
@@ -139,33 +146,33 @@ M.venture = record {
     cpu = number("share of the machine's CPU; above it promotion waits", 0.70, 0, 1),
     memory = number("share of the machine's memory; above it promotion waits", 0.90, 0, 1),
     min_requests = number("a stage needs at least as many requests", 100, 1, 1e9),
-  }, { fill = true }),
+  }, { about = "30.2.2: how traffic moves to the new colour, and when it goes on or back", fill = true }),
   smoke = list(M.check, "30.2.3 and 30.3.1"),
   flows = list(M.check, "30.2.3: the critical user flows"),
   invariants = list(M.check, "what must be true of the data whatever the release; a failure means the data is damaged"),
-  monitoring = filled {
-    checks = checks,
-    dashboards = { type = "map", items = STRING },
+  monitoring = filled({
+    checks = list(M.check, "that the figures arrive"),
+    dashboards = { type = "map", items = STRING, about = "name -> address, for the handoff" },
     business = list(M.check, "business figures: active users, transactions"),
     rules = { type = "string", about = "path where the Prometheus alert rules are written" },
     alertmanager = text "base address of Alertmanager's API",
     receiver = text "address that answers 200 when the alert {id} has arrived",
     timeout = number("seconds until the test alert must have arrived", 30, 0.1, 600),
-  },
-  rollback = filled {
+  }, "30.2.3 and 30.3.2"),
+  rollback = filled({
     watch = number("seconds that error rates are watched after a traffic rollback", 300, 0.5, 86400),
     docs = { type = "string", about = "the rollback's documentation; must exist and not be empty" },
-  },
-  exit = filled {
-    table = table_name "ventures",
-    stage = { type = "integer", default = 31 },
-  },
-  approvals = filled { timeout = number("seconds", 3600, 0.1, 604800) },
-  console = filled {
+  }, "after traffic went back"),
+  exit = filled({
+    table = table_name("ventures", "the table with the venture's row"),
+    stage = { type = "integer", default = 31, about = "the stage that its row moves to" },
+  }, "30.4: what is written when the release is promoted"),
+  approvals = filled({ timeout = number("seconds that somebody has to answer", 3600, 0.1, 604800) }, "questions that a run asks people"),
+  console = filled({
     environment = { type = "string", about = "what the console's prompt calls it: prod, staging" },
     read_only = list(list(STRING), "argv prefixes of commands that only look, such as { \"kubectl\", \"get\" }: a console that is not armed runs them"),
-  },
-  owner = STRING,
+  }, "engine repl"),
+  owner = { type = "string", about = "who answers for the venture" },
 }
 
 return M

@@ -4,6 +4,7 @@
 -- green they are is read from the proxy. Playbooks say what happens in which order; this says how.
 
 local backup = require "backup"
+local advice = require "advice"
 local clock = require "clock"
 local core_clock = require "core.clock"
 local core_err = require "core.err"
@@ -85,12 +86,15 @@ function Deployment:look_at_colours()
   local weights, err = self.traffic:get()
   if not weights then
     error(core_err.new { code = err.code, op = err.op, message = "the proxy cannot be asked for its weights: " .. err.message,
-      cause = err.cause, next = err.code == "capability" and err.next or "Start the proxy, or correct `traffic` in the configuration; nothing was changed." }, 0)
+      cause = err.cause, next = (err.code == "capability" or err.code == "traffic") and err.next
+        or err.code == "permission" and "Let the user that runs the engine write to that socket: `stats socket ... user ... mode 600` in the proxy's configuration."
+        or "Start the proxy, or correct `traffic` in the configuration; nothing was changed." }, 0)
   end
   local old = weights.blue == 100 and weights.green == 0 and "blue" or weights.green == 100 and weights.blue == 0 and "green"
   if not old then
-    usage(("traffic is split: blue %s %%, green %s %%; a deployment begins with one colour at 100 %%"):format(weights.blue, weights.green),
-      "Finish or roll back the deployment that split it: engine status.")
+    local none = weights.blue == 0 and weights.green == 0
+    usage(("%s: blue %s %%, green %s %%; a deployment begins with one colour at 100 %%"):format(none and "no colour gets requests" or "traffic is split", weights.blue, weights.green),
+      none and "Give the servers of the colour that should serve a weight of 100 in the proxy." or "Finish or roll back the deployment that split it: engine status.")
   end
   return { old = old, new = old == "blue" and "green" or "blue", version = self.environment:release(old) or "unknown" }
 end
@@ -168,8 +172,8 @@ local function conclude(self, results, colour, what)
   end
   if first_failure then
     error(core_err.new { code = what == "gate" and "gate" or "check",
-      message = ("%d of %d %ss failed: %s"):format(#failed, #results, what, table.concat(failed, ", ")),
-      cause = ("%s: %s"):format(first_failure.name, first_failure.detail) }, 0)
+      message = ("%d of %d %s failed: %s"):format(#failed, #results, (what .. "s"):gsub("ys$", "ies"), table.concat(failed, ", ")),
+      cause = ("%s: %s"):format(first_failure.name, first_failure.detail), next = advice.of(first_failure.detail) }, 0)
   end
   return { passed = passed, failed = #results - passed }
 end
@@ -251,13 +255,15 @@ function Deployment:wait_healthy(colour, version)
   local ok, err = task.scope("health of " .. colour, self.venture.environment.start_timeout, function()
     while true do
       local alive, detail = self.environment:alive(colour)
-      if not alive then error(core_err.new { code = "process", message = ("%s ended while it was starting: %s"):format(colour, detail) }, 0) end
+      if not alive then error(core_err.new { code = "process", message = ("%s ended while it was starting: %s"):format(colour, detail),
+        next = "Read the end of its output, and start it by hand with the same command; nothing was moved to it." }, 0) end
       local response, http_err = http.request { url = url, timeout = 5 }
       if response and response.status == 200 then
         local document = response:json()
         local found = document and document.version
         if found == nil or found == version then return true end
-        error(core_err.new { code = "check", message = ("%s answers as version %s, but %s was deployed"):format(colour, tostring(found), version) }, 0)
+        error(core_err.new { code = "check", message = ("%s answers as version %s, but %s was deployed"):format(colour, tostring(found), version),
+          next = ("See whether the release's folder holds what it is called, and whether %s gives its own version."):format(self.venture.environment.health) }, 0)
       end
       last = response and ("it answered %d"):format(response.status) or http_err.message
       task.sleep(0.1)

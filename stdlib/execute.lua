@@ -3,6 +3,7 @@
 -- Up to the first step nothing has been written or changed: what is wrong with the playbook, its
 -- arguments or the configuration ends here with exit code 2.
 
+local advice = require "advice"
 local arguments = require "arguments"
 local clock = require "core.clock"
 local core_err = require "core.err"
@@ -91,6 +92,9 @@ end
 ---@usage assert(#require("execute").actor() > 0)
 function M.actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
 
+-- The proxy's socket, when it is one of the file system.
+local function socket_of(traffic) return traffic.socket and traffic.socket:sub(1, 1) == "/" and traffic.socket or nil end
+
 --- What a run with this configuration may reach: what it grants, and what the engine itself needs for a run: its own folders,
 -- /proc, its tools, and what the configuration itself names. Nil when it grants nothing, which limits nothing.
 ---@param venture table
@@ -116,8 +120,15 @@ function M.granted(venture, state_folder, playbook_folder)
     commands = with(grants.commands, tools),
     hosts = grants.hosts or {},
     read = with(grants.read, { venture.folder, playbook_folder, "/proc", "/dev/null", table.unpack(venture.backup.files or {}) }),
-    write = with(grants.write, { state_folder, venture.backup.to, venture.metrics.path, venture.monitoring.rules }),
+    write = with(grants.write, { state_folder, venture.backup.to, venture.metrics.path, venture.monitoring.rules, socket_of(venture.traffic) }),
   }
+end
+
+-- What would keep a run from writing its journal, as far as looking can tell.
+local function state_folder_problem(folder)
+  local stat = files.stat(folder, { follow = true })
+  if not stat or stat.type == "directory" then return nil end
+  return core_err.new { code = "usage", op = "command line", message = ("the state folder %s is a %s, and no folder"):format(folder, stat.type), next = "Name a folder with --state DIR; it is made when it is not there." }
 end
 
 --- A run of a command line, looked at and not begun. Nil without an error when the help was asked for.
@@ -139,10 +150,10 @@ function M.prepare(path, argv, is_stock)
     end
   end
   local parsed
-  parsed, err = arguments.parse(argv, descriptions)
+  parsed, err = arguments.parse(argv, descriptions, ("engine %s --help"):format(path))
   if not parsed then return nil, err end
   if parsed.words[1] then
-    return nil, core_err.new { code = "usage", op = "command line", message = ("'%s' is not expected after the playbook"):format(parsed.words[1]) }
+    return nil, core_err.new { code = "usage", op = "command line", message = ("'%s' is not expected after the playbook"):format(parsed.words[1]), next = ("engine %s --help"):format(path) }
   end
   local venture
   if parsed.venture then
@@ -153,11 +164,12 @@ function M.prepare(path, argv, is_stock)
   end
   local option = { state = parsed.state, venture = parsed.venture, journal = parsed.journal or venture and venture.journal }
   local state_folder = journal_option.state_folder(option)
-  local guardian = venture and require("guardian").prepare(venture, option)
   local where, journal
   where, err = journal_option.where(option)
   if where then journal, err = require("journal").prepare(where) end
-  if not journal then return nil, err end
+  if journal then err = state_folder_problem(state_folder) end
+  if not journal or err then return nil, err end
+  local guardian = venture and require("guardian").prepare(venture, option)
   M.restrict(venture, state_folder, path)
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
@@ -167,7 +179,11 @@ function M.prepare(path, argv, is_stock)
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
     settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner } or {},
     open_journal = function()
-      assert(files.mkdir(state_folder))
+      local made, problem = files.mkdir(state_folder)
+      if not made then
+        error(core_err.new { code = "journal", op = "begin", message = "there is no state folder: " .. problem.message, cause = problem.cause,
+          next = "Make it for the user that runs the engine, or name another with --state DIR; nothing was changed." }, 0)
+      end
       return assert(journal:open())
     end,
   }
@@ -258,7 +274,8 @@ local function finish(run, ok, value)
   if run.reason_of_failure then display.failure(run.reason_of_failure) end
   if result.summary then print("  state  " .. result.summary) end
   if result.err then display.failure(result.err) end
-  if not run.id and not ok then print("  next   " .. (value.next or "engine help")) end
+  local reason = run.reason_of_failure or result.err or (not ok and value) or nil
+  if reason and code ~= 130 then print("  next   " .. advice.next(reason)) end
   if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s %s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
   return code
 end

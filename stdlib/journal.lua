@@ -505,7 +505,7 @@ function Journal:run(id)
   if not rows then return nil, err end
   if not rows[1] then return nil, core_err.new { code = "not_found", message = id and ("there is no run %s"):format(id) or "there is no run yet", next = "engine status" } end
   if id and rows[2] and rows[1].id ~= id then
-    return nil, core_err.new { code = "usage", message = ("several runs begin with %s: %s, %s"):format(id, rows[1].id, rows[2].id) }
+    return nil, core_err.new { code = "usage", message = ("several runs begin with '%s': %s, %s"):format(id, rows[1].id, rows[2].id), next = "Give more of its id; engine status lists the runs." }
   end
   return decoded({ "args", "settings" }, { rows[1] })[1]
 end

@@ -91,7 +91,8 @@ function M.apply(db, migrations, table_name)
       end)
     end)
     if not ok then
-      return nil, core_err.new { code = "sql", op = "migrate", message = ("migration %s failed and was taken back: %s"):format(migration.version, err.message or tostring(err)) }
+      return nil, core_err.new { code = "sql", op = "migrate", message = ("migration %s failed and was taken back: %s"):format(migration.version, err.message or tostring(err)),
+        next = ("Correct %s; what had been applied before it stays."):format(migration.path) }
     end
     versions[#versions + 1] = migration.version
   end

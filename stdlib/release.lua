@@ -59,13 +59,25 @@ local function read_migrations(folder)
   return migrations
 end
 
+-- The releases that are there, to choose from.
+local function known(folder)
+  local names = {}
+  for _, name in ipairs(files.list(folder) or {}) do
+    local stat = files.stat(folder .. "/" .. name, { follow = true })
+    if stat and stat.type == "directory" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  if not names[1] then return (": %s has none yet."):format(folder) end
+  return ("; there %s %s."):format(#names == 1 and "is" or "are", table.concat(names, ", ", math.max(1, #names - 9)))
+end
+
 --- Opens the release candidate of a venture.
 ---@param venture table its configuration
 ---@param version string
 ---@return { version: string, folder: string, digest: string, migrations: table[] }?, table? err
 function M.open(venture, version)
   if not version:match "^[%w][%w._-]*$" then
-    return nil, core_err.new { code = "usage", message = ("'%s' is not a release: letters, digits, dots and dashes"):format(version) }
+    return nil, core_err.new { code = "usage", message = ("'%s' is not a release: letters, digits, dots and dashes"):format(version), next = "Name one with --release, such as --release 4.9.0; it is a folder in releases.folder." }
   end
   local folder = venture.releases.folder
   if folder:sub(1, 1) ~= "/" then folder = venture.folder .. "/" .. folder end
@@ -73,7 +85,7 @@ function M.open(venture, version)
   local stat = files.stat(folder)
   if not stat or stat.type ~= "directory" then
     return nil, core_err.new { code = "not_found", op = "open release", message = ("there is no release %s: %s does not exist"):format(version, folder),
-      next = "Build the release there, or name another with --release." }
+      next = "Build the release there, or name another with --release" .. known(folder:match "^(.*)/") }
   end
   local digest, err = M.digest(folder)
   if not digest then return nil, err end

@@ -73,7 +73,7 @@ function M.approve(journal, id, answer, reason)
   if not run then return nil, err end
   local question = journal:open_question(run.id)
   if not question then
-    print(("run %s waits for no answer"):format(run.id))
+    print(("run %s waits for no answer\n  next   engine status %s"):format(run.id, run.id))
     return 1
   end
   local row

@@ -432,9 +432,17 @@ local function finish_step(run, step, ok, result, seconds)
   display.line(state, step.depth, text)
 end
 
+local STEP_FIELDS = { run = true, args = true, deadline = true, approve = true, effect = true, probe = true, undo = true }
+
 local function check_options(options)
   if type(options) ~= "table" or type(options[1]) ~= "string" then error("step takes a name and a function", 3) end
   local name = options[1]
+  for field in pairs(options) do
+    if field ~= 1 and not STEP_FIELDS[field] then
+      local near = require("schema").nearest(tostring(field), STEP_FIELDS)
+      error(("step '%s' has no field '%s'%s"):format(name, tostring(field), near and ("; did you mean '%s'?"):format(near) or ""), 3)
+    end
+  end
   if type(options.run) ~= "function" then error(("step '%s' needs a function"):format(name), 3) end
   local class = options.effect or (options.probe and "probed") or "pure"
   if not effect.CLASSES[class] then error(("step '%s': effect is pure, idempotent, keyed, probed or manual, not %s"):format(name, tostring(class)), 3) end

@@ -375,9 +375,9 @@ end
 ---@usage local store, err = require("backup.s3").open "s3:/nothing"  assert(not store and err.code == "usage")
 function M.open(address, options)
   options = options or {}
-  local function usage(message) return nil, core_err.new { code = "usage", op = "s3", message = message } end
+  local function usage(message, next_step) return nil, core_err.new { code = "usage", op = "s3", message = message, next = next_step } end
   local bucket, rest = address:match "^s3://([%w][%w.-]+)(.*)$"
-  if not bucket then return usage(("'%s' is no address such as s3://bucket/prefix?region=eu-central-1"):format(address)) end
+  if not bucket then return usage(("'%s' is no address of a store"):format(address), "Write it as s3://bucket/prefix?region=eu-central-1; another store than Amazon's has &endpoint=URL, too.") end
   local path, query = rest:match "^([^?]*)%??(.*)$"
   local settings = { region = "us-east-1" }
   for name, value in query:gmatch "([^=&]+)=([^&]*)" do
@@ -391,7 +391,7 @@ function M.open(address, options)
     session_token = options.session_token or core_secret.environment "AWS_SESSION_TOKEN", sent_bytes = 0,
   }, Store)
   if store.prefix == "/" then store.prefix = "" end
-  if not store.access_key or not store.secret_key then return usage "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set in the environment" end
+  if not store.access_key or not store.secret_key then return usage("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set in the environment", "export both, and run again.") end
   return store
 end
 

@@ -19,11 +19,17 @@ Registry.__index = Registry
 local ROOTS = { "stdlib", "playbooks" }
 local BASE = { string = string, table = table, math = math, utf8 = utf8, coroutine = coroutine }
 
--- The objects that the parts of a procedure are given, by the names that their parameters have everywhere: whose methods they have.
+-- The objects that the parts of a procedure are given, by the names that their parameters have everywhere: whose methods they have, and what of their
+-- fields parts read.
 local OBJECTS = {
-  run = { class = "Run", modules = { "run" } },
-  d = { class = "Deployment", modules = { "deployment", "deployment.watch", "deployment.rehearsal" } },
+  run = { class = "Run", modules = { "run" }, fields = { "id string", "args table<string, any> what was given on the command line", "venture Venture", "mode string", "folder string its own, for papers", "reason? string", "result table" } },
+  d = { class = "Deployment", modules = { "deployment", "deployment.watch", "deployment.rehearsal" },
+    fields = { "run Run", "venture Venture", "release { version: string, folder: string, digest: string }", "old string the colour that serves", "new string the colour that gets the release",
+      "old_version string", "traffic table", "environment table", "share integer percent that the new colour has" } },
 }
+
+--- The same, for what is made of them.
+M.objects = OBJECTS
 
 --- A registry in which the modules of these folders come first.
 ---@param folders string[]

@@ -24,8 +24,7 @@ end
 --- Takes away what a rehearsal that did not come to its end may have left running.
 function Rehearsal:clear_rehearsal()
   self.environment.addresses[COLOUR] = self.venture.rehearsal.address
-  local function destroy() assert(self.environment:destroy(COLOUR)) end
-  if self.run.is_rolling_back then self:insist("taking the rehearsal away", destroy) else destroy() end
+  self:insist("taking the rehearsal away", function() assert(self.environment:destroy(COLOUR)) end)
   self.environment.addresses[COLOUR] = nil
 end
 
@@ -64,13 +63,12 @@ function Rehearsal:rehearse(pending)
     local db = assert(sql.open(scratch.url, { timeout = self.venture.migrations.timeout }))
     local applied, err = migrations.apply(db, pending, self.venture.migrations.table)
     db:close()
-    if not applied then error(core_err.new { code = "gate", message = "the migrations fail on a copy of the database: " .. err.message, cause = err.cause and tostring(err.cause) }, 0) end
+    if not applied then error(core_err.new { code = "gate", message = "the migrations fail on a copy of the database: " .. err.message, cause = err.cause and tostring(err.cause), next = err.code == "sql" and err.next or nil }, 0) end
     return { problem = old_release_on(self, scratch) }
   end)
   shield(function()
-    self.environment:destroy(COLOUR)
-    self.environment.addresses[COLOUR] = nil
     backup.drop_copy(scratch, url)
+    self:clear_rehearsal()
   end)
   if not ok then error(result, 0) end
   local problem = result.problem

@@ -16,6 +16,7 @@ local Watch = {}
 
 local PROBE_TIMEOUT_S = 3
 local GUARD_FALSE_ALARM = 0.1 -- the part of the false alarms that is allowed for what is watched between the stages, beside the stages themselves
+local SOCKET_PATH_MAX = 107 -- sun_path, with its end
 
 -- Where the proxy's lines come in: a path, or a port. Raises "config" unless there is exactly one.
 local function line_address(self)
@@ -26,6 +27,9 @@ local function line_address(self)
     problem = ("metrics.udp: '%s' is no port"):format(tostring(config.udp))
   elseif not udp == not config.path then
     problem = "metrics: give path (a unix socket) or udp (a port), one of them"
+  end
+  if not problem and config.path and #config.path > SOCKET_PATH_MAX then
+    problem = ("metrics.path: a socket's path has at most %d bytes, and this one %d; metrics.udp needs none"):format(SOCKET_PATH_MAX, #config.path)
   end
   if problem then error(core_err.new { code = "config", op = "read configuration", message = ("%s/venture.lua: %s"):format(self.venture.folder, problem) }, 0) end
   return { path = config.path, udp = udp, servers = self.venture.traffic.servers, slow_ms = self.venture.canary.p95_ms }

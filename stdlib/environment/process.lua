@@ -12,6 +12,7 @@ local environment = require "environment"
 local files = require "files"
 local host = require "host"
 local json = require "json"
+local net = require "net"
 local process = require "process"
 local random = require "core.random"
 
@@ -59,6 +60,14 @@ function Process:record(colour)
   return record
 end
 
+-- Whoever answers there before a colour is started would be taken for it.
+local function taken_by_another(host, port)
+  local conn = net.connect { host = host, port = math.tointeger(tonumber(port)), timeout = 1 }
+  if not conn then return nil end
+  conn:close()
+  return ("%s:%s, where %%s would listen, is in use"):format(host, port), ("End what uses it (ss -ltnp 'sport = :%s' shows it), or choose another port in environment.addresses."):format(port)
+end
+
 function Process:provision(colour, release, database)
   local alive = self:alive(colour)
   if alive then
@@ -66,6 +75,8 @@ function Process:provision(colour, release, database)
       next = "Destroy it first, or finish the deployment that made it." }
   end
   local host, port = self.addresses[colour]:match "^(.*):(%d+)$"
+  local taken, free = taken_by_another(host, port)
+  if taken then return nil, core_err.new { code = "exists", op = "provision " .. colour, message = taken:format(colour), next = free } end
   local argv = environment.fill(self.config.command, { release = release.version, folder = release.folder, host = host, port = port, colour = colour,
     database = database or self.config.database })
   local ok, err = files.mkdir(self.context.state)
@@ -80,7 +91,7 @@ function Process:provision(colour, release, database)
   handle, err = process.spawn { argv = argv, cwd = release.folder, env = env, log = log }
   if not handle then
     files.remove(self:record_path(colour))
-    return nil, err
+    return nil, core_err.new { code = err.code, op = err.op, message = err.message, cause = err.cause, next = "Correct environment.command in venture.lua: {folder} is the release's folder, and a name without a slash is looked for in the PATH." }
   end
   core_boundary.pass "colour: between its start and its record"
   record.pid, record.started = handle.pid, handle.started

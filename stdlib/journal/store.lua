@@ -4,6 +4,7 @@
 -- needs none, because no two events can have the same number. A PostgreSQL that is away is waited for. Every change has a number, which is
 -- in the journal when it happened: a commit whose answer was lost is found there, and not done twice.
 
+local advice = require "advice"
 local core_boundary = require "core.boundary"
 local core_clock = require "core.clock"
 local core_err = require "core.err"
@@ -58,7 +59,7 @@ local NEXT = {
 
 local function failed(err, what)
   return nil, core_err.new { code = "journal", op = "journal", message = ("%s: %s"):format(what, err.message or tostring(err)), cause = err.cause and tostring(err.cause) or nil,
-    next = NEXT[err.sqlstate] or err.next }
+    next = NEXT[err.sqlstate] or (core_err.is(err) and advice.next(err)) or err.next }
 end
 
 local function checked(value, err)

@@ -25,6 +25,12 @@ local function join_states(rows, states)
   end
 end
 
+local function names_of(rows)
+  local names = {}
+  for i, row in ipairs(rows) do names[i] = row.server end
+  return table.concat(names, ", ")
+end
+
 -- Are all of ours there, and does nobody else take requests?
 local function known(lb, rows)
   for _, row in ipairs(rows) do
@@ -40,7 +46,8 @@ local function known(lb, rows)
     end
   end
   for _, server in ipairs(traffic.sorted_keys(lb.owner)) do
-    if not rows[server] then return traffic.fail("traffic", ("HAProxy has no server %s/%s, which is %s's"):format(lb.backend, server, lb.owner[server])) end
+    if not rows[server] then return traffic.fail("traffic", ("HAProxy has no server %s/%s, which is %s's"):format(lb.backend, server, lb.owner[server]),
+      { next = ("Correct traffic.servers; %s has: %s"):format(lb.backend, names_of(rows)) }) end
   end
   return rows
 end
@@ -55,7 +62,9 @@ function M.rows(lb, reply)
   local states
   if rows then states, err = core.states(state_text or "") end
   if not states then
-    return traffic.fail("traffic", ("HAProxy at %s does not show backend %s: %s"):format(lb.socket, lb.backend, err.message))
+    return traffic.fail("traffic", ("HAProxy at %s does not show backend %s: %s"):format(lb.socket, lb.backend, err.message),
+      { next = err.message:find("No such proxy", 1, true) and ("Correct traffic.backend: `show backend` on %s lists the names."):format(lb.socket)
+        or "Name the Runtime API in traffic.socket (`stats socket` of the proxy's configuration), and no address for clients." })
   end
   join_states(rows, states)
   return known(lb, rows)

@@ -56,7 +56,7 @@ venture acts 's/^return {/os.execute("touch x")\nreturn {/'
 refuse 'a configuration that acts' 2 "venture.lua:[0-9]+: 'os' is not available" -- deploy --venture "$scratch/acts"
 venture good ''
 refuse 'a missing secret' 2 "venture.lua:[0-9]+: database.url: .*environment variable DEMO_DATABASE is not set: export" -- env -u DEMO_DATABASE "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
-refuse 'a missing setting' 2 'DEMO_BACKUPS is not set' -- env -u DEMO_BACKUPS "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
+refuse 'a missing setting' 2 'venture.lua:[1-9][0-9]+: the environment variable DEMO_BACKUPS is not set' 'next   Set it, or give env a default' -- env -u DEMO_BACKUPS "$engine" "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/good"
 refuse 'the proxy is not there' 2 'no.sock' 'Start the proxy' -- deploy --venture "$scratch/good"
 refuse 'no such release' 2 'there is no release 9.9' -- "$engine" "$stage30" --state "$scratch/state" --release 9.9 --venture "$scratch/good"
 refuse 'no release given' 2 '--release is missing' -- "$engine" "$stage30" --state "$scratch/state" --venture "$scratch/good"
@@ -98,6 +98,61 @@ mkdir -p "$scratch/over/stage30"
 cp "$scratch/good/venture.lua" "$scratch/over/"
 echo 'return function( end' > "$scratch/over/stage30/gates.lua"
 refuse 'a broken override' 2 'over/stage30/gates.lua:1:' -- deploy --venture "$scratch/over"
+
+# The command line.
+refuse 'a run without a playbook' 2 'run needs a playbook' 'engine run --help' -- "$engine" run
+refuse 'a plan without a playbook' 2 'plan needs a playbook' 'engine plan --help' -- "$engine" plan
+refuse 'an approval of nothing' 2 'approve needs a run' 'next   engine status lists the runs' -- "$engine" approve
+refuse 'a word too many' 2 "'b' is not expected after engine status a" 'next   engine status --help' -- "$engine" status a b
+refuse 'a misspelt option' 2 'unknown option --verfy; did you mean --verify' 'next   engine log --help' -- "$engine" log --verfy
+refuse 'an option without its value' 2 '--state needs a value: the folder with the journal' 'next   engine status --help' -- "$engine" status --state
+refuse 'a value that is none of the few' 2 "--type must be one of traffic, database, full, not 'trafic'; did you mean 'traffic'" 'next   engine rollback --help' -- "$engine" rollback --type trafic
+refuse 'a misspelt word' 2 "handoff needs 'accept', not 'acept'; did you mean 'accept'" 'next   engine handoff --help' -- "$engine" handoff acept x
+refuse 'a misspelt part of backup' 2 "backup has no 'restor'; did you mean 'restore'" 'next   engine backup --help' -- "$engine" backup restor
+refuse 'a backup to nowhere' 2 '--to is missing: the folder of the backups' 'next   engine backup take --help' -- "$engine" backup take --database sqlite:x.db
+refuse 'a restore that nobody confirmed' 2 'restore replaces the live database by .*add --yes' 'next   engine backup restore .* --yes' -- "$engine" backup restore "$scratch/b" --database sqlite:x.db
+refuse 'a backup that is not there' 1 'it is no finished backup' 'next   engine backup list --to DIR' -- "$engine" backup verify "$scratch/b"
+refuse 'backups that are not there' 1 'cannot be listed: No such file' 'next   Name the folder that the backups were put into' -- "$engine" backup list --to "$scratch/b"
+refuse 'a store without keys' 2 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set' 'next   export both' -- env -u AWS_ACCESS_KEY_ID "$engine" backup list --store 's3://bucket/x?region=r'
+refuse 'a shell that is none' 2 "completion needs 'bash' or 'zsh' or 'fish', not 'csh'" 'next   engine completion --help' -- "$engine" completion csh
+refuse 'help for a command that is none' 2 "'rolback' is neither a command nor a playbook; did you mean 'rollback'" 'next   engine rollback --help' -- "$engine" help rolback
+refuse 'a check of nothing' 2 'there is no file or folder no/such' 'next   Give the path of a playbook' -- "$engine" check no/such
+
+# State and journal.
+touch "$scratch/file"
+refuse 'a state folder that is a file' 2 'the state folder .*/file is a file' 'next   Name a folder with --state DIR' -- "$engine" "$stage30" --venture "$scratch/good" --release 1.1 --state "$scratch/file"
+refuse 'a journal whose variable is not set' 2 'the environment variable ENGINE_TEST_NONE is not set: export' 'next   ' -- deploy --venture "$scratch/good" --journal env:ENGINE_TEST_NONE
+refuse 'a shared journal that is away' 1 'the journal cannot be opened: .*Connection refused' 'next   Start the server that should listen there' -- "$engine" status --journal postgres://nobody@127.0.0.1:1/none
+mkdir "$scratch/other" && echo 'no database' > "$scratch/other/journal.db"
+refuse 'a journal that is something else' 1 'journal.db: file is not a database' 'next   That file is no journal' -- "$engine" status --state "$scratch/other"
+cat > "$scratch/small.lua" << 'L'
+return playbook { name = "x", about = "y", run = function() step("s", function() end) end }
+L
+refuse 'a state folder that cannot be made' 1 'there is no state folder: the folder /proc/none cannot be made' 'next   Make it for the user that runs the engine, or name another' -- "$engine" "$scratch/small.lua" --state /proc/none
+refuse 'a word after the playbook' 2 "'now' is not expected after the playbook" 'next   engine .*small.lua --help' -- "$engine" "$scratch/small.lua" now --state "$scratch/state"
+
+# Secrets and releases.
+venture nofile 's#url = secret "env:DEMO_DATABASE"#url = secret "file:/no/such/secret"#'
+refuse 'a secret file that is missing' 2 'venture.lua:[0-9]+: database.url: file:/no/such/secret cannot be opened .*: put the secret into that file, mode 600' -- deploy --venture "$scratch/nofile"
+echo sqlite:x > "$scratch/secret" && chmod 644 "$scratch/secret"
+venture open "s#url = secret \"env:DEMO_DATABASE\"#url = secret \"file:$scratch/secret\"#"
+refuse 'a secret that others can read' 2 "venture.lua:[0-9]+: database.url: .*can be read by others .*run chmod 600 $scratch/secret" -- deploy --venture "$scratch/open"
+refuse 'which releases there are' 2 'next   Build the release there, or name another with --release; there is 1.1' -- "$engine" "$stage30" --state "$scratch/state" --release 9.9 --venture "$scratch/good"
+refuse 'a release that is a path' 2 "'../x' is not a release" 'next   Name one with --release' -- "$engine" "$stage30" --state "$scratch/state" --release ../x --venture "$scratch/good"
+venture longpath "s#udp = env \"DEMO_LOG_PORT\"#path = \"$scratch/$(printf 'x%.0s' {1..120})\"#"
+refuse 'a log socket whose path is too long' 2 "metrics.path: a socket's path has at most 107 bytes" -- deploy --venture "$scratch/longpath"
+venture proxy 's/socket = env "DEMO_HAPROXY"/socket = "haproxy"/'
+refuse 'a proxy that is neither path nor port' 2 'traffic.socket is a path or host:port, not "haproxy"' 'next   ' -- deploy --venture "$scratch/proxy"
+
+# What a playbook's author does. These begin a run, and end it.
+playbook() { printf 'return playbook { name = "x", about = "y", run = function(run)\n%s\nend }\n' "$1" > "$scratch/own.lua"; }
+own() { "$engine" "$scratch/own.lua" --state "$scratch/own"; }
+playbook 'step("s", function() return nothing_of_that_name end)'
+refuse 'a name that is none' 1 "own.lua:2: there is no global 'nothing_of_that_name'" 'next   ' -- own
+playbook 'step { "s", run = function() while true do end end }'
+refuse 'a loop that never waits' 1 'own.lua:2' 'computed|without waiting' 'next   ' -- own
+playbook 'step { "s", efect = "probed", run = function() end }'
+refuse 'a misspelt field of a step' 1 "own.lua:2: step 's' has no field 'efect'; did you mean 'effect'\?" 'next   Read the file and line' -- own
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

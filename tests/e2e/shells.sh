@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What is installed: the program, its manual page and the shells' completion, each in the program that reads it.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 engine=$(realpath "${ENGINE:-build/engine}")
 scratch=$(mktemp -d /tmp/engine-shells-XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
