@@ -34,7 +34,8 @@ local function header(view)
   local release = row.release and (old and ("%s -> %s"):format(old, row.release) or row.release)
   local left = { { row.venture or row.playbook, colour = BOLD } }
   if release then left[#left + 1] = { " " .. release, colour = BOLD } end
-  if view.place then left[#left + 1] = { "  " .. view.place, optional = 3 } end
+  local place = row.settings and row.settings.place
+  if place then left[#left + 1] = { "  " .. place, optional = 3 } end
   left[#left + 1] = { "  " .. row.mode, optional = 4 }
   left[#left + 1] = { "  run " .. row.id, optional = 1 }
   left[#left + 1] = { "  " .. row.actor, optional = 2 }
@@ -215,7 +216,7 @@ local function keys_line(view)
 end
 
 --- The lines of a view, at most one less than the terminal has, the most important ones if there is no room for all.
----@param view { model: table, columns: integer, rows: integer, now: number, began: number, expected?: table, place?: string, progress?: table, prompt?: string }
+---@param view { model: table, columns: integer, rows: integer, now: number, began: number, expected?: table, progress?: table, prompt?: string }
 ---@return table[] lines of pieces
 ---@usage local m = require("display.model").new { id = "7f3c", venture = "shop", mode = "auto", actor = "ana" }  local lines = require("display.layout").lines { model = m, columns = 80, rows = 24, now = 65, began = 0 }  assert(require("display.text").line(lines[1], 80):match "^shop  auto  run 7f3c  ana +1:05$")
 function M.lines(view)
