@@ -103,7 +103,7 @@ local PROGRESS_LINE_S = 5
 local begun = {} -- long work that is under way: when it began, and when a line last told of it
 
 --- How far long work is, with its rate and how long it may still take: for whoever looks at the run, and without a run a line now and then.
----@param progress { what: string, done: number, all?: number, unit?: string } unit: "bytes", "rows", ...; the last one has done = all
+---@param progress { what: string, done: number, all?: number, unit?: string, bytes_rate?: number } unit: "bytes", "rows", ...; the last one has done = all
 function M.progress(progress)
   local now, what = core_clock.now(), progress.what
   local since = begun[what]
@@ -121,6 +121,17 @@ function M.progress(progress)
   if now - since.told >= PROGRESS_LINE_S then
     since.told = now
     M.line("note", 1, require("display.layout").progress(progress))
+  end
+end
+
+--- What takes the progress of work in pieces, as module backup has it, and tells of it.
+---@param what string
+---@return fun(at: { done: integer, all: integer, bytes: integer })
+function M.progress_of(what)
+  local began = core_clock.now()
+  return function(at)
+    local seconds = core_clock.now() - began
+    M.progress { what = what, done = at.done, all = at.all, unit = "pieces", bytes_rate = seconds > 0 and at.bytes / seconds or nil }
   end
 end
 
