@@ -231,6 +231,14 @@ function M.outcome_of(run, ok, value)
   return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
 end
 
+-- For machines: the run's events as the journal has them, also those that others write.
+local function tell_events(run)
+  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
+    run.told_seq = event.seq
+    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
+  end
+end
+
 local function finish(run, ok, value)
   -- A run that cannot even be taken up again has not failed: it stays as it is.
   if run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing)) then return leave(run, value) end
@@ -289,14 +297,6 @@ local function keep_guardian(run)
   while true do
     if run.id and not run.result then run.guardian:keep(run) end
     task.sleep(SIGNALS_S)
-  end
-end
-
--- For machines: the run's events as the journal has them, also those that others write.
-local function tell_events(run)
-  for _, event in ipairs(run.id and run.journal:events(run.id, run.told_seq) or {}) do
-    run.told_seq = event.seq
-    display.object(event.kind, event.data, { run = run.id, at = event.at, seq = event.seq, step = event.step })
   end
 end
 

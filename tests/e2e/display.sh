@@ -169,7 +169,7 @@ $tmux kill-server
 "$engine" playbooks/stage30.lua "${place[@]}" --release 1.2 --json > "$scratch/json" 2> "$scratch/err" < /dev/null; code=$?
 [ $code = 0 ]; check 'for machines' $? "$code $(tail "$scratch/err")"
 "$engine" -e "for line in files.read('$scratch/json'):gmatch '[^\n]+' do local e = assert(json.decode(line)) assert(e.v == 1 and e.at and e.kind) end return 'sound'" | grep -q sound; check '... each line is an object with its version' $? "$(head -3 "$scratch/json")"
-head -1 "$scratch/json" | grep -q '"kind":"run_begin"' && tail -1 "$scratch/json" | grep -q '"kind":"run_end".*"run":"[0-9a-f]*"'; check '... from the first event to the last' $? "$(tail -1 "$scratch/json")"
+grep '"seq"' "$scratch/json" | head -1 | grep -q '"kind":"run_begin"' && tail -1 "$scratch/json" | grep -q '"kind":"run_end".*"run":"[0-9a-f]*"'; check '... from the first event to the last' $? "$(tail -1 "$scratch/json")"
 [ "$(grep -c '"kind":"step_begin"' "$scratch/json")" = "$(sql "SELECT count(*) FROM events WHERE kind = 'step_begin' AND run = '$(run_of)'")" ]; check '... as many steps as the journal has' $?
 grep -q '✓ 30.3.1' "$scratch/err" && ! grep -q '✓' "$scratch/json"; check '... and the plain lines on stderr' $?
 "$engine" playbooks/stage30.lua "${place[@]}" --release nothing > "$scratch/plain" 2>&1 < /dev/null
