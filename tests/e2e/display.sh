@@ -149,6 +149,23 @@ seen 'a second Ctrl-C cancels: the engine takes it back' 'state  going back|^end
 save canceled-80x24
 seen '... and ends with 130' '^ended 130$'
 
+# --- a question, an engine that dies over it, and another that asks again ---------------------------------------------------------
+open 80 24 "$(stage30 '1.2 --mode assisted')"
+seen 'a question is drawn' '^\? .*  y yes  n no  d detach$'
+run=$(run_of)
+engine_pid=$(engine_of "$run")
+kill -9 "$engine_pid"
+seen 'the engine is killed, and what to do is said' '^  next   engine attach [0-9a-f]+ shows what its guardian does'
+seen '... with the terminal given back' '^ended 1, icanon$'
+$tmux send-keys -l "clear; $engine resume $run --state $state; echo ended \$?"; $tmux send-keys Enter
+seen 'resume is shown on the terminal too, and asks' '^\? .*  y yes  n no  d detach$'
+$tmux send-keys n
+seen 'one key is no answer' "^NO to '.*'\? Enter:"
+save question-80x24
+$tmux send-keys Enter
+seen 'a no is a no' '^ended 1$'
+[ -n "$(sql "SELECT 1 FROM approvals WHERE run = '$run' AND answer = 'no' AND by = 'ana'")" ]; check '... and in the journal' $?
+
 # --- a terminal with little ----------------------------------------------------------------------------------------------
 sed -i 's/minimum = 60/minimum = 1/' "$scratch/world/venture/venture.lua"
 open 80 24 "export NO_COLOR=1 LC_ALL=C; $(stage30 1.2)"
