@@ -99,6 +99,7 @@ function M.is_utf8()
   return false
 end
 
+local PROGRESS_AFTER_S = 1 -- what is over sooner is not told
 local PROGRESS_LINE_S = 5
 local begun = {} -- long work that is under way: when it began, and when a line last told of it
 
@@ -107,20 +108,23 @@ local begun = {} -- long work that is under way: when it began, and when a line 
 function M.progress(progress)
   local now, what = core_clock.now(), progress.what
   local since = begun[what]
-  if not since or progress.done < since.done then
+  if not since then
     since = { at = now, from = progress.done, told = now }
     begun[what] = since
   end
-  since.done = progress.done
-  local seconds = now - since.at
-  progress.rate = seconds > 0 and (progress.done - since.from) / seconds or nil
-  if progress.all and progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - progress.done) / progress.rate end
-  if progress.all and progress.done >= progress.all then begun[what] = nil end
+  local seconds, is_over = now - since.at, false
+  if progress.all then
+    progress.rate = seconds > 0 and (progress.done - since.from) / seconds or nil
+    if progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - progress.done) / progress.rate end
+    is_over = progress.done >= progress.all
+    if is_over then begun[what] = nil end
+  end
+  if seconds < PROGRESS_AFTER_S then return end
   M.object("progress", progress)
   if behind.progress(progress) then return end
   if now - since.told >= PROGRESS_LINE_S then
     since.told = now
-    M.line("note", 1, require("display.layout").progress(progress))
+    if not is_over then M.line("note", 1, require("display.layout").progress(progress)) end
   end
 end
 
