@@ -4,6 +4,8 @@ BUILD    ?= build
 CC       ?= gcc
 MODE     ?= release
 SANITIZE ?=
+PREFIX   ?= /usr/local
+DESTDIR  ?=
 PKGS     := lua5.4 libuv sqlite3 libzstd jansson
 # Compiled against, loaded on first use (engine/core/lazy.h): curl, pq, archive, microhttpd, crypto, readline.
 PKGS_LAZY := libcurl libpq libarchive libmicrohttpd libcrypto readline
@@ -42,7 +44,7 @@ BAKED    := $(sort $(shell find stdlib playbooks -name '*.lua' ! -name '*_test.l
 C_FILES  := $(sort $(shell find engine tests -name '*.[ch]'))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all help deps demo test test-kill test-incremental bench bench-verdict bench-backup asan fuzz format format-check hdr-check docs sbom coverage clean
+.PHONY: all help deps demo test test-kill test-incremental bench bench-verdict bench-backup asan fuzz format format-check hdr-check install docs sbom coverage clean
 .DEFAULT_GOAL := all
 
 all: $(BUILD)/engine  ## build the engine (build/engine)
@@ -170,6 +172,17 @@ format-check:  ## fail if a C file is not in the house style
 hdr-check:  ## every header compiles alone
 	$(Q)for h in $(filter-out %/lazy_define.h,$(filter engine/%.h,$(C_FILES))); do \
 	  $(CC) $(filter-out -MMD -MP,$(CFLAGS)) -x c -fsyntax-only $$h || exit 1; done
+
+# What a package has: the program, its manual page, and the shells' completion of it, all made by the program itself.
+install: all  ## install program, manual page and completions (PREFIX=/usr/local DESTDIR=)
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX)/bin/engine)
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	  $(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(Q)install -m 755 $(BUILD)/engine $(DESTDIR)$(PREFIX)/bin/engine
+	$(Q)$(BUILD)/engine man > $(BUILD)/engine.1 && install -m 644 $(BUILD)/engine.1 $(DESTDIR)$(PREFIX)/share/man/man1/engine.1
+	$(Q)$(BUILD)/engine completion bash > $(BUILD)/completion.bash && install -m 644 $(BUILD)/completion.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/engine
+	$(Q)$(BUILD)/engine completion zsh > $(BUILD)/completion.zsh && install -m 644 $(BUILD)/completion.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_engine
+	$(Q)$(BUILD)/engine completion fish > $(BUILD)/completion.fish && install -m 644 $(BUILD)/completion.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/engine.fish
 
 docs: all  ## generate docs/reference from the annotated library
 	$(Q)$(BUILD)/engine tools/reference.lua

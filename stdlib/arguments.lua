@@ -5,24 +5,33 @@ local core_err = require "core.err"
 local M = {}
 
 local function usage(message, next_step)
-  return nil, core_err.new { code = "usage", op = "command line", message = message, next = next_step or "See `engine help`." }
+  return nil, core_err.new { code = "usage", op = "command line", message = message, next = next_step or "engine help" }
 end
 
-local function convert(name, text, description)
+-- Words that a user could have meant, for one that is none of them.
+local function did_you_mean(word, candidates, shown)
+  local near = require("schema").nearest(word, candidates)
+  return near and ("; did you mean %s?"):format(shown(near)) or ""
+end
+
+local function dashed(key) return "--" .. key:gsub("_", "-") end
+
+local function convert(name, text, description, next_step)
   local kind = description.type or "string"
   if kind == "string" then return text end
   local number = tonumber(text)
   if kind == "number" and number then return number end
   if kind == "integer" and math.tointeger(number) then return math.tointeger(number) end
-  return usage(("--%s takes %s, not '%s'"):format(name, kind == "integer" and "a whole number" or "a number", text))
+  return usage(("--%s takes %s, not '%s'"):format(name, kind == "integer" and "a whole number" or "a number", text), next_step)
 end
 
 --- Splits argv into options and words. Options are `--name value`, `--name=value`, and `--name` for booleans.
 ---@param argv string[]
 ---@param descriptions table<string, { type?: string, required?: boolean, default?: any, about?: string, one_of?: string[] }>
+---@param next_step? string what a mistake says to do next: by default engine help
 ---@return { words: string[], [string]: any }?, table? err code usage
 ---@usage local a = arguments.parse({ "x", "--n", "3" }, { n = { type = "integer" } })  assert(a.n == 3 and a.words[1] == "x")
-function M.parse(argv, descriptions)
+function M.parse(argv, descriptions, next_step)
   local parsed = { words = {} }
   local i = 1
   while i <= #argv do
@@ -30,26 +39,25 @@ function M.parse(argv, descriptions)
     local name, value = word:match "^%-%-([%w_-]+)=(.*)$"
     name = name or word:match "^%-%-([%w_-]+)$"
     if not name then
-      if word:sub(1, 1) == "-" and #word > 1 then return usage(("unknown option %s"):format(word)) end
+      if word:sub(1, 1) == "-" and #word > 1 then return usage(("unknown option %s"):format(word), next_step) end
       parsed.words[#parsed.words + 1] = word
     else
       local key = name:gsub("-", "_")
       local description = descriptions[key]
       if not description then
-        local near = require("schema").nearest(key, descriptions)
-        return usage(("unknown option --%s%s"):format(name, near and ("; did you mean --%s?"):format(near:gsub("_", "-")) or ""))
+        return usage(("unknown option --%s%s"):format(name, did_you_mean(key, descriptions, dashed)), next_step)
       end
-      if parsed[key] ~= nil then return usage(("--%s is given twice"):format(name)) end
+      if parsed[key] ~= nil then return usage(("--%s is given twice"):format(name), next_step) end
       if description.type == "boolean" then
-        if value and value ~= "true" and value ~= "false" then return usage(("--%s takes no value"):format(name)) end
+        if value and value ~= "true" and value ~= "false" then return usage(("--%s takes no value"):format(name), next_step) end
         parsed[key] = value ~= "false"
       else
         if value == nil then
           i = i + 1
           value = argv[i]
-          if value == nil then return usage(("--%s needs a value"):format(name)) end
+          if value == nil then return usage(("--%s needs a value%s"):format(name, description.about and ": " .. description.about or ""), next_step) end
         end
-        local converted, err = convert(name, value, description)
+        local converted, err = convert(name, value, description, next_step)
         if err then return nil, err end
         parsed[key] = converted
       end
@@ -57,33 +65,61 @@ function M.parse(argv, descriptions)
     i = i + 1
   end
   for key, description in pairs(descriptions) do
-    local option = "--" .. key:gsub("_", "-")
+    local option = dashed(key)
     if parsed[key] == nil then parsed[key] = description.default end
     if parsed[key] == nil and description.required then
-      return usage(("%s is missing%s"):format(option, description.about and ": " .. description.about or ""))
+      return usage(("%s is missing%s"):format(option, description.about and ": " .. description.about or ""), next_step)
     end
     if description.one_of and parsed[key] ~= nil then
       local known = {}
       for _, option_value in ipairs(description.one_of) do known[option_value] = true end
       if not known[parsed[key]] then
-        return usage(("%s must be one of %s, not '%s'"):format(option, table.concat(description.one_of, ", "), tostring(parsed[key])))
+        return usage(("%s must be one of %s, not '%s'%s"):format(option, table.concat(description.one_of, ", "), tostring(parsed[key]),
+          did_you_mean(tostring(parsed[key]), known, function(value) return "'" .. value .. "'" end)), next_step)
       end
     end
   end
   return parsed
 end
 
+--- An option as it is written: its name, and what its value is called.
+---@param key string
+---@param description table
+---@return string
+---@usage assert(arguments.option_text("dry_run", { type = "boolean" }) == "--dry-run" and arguments.option_text("to", { value = "DIR" }) == "--to DIR")
+function M.option_text(key, description)
+  if description.type == "boolean" then return dashed(key) end
+  return dashed(key) .. " " .. (description.value or description.one_of and table.concat(description.one_of, "|") or (description.type or "string"):upper())
+end
+
+--- What is said of an option: its meaning, its default, and that it must be given.
+---@param description table
+---@return string
+---@usage assert(arguments.about { about = "how many", default = 3 } == "how many (default: 3)")
+function M.about(description)
+  local default = description.default ~= nil and not (description.about or ""):find("default", 1, true) and (" (default: %s)"):format(tostring(description.default)) or ""
+  return (description.about or "") .. default .. (description.required and " (required)" or "")
+end
+
+--- The names of options in the order in which they are listed.
+---@param descriptions table
+---@return string[]
+---@usage assert(arguments.names({ b = {}, a = {} })[1] == "a")
+function M.names(descriptions)
+  local names = {}
+  for key in pairs(descriptions) do names[#names + 1] = key end
+  table.sort(names)
+  return names
+end
+
 --- The options as lines of help.
 ---@param descriptions table
 ---@return string
+---@usage assert(arguments.help { n = { type = "integer", about = "how many" } } == ("  --n INTEGER" .. (" "):rep(17) .. "how many"))
 function M.help(descriptions)
-  local names, lines = {}, {}
-  for key in pairs(descriptions) do names[#names + 1] = key end
-  table.sort(names)
-  for _, key in ipairs(names) do
-    local description = descriptions[key]
-    local left = "  --" .. key:gsub("_", "-") .. (description.type == "boolean" and "" or " " .. (description.type or "string"):upper())
-    lines[#lines + 1] = ("%-28s %s%s"):format(left, description.about or "", description.required and " (required)" or "")
+  local lines = {}
+  for _, key in ipairs(M.names(descriptions)) do
+    lines[#lines + 1] = ("%-29s %s"):format("  " .. M.option_text(key, descriptions[key]), M.about(descriptions[key]))
   end
   return table.concat(lines, "\n")
 end

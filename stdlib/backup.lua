@@ -349,16 +349,23 @@ local function copy_for(options)
   return options.copy, nil, driver
 end
 
--- A swap whose end nobody saw: it is not made again, which would lose what was written since, but its loss is counted, between the database
--- of before and the backup.
-local function count_again(options, old, began)
+-- What is lost by a swap that had happened: between the database of before and the backup.
+local function loss_since(options, old)
   local copy, err, driver = restore_beside(options, false)
   if not copy then return nil, err end
   local diff = require "backup.diff"
   local loss
   loss, err = diff.compare(old.url, driver.url_of(copy, options.database), options.to, copy.snapshot)
   shield(function() driver.drop(copy, options.database) end)
-  if not loss then return nil, err end
+  return loss, err
+end
+
+-- A swap whose end nobody saw: it is not made again, which would lose what was written since, but its loss is counted. The database is restored whether it can be or not:
+-- only what may be so in a moment is asked for again.
+local function count_again(options, old, began)
+  local loss, err = loss_since(options, old)
+  if not loss and err.retryable then return nil, err end
+  loss = loss or { tables = json.array {}, inserted = 0, updated = 0, deleted = 0, problem = err.message }
   return { seconds = clock.now() - began, downtime_s = 0, loss = loss, old = old.name, warm = false, had_happened = true }
 end
 

@@ -9,9 +9,10 @@ local json = require "json"
 
 local M = {}
 
-local OPTIONS = {
-  strict = { type = "boolean", about = "warnings count as errors" },
-  venture = { about = "the venture's folder: its files come first, as in a run" },
+--- Its options.
+M.options = {
+  strict = { type = "boolean", about = "warnings count as errors; with --venture its playbooks are also tried in simulated worlds, and all of their rollback code must be reached" },
+  venture = { value = "DIR", about = "the venture's folder: its files come first, as in a run" },
   json = { type = "boolean", about = "one JSON object a finding, for machines" },
 }
 
@@ -43,11 +44,12 @@ end
 
 local function plural(n, word) return ("%d %s%s"):format(n, word, n == 1 and "" or "s") end
 
-local function print_result(result)
+local function print_result(result, tried)
   for _, finding in ipairs(result.findings) do print(M.text(finding)) end
   for _, override in ipairs(result.overrides) do
     print(("%s takes the place of %s (%s)"):format(override.path, override.replaces, override.module))
   end
+  if tried then print(("tried: %s, %s, %d branches of rollback code"):format(plural(tried.worlds, "world"), plural(tried.tests, "test"), tried.branches)) end
   print(("%s checked: %s, %s"):format(plural(result.files, "file"), plural(count(result.findings, "error"), "error"), plural(count(result.findings, "warning"), "warning")))
 end
 
@@ -63,11 +65,11 @@ local function usage(err)
   return 2
 end
 
---- `engine check PATH... [--strict] [--venture DIR] [--json]`
+--- `engine check PATH... [--strict] [--venture DIR] [--json]`; with --strict and --venture playbooks are also tried in simulated worlds (see check.tried).
 ---@param argv string[]
 ---@return integer exit 0 when nothing is wrong, 2 when something is: what a run with it would end with
 function M.main(argv)
-  local options, err = arguments.parse(argv, OPTIONS)
+  local options, err = arguments.parse(argv, M.options, "engine check --help")
   if not options then return usage(err) end
   if not options.words[1] and not options.venture then
     return usage(core_err.new { code = "usage", op = "command line", message = "check needs a playbook, a part or a folder", next = "engine check playbooks/stage30.lua --venture DIR" })
@@ -75,7 +77,13 @@ function M.main(argv)
   local result
   result, err = require("check.examine").examine(options.words, options.venture)
   if not result then return usage(err) end
-  if options.json then print_json(result) else print_result(result) end
+  -- What is wrong on its face is put right before worlds are asked.
+  local tried
+  if options.strict and options.venture and count(result.findings, "error") == 0 then
+    tried = require("check.tried").try(options.words, options.venture, not options.json and function(text) display.line("note", 0, text) end or nil)
+    if tried then table.move(tried.findings, 1, #tried.findings, #result.findings + 1, result.findings) end
+  end
+  if options.json then print_json(result) else print_result(result, tried) end
   local bad = count(result.findings, "error") + (options.strict and count(result.findings, "warning") or 0)
   return bad > 0 and 2 or 0
 end

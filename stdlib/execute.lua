@@ -21,12 +21,12 @@ local RENEW_TIMEOUT_S = 4 -- shorter, so that a slow answer does not break the r
 local SIGNALS_S = 0.25
 
 M.options = {
-  venture = { about = "the venture's folder (with venture.lua)" },
-  state = { about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
-  journal = { about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
+  venture = { value = "DIR", about = "the venture's folder (with venture.lua)" },
+  state = { value = "DIR", about = "where journal, papers and backups are kept (default: .engine in the venture's folder)" },
+  journal = { value = "URL", about = "postgres://... or env:NAME: a journal that several machines share, instead of a file in the state folder" },
   mode = { one_of = { "manual", "assisted", "auto" }, about = "manual asks before each step, assisted before effects, auto never" },
-  reason = { about = "why, for the journal" },
-  plan = { about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
+  reason = { value = "TEXT", about = "why, for the journal" },
+  plan = { value = "HASH", about = "the hash that `engine plan` said: begins only if the plan of now is that one" },
   json = { type = "boolean", about = "for machines: an event a line as JSON on stdout, everything else on stderr" },
   help = { type = "boolean", about = "what this playbook does and takes" },
 }
@@ -307,6 +307,23 @@ local function keep_telling(run)
   end
 end
 
+--- Goes through a run's playbook, from what it looks at before it begins to its end.
+---@param run table
+---@return any what its function gives
+function M.play(run)
+  core_task.set_context(run:context())
+  if run.playbook.prepare then
+    run.is_preparing = true
+    local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
+    if not ready then error(problem, 0) end
+    run.is_preparing = false
+  end
+  local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
+  if ended or not task.canceled() then run:came_to_its_end() end
+  if not ended then error(value, 0) end
+  return value
+end
+
 --- Runs a run to its end, or as far as this engine can. Returns the exit code.
 ---@param run table
 ---@return integer
@@ -318,17 +335,7 @@ function M.go(run)
     background(heed_signals, run)
     if run.guardian then background(keep_guardian, run) end
     if display.is_json() then background(keep_telling, run) end
-    core_task.set_context(run:context())
-    if run.playbook.prepare then
-      run.is_preparing = true
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-      run.is_preparing = false
-    end
-    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
-    if ended or not task.canceled() then run:came_to_its_end() end
-    if not ended then error(value, 0) end
-    return value
+    return M.play(run)
   end)
   return finish(run, ok, value)
 end

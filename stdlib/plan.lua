@@ -35,6 +35,13 @@ local function known(value)
   return out
 end
 
+--- Its own options, beside those of the playbook.
+M.options = {
+  diff = { type = "boolean", about = "what the venture's own files change: the plan compared with the one without them" },
+  json = { type = "boolean", about = "the plan as one JSON object" },
+  stock = { type = "boolean", about = "the plan without the venture's own files" },
+}
+
 --- What stands for a result that only doing it would tell: whatever is asked of it is unknown too.
 M.unknown = unknown
 
@@ -182,8 +189,8 @@ function M.main(argv)
   local execute = require "execute"
   local path, rest, flags = argv[1], {}, {}
   for i = 2, #argv do
-    local flag = argv[i]:match "^%-%-(json)$" or argv[i]:match "^%-%-(diff)$" or argv[i]:match "^%-%-(stock)$"
-    if flag then flags[flag] = true else rest[#rest + 1] = argv[i] end
+    local flag = argv[i]:match "^%-%-(%l+)$"
+    if M.options[flag] then flags[flag] = true else rest[#rest + 1] = argv[i] end
   end
   local ok, code = pcall(function()
     if not path then error(core_err.new { code = "usage", message = "plan needs a playbook", next = "engine plan playbooks/stage30.lua --venture DIR --release X" }, 0) end

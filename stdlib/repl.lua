@@ -11,12 +11,12 @@ local M = {}
 
 --- Its options.
 M.options = {
-  venture = { about = "the venture's folder" },
-  state = { about = "the folder with the journal (default: .engine in the venture's folder)" },
-  journal = { about = "postgres://... or env:NAME: a journal that several machines share" },
-  attach = { about = "a run: its state is in the prompt, its events are told between the prompts" },
-  reason = { about = "why, for the journal; arming needs one" },
-  yes = { about = "the venture's name: what effects are confirmed by where nobody is there to type it" },
+  venture = { value = "DIR", about = "the venture's folder" },
+  state = { value = "DIR", about = "the folder with the journal (default: .engine in the venture's folder)" },
+  journal = { value = "URL", about = "postgres://... or env:NAME: a journal that several machines share" },
+  attach = { value = "RUN", about = "a run: its state is in the prompt, its events are told between the prompts" },
+  reason = { value = "TEXT", about = "why, for the journal; arming needs one" },
+  yes = { value = "NAME", about = "the venture's name: what effects are confirmed by where nobody is there to type it" },
 }
 
 local function failure(err, code)
@@ -27,7 +27,7 @@ end
 
 -- The session of a command line. What its options name is looked at later.
 local function session_of(argv, interactive)
-  local options, err = arguments.parse(argv, M.options)
+  local options, err = arguments.parse(argv, M.options, "engine repl --help")
   if not options then return nil, err end
   if options.words[1] then return nil, core_err.new { code = "usage", message = ("'%s' is not expected here"):format(options.words[1]), next = "engine repl --venture DIR" } end
   options.interactive = interactive

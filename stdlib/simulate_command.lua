@@ -7,12 +7,13 @@ local json = require "json"
 
 local M = {}
 
-local OPTIONS = {
-  venture = { about = "the venture's folder (with venture.lua, and its own simulation.lua)" },
+--- Its options.
+M.options = {
+  venture = { value = "DIR", about = "the venture's folder (with venture.lua, and its own simulation.lua)" },
   release = { default = "next", about = "what the release is called; nothing of it needs to be there" },
   worlds = { type = "integer", default = 1000, about = "how many worlds" },
   seed = { type = "integer", default = 1, about = "the first world's seed; the others follow" },
-  world = { about = "one world, as JSON: what a failure prints" },
+  world = { value = "JSON", about = "one world, as JSON: what a failure prints" },
   log = { type = "boolean", about = "with --world: the run's event log, one event a line" },
   json = { type = "boolean", about = "the summary as JSON" },
   jobs = { type = "integer", about = "how many processes share the worlds; by default one a processor" },
@@ -164,7 +165,7 @@ end
 ---@return integer exit
 function M.main(argv)
   local display = require "display"
-  local options, err = arguments.parse(argv, OPTIONS)
+  local options, err = arguments.parse(argv, M.options, "engine simulate --help")
   if options and (options.worlds < 1 or (options.jobs or 1) < 1) then options, err = nil, usage "--worlds and --jobs are at least 1" end
   if options and (#options.words ~= 1 or not options.venture) then
     options, err = nil, usage(options and #options.words ~= 1 and "simulate needs one playbook" or "simulate needs a venture: --venture DIR")

@@ -13,8 +13,9 @@ local trial = require "trial"
 
 local M = {}
 
-local OPTIONS = {
-  venture = { about = "the venture's folder: its tests are found, and worlds that name no venture have this one" },
+--- Its options.
+M.options = {
+  venture = { value = "DIR", about = "the venture's folder: its tests are found, and worlds that name no venture have this one" },
   json = { type = "boolean", about = "one JSON object with everything, for machines" },
 }
 
@@ -119,7 +120,7 @@ end
 ---@param argv string[]
 ---@return integer exit 0 all passed, 1 one failed, 2 something is wrong with a test itself or with the command
 function M.main(argv)
-  local options, err = arguments.parse(argv, OPTIONS)
+  local options, err = arguments.parse(argv, M.options, "engine test --help")
   local found
   if options then found, err = find(options) end
   if not found then

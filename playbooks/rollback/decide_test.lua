@@ -54,9 +54,12 @@ test("somebody asks for a kind, and gets it", function()
   end
 end)
 
-test("what was promoted can still be taken back, with the venture's row", function()
-  local seen = well:run { faults = { { kind = "kill", during = "30.4 the venture moves to stage 31", at = "venture's row: after", ["then"] = "rollback" } } }
-  seen:expect { exit = 4, stage = 29 }
+test("what was promoted can still be taken back a day later, with the venture's row", function()
+  for _, kind in ipairs { "traffic", "database", "full" } do
+    local seen = well:run { faults = { { kind = "asked", what = "rollback", type = kind, anchor = "end", after = 86400 } } }
+    seen:expect { exit = 4, rollback = kind, stage = 29, version = "1.0", engines = 2, papers = { "report", "handoff", "report" } }
+    seen:step "rollback: the venture's row"
+  end
 end)
 
 test("a proxy that does not answer once is asked again", function()

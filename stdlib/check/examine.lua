@@ -57,13 +57,16 @@ local function by_place(a, b)
   return a.message < b.message
 end
 
+-- A venture's simulation.lua says how its simulated worlds are; nobody requires it.
+local function is_about_worlds(subject) return subject.path == paths_module.join(subject.root, "simulation.lua") end
+
 -- The rules that look at several files, and at what the venture grants.
 function Examination:together()
   local roots, overrides = {}, {}
   for _, subject in ipairs(self.subjects) do
     if subject.tree and not subject.is_configuration then
       local root = subject.root
-      if root then
+      if root and not is_about_worlds(subject) then
         roots[root] = roots[root] or {}
         table.insert(roots[root], subject)
       end

@@ -8,9 +8,9 @@ local M = {}
 
 --- The options of every command that reads a journal.
 M.options = {
-  state = { about = "the folder with the journal (default: .engine in the venture's folder, or here)" },
-  venture = { about = "the venture's folder" },
-  journal = { about = "postgres://...: a journal that several machines share; env:NAME reads the address from the environment (default: ENGINE_JOURNAL, if it is set)" },
+  state = { value = "DIR", about = "the folder with the journal (default: .engine in the venture's folder, or here)" },
+  venture = { value = "DIR", about = "the venture's folder" },
+  journal = { value = "URL", about = "postgres://...: a journal that several machines share; env:NAME reads the address from the environment (default: ENGINE_JOURNAL, if it is set)" },
 }
 
 --- The state folder.

@@ -39,7 +39,7 @@ M.world = {
 
 --- When a fault is there; every kind may have these.
 M.time = {
-  anchor = { type = "string", about = "from when on `after` counts: start (the default), traffic (green gets its first request), stage:50, rollback, or step: with a step's name" },
+  anchor = { type = "string", about = "from when on `after` counts: start (the default), traffic (green gets its first request), stage:50, rollback, step: with a step's name, or end (the release is promoted: only for asked)" },
   after = number "seconds from the anchor",
   lasts = number "seconds; without it the fault stays",
 }
@@ -144,12 +144,13 @@ local function raise_first(problems, what, path, keys)
   raise(("%s: '%s' %s%s"):format(what, schema.path_text(problem.path), problem.text, value_is_word and did_you_mean(value_is_word, keys[last].one_of) or ""), full)
 end
 
-local ANCHORS = { "start", "traffic", "rollback", "stage:", "step:" }
+local ANCHORS = { "start", "traffic", "rollback", "stage:", "step:", "end" }
 
 local function check_anchor(fault, what, path)
   local anchor = fault.anchor
-  if anchor == nil or anchor == "start" or anchor == "traffic" or anchor == "rollback" or anchor:find "^stage:%d+$" or anchor:find "^step:." then return end
-  raise(("%s: there is no anchor '%s'%s"):format(what, anchor, did_you_mean(anchor, ANCHORS)), path, "It is start, traffic, rollback, stage: with a percentage, such as stage:50, or step: with a step's name.")
+  if anchor == "end" and (fault.kind ~= "asked" or fault.what ~= "rollback") then raise(what .. ": only a rollback can be asked for when the run has ended", path) end
+  if anchor == nil or anchor == "end" or anchor == "start" or anchor == "traffic" or anchor == "rollback" or anchor:find "^stage:%d+$" or anchor:find "^step:." then return end
+  raise(("%s: there is no anchor '%s'%s"):format(what, anchor, did_you_mean(anchor, ANCHORS)), path, "It is start, traffic, rollback, stage: with a percentage, such as stage:50, step: with a step's name, or end.")
 end
 
 local function shallow(value)

@@ -28,11 +28,13 @@ local function keep_paused(run, wanted)
   if paused ~= wanted then run.journal:signal(run.id, { kind = wanted and "pause" or "go_on", by = "simulated" }) end
 end
 
+local function is_during(fault) return fault.anchor ~= "end" end
+
 -- What somebody asks of the run from outside, at the fault's time.
 local function ask(run, world)
   while true do
     task.sleep(ASK_S)
-    local fault = run.id and not run.result and world:fault "asked"
+    local fault = run.id and not run.result and world:fault("asked", is_during)
     local pauses = fault ~= nil and fault ~= false and fault.what == "pause"
     if run.id and not run.result then
       keep_paused(run, pauses)
@@ -52,22 +54,12 @@ local function has_fault(world, kind)
   return false
 end
 
--- As execute.go does it: prepare, then the playbook's own function.
+-- As execute.go does it, without what only a real engine needs: lease, guardian, signals from other processes.
 local function go(run, world)
   return task.scope("simulated run", LIMIT_S, function()
     core_task.set_context { run = run }
     if has_fault(world, "asked") then background(ask, run, world) end
-    core_task.set_context(run:context())
-    if run.playbook.prepare then
-      run.is_preparing = true
-      local ready, problem = run_module.attempt(function() run.playbook.prepare(run) end)
-      if not ready then error(problem, 0) end
-      run.is_preparing = false
-    end
-    local ended, value = run_module.attempt(function() return run.playbook.run(run) end)
-    if ended or not task.canceled() then run:came_to_its_end() end
-    if not ended then error(value, 0) end
-    return value
+    return execute.play(run)
   end)
 end
 
@@ -81,11 +73,11 @@ local function new_run(world, project, more)
 end
 
 -- The same playbook again, from what is recorded.
-local function taken_up(world, project, operation)
+local function taken_up(world, project, operation, kind)
   local kept = journal.open()
   local row = kept:run()
   kept:take_up(row, { operation = operation, actor = "simulated" })
-  if operation == "rollback" and not has_signal(kept, "rollback") then kept:signal(row.id, { kind = "rollback", data = {}, by = "simulated" }) end
+  if operation == "rollback" and not has_signal(kept, "rollback") then kept:signal(row.id, { kind = "rollback", data = { type = kind }, by = "simulated" }) end
   return new_run(world, project, { id = row.id, journal = kept, recorded = recorded.of(kept:events(), kept:approvals()) })
 end
 
@@ -98,17 +90,28 @@ local function conclude(run, ok, value)
   return { outcome = outcome, exit = code, result = result, err = not ok and value or nil, reason = run.reason_of_failure, id = run.id }
 end
 
+-- Somebody takes back what was promoted, as by `engine rollback`. Gives the fault that says so.
+local function asked_afterwards(world)
+  world:anchor "end"
+  for _, one in ipairs(world.by_kind and world.by_kind.asked or {}) do
+    if one.fault.anchor == "end" and one.met == 0 then
+      task.sleep(one.fault.after or 0)
+      return world:fault("asked", function(fault) return fault == one.fault end)
+    end
+  end
+end
+
 --- Runs the project's playbook in a world.
 ---@param world table the present one
 ---@param project { path: string, args: table, load: fun(): table }
 ---@return { outcome: string, exit: integer, result: table, err?: table, reason?: table, id?: string, tries: integer, seconds: number }
 function M.run(world, project)
   local began = core_clock.now()
-  local run, tries, ended = nil, 0, nil
+  local run, tries, ended, afterwards = nil, 0, nil, nil
   while not ended do
     tries = tries + 1
     local known = world.journal and world.journal.latest and world.journal:run()
-    run = known and taken_up(world, project, world.revived_for or "resume") or new_run(world, project)
+    run = known and taken_up(world, project, world.revived_for or "resume", afterwards and afterwards.type) or new_run(world, project)
     world.run = run
     local ok, value = go(run, world)
     local left = run.id and not ok and (run_module.stops(value) or (run.recorded and run.is_preparing))
@@ -125,6 +128,10 @@ function M.run(world, project)
       end
     elseif not ended then
       ended = { outcome = "left", exit = value.unanswered and 3 or 130, result = {}, err = value, id = run.id }
+    end
+    local asked = ended and ended.exit == 0 and asked_afterwards(world)
+    if asked then
+      ended, afterwards, world.revived_for = nil, asked, "rollback"
     end
   end
   ended.tries, ended.seconds = tries, core_clock.now() - began

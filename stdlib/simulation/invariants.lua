@@ -33,9 +33,9 @@ local function failed_step(world, pattern)
   return false
 end
 
-local function old_is_well(world)
-  local errors = world:answers "blue"
-  return world.weights.blue == 100 and world.colours.blue ~= nil and world.colours.blue.release == world.old_version and errors ~= nil, errors
+-- Whether it answers is only the run's doing when the run says that it verified it.
+local function old_is_well(world, answers)
+  return world.weights.blue == 100 and world.colours.blue ~= nil and world.colours.blue.release == world.old_version and (not answers or world:answers "blue" ~= nil)
 end
 
 M.all = {
@@ -45,7 +45,7 @@ M.all = {
       if world.weights.green ~= 100 then return ("exit 0, but green has %d %%"):format(world.weights.green) end
       if not world.colours.green or world.colours.green.release ~= world.release then return "exit 0, but green does not have the release" end
     elseif code == 1 or code == 3 or code == 4 then
-      if not old_is_well(world) then return ("exit %d, but blue has %d %%, with release %s"):format(code, world.weights.blue, tostring(world.colours.blue and world.colours.blue.release)) end
+      if not old_is_well(world, code == 4) then return ("exit %d, but blue has %d %%, with release %s"):format(code, world.weights.blue, tostring(world.colours.blue and world.colours.blue.release)) end
     elseif code == 5 and not rollback_was_hindered(world) then
       return "exit 5, and nothing stood in the rollback's way"
     end

@@ -84,6 +84,7 @@ local KINDS = {
   end },
   { 8, function(draw, subject) return { kind = "kill", boundary = place(draw, subject), ["then"] = draw:pick { "resume", "rollback" }, back_s = draw:scale(1, 600) // 1 } end },
   { 2, function(draw, subject) return { kind = "lease", boundary = place(draw, subject), ["then"] = "resume", back_s = draw:scale(1, 60) // 1 } end },
+  { 1, function(draw) return { kind = "asked", what = "rollback", anchor = "end", after = draw:scale(1, 86400) // 1, type = draw:pick { "traffic", "database", "full", false, false } or nil } end },
   { 2, function(draw) return timed(draw, { kind = "asked", what = draw:pick { "rollback", "rollback", "interrupt" }, type = draw:pick { "traffic", "database", "full", false, false } or nil }) end },
 }
 

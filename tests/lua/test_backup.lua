@@ -88,6 +88,13 @@ t.case("a kept copy is swapped in; one that is gone is refused and the live data
       local again = t.ok(backup.restore(options))
       t.eq({ again.had_happened, again.loss.deleted, db:value "SELECT count(*) FROM people" }, { true, restored.loss.deleted, 5001 })
     end
+    -- The database is restored also when nobody can count what that lost.
+    options.to = nil
+    t.ok(files.write(taken.path .. "/extra", "x"))
+    local uncounted = t.ok(backup.restore(options))
+    t.eq({ uncounted.had_happened, uncounted.loss.tables, db:value "SELECT count(*) FROM people" }, { true, {}, 5001 })
+    t.has(uncounted.loss.problem, "extra does not belong to it")
+    t.ok(files.remove(taken.path .. "/extra"))
     t.ok(backup.forget(url))
     t.ok(db:query "DELETE FROM people WHERE id = 9000001")
     options.key, options.to = ("cd"):rep(16), nil

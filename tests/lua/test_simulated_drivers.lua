@@ -114,9 +114,9 @@ t.case("an address is not one that begins like it", function()
 end)
 
 t.case("a full disk and a database that is away fail a backup", function()
-  for _, fault in ipairs { { kind = "disk", code = "io" }, { kind = "database", code = "connect" } } do
-    enter { faults = { fault } }
-    t.err(nil, select(2, backup.take { database = "x", to = "/b" }), fault.code)
+  for kind, code in pairs { disk = "io", database = "connect" } do
+    enter { faults = { { kind = kind } } }
+    t.err(nil, select(2, backup.take { database = "x", to = "/b" }), code)
   end
   local world = enter { backup_s = 50 }
   t.err(nil, select(2, backup.take { database = "x", to = "/b", timeout = 20 }), "deadline")
@@ -130,12 +130,14 @@ t.case("a full disk and a database that is away fail a backup", function()
 end, AN_HOUR)
 
 t.case("a restore that had happened is found though its copy is gone", function()
-  enter()
+  local world = enter()
   local taken = assert(backup.take { database = "x", to = "/b" })
   local copy = assert(backup.drill { backup = taken.path, database = "x", keep = true }).copy
   t.eq(assert(backup.restore { backup = taken.path, database = "x", copy = copy, key = "k" }).warm, true)
   t.eq(assert(backup.restore { backup = taken.path, database = "x", copy = copy, key = "k" }).had_happened, true)
   t.err(nil, select(2, backup.restore { backup = taken.path, database = "x", copy = copy, key = "other" }), "not_found")
+  world:arm { kind = "disk" }
+  t.has(assert(backup.restore { backup = taken.path, database = "x", copy = copy, key = "k" }).loss.problem, "no space left")
 end, AN_HOUR)
 
 t.case("files that are kept in the world are listed, renamed and hashed", function()

@@ -131,11 +131,11 @@ end
 local function count_again(here, options)
   return here:operation("backup.restore", here.scenario.backup_s, function()
     local one, err = whole(here, options.backup, options.checksum)
-    if not one then return nil, err end
-    local problem = hindrance(here, true)
-    if problem then return nil, problem end
-    effect.change("restored copy", function() end)
-    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = here.swapped.loss, old = "before", warm = false, had_happened = true }
+    err = err or hindrance(here, true)
+    if err and err.retryable then return nil, err end
+    if one and not err then effect.change("restored copy", function() end) end
+    local loss = err and { tables = {}, problem = err.message } or here.swapped.loss
+    return { seconds = here.scenario.backup_s, downtime_s = 0, loss = loss, old = "before", warm = false, had_happened = true }
   end)
 end
 
