@@ -171,8 +171,9 @@ end
 --- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.
 ---@param path string
 ---@param checksum? string of take: then it must be that backup. Without it somebody who can write to it may have written another
+---@param progress? fun(at: { done: integer, all: integer, bytes: integer })
 ---@return { files: integer, bytes: integer, manifest: table }?, table? err code backup_corrupt names every bad file
-function M.verify(path, checksum)
+function M.verify(path, checksum, progress)
   local complete, err = manifests.read_plain(path .. "/COMPLETE")
   if not complete then return failed("backup_corrupt", path .. " has no COMPLETE: it is no finished backup", err) end
   local sums
@@ -189,8 +190,12 @@ function M.verify(path, checksum)
     listed[#listed + 1] = { name = name, expected = expected, stat = found[name] }
     found[name] = nil
   end
+  local at = { done = 0, all = #listed, bytes = 0 }
   local read = task.map(listed, function(one)
-    return one.stat and one.stat.type == "file" and { files.sha256(path .. "/" .. one.name) } or {}
+    local hashed = one.stat and one.stat.type == "file" and { files.sha256(path .. "/" .. one.name) } or {}
+    at.done, at.bytes = at.done + 1, at.bytes + (one.stat and one.stat.size or 0)
+    if progress then progress(at) end
+    return hashed
   end, { limit = HASHERS })
   for i, one in ipairs(listed) do
     local name, stat, actual, hash_err = one.name, one.stat, read[i][1], read[i][2]

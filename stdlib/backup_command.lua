@@ -84,14 +84,7 @@ part({ name = "take", words = {}, needs = { "to" }, options = { "to", "database"
   local trees = {}
   for path in (options.files or ""):gmatch "[^,]+" do trees[#trees + 1] = path end
   if not options.database and not trees[1] then error(usage "--database or --files is missing", 0) end
-  local clock = require "clock"
-  local began, told = clock.now(), clock.now()
-  local taking = { database = address(options.database), files = trees[1] and trees, to = options.to, since = options.incremental or nil, passphrase = address(options.passphrase), progress = function(at)
-    if clock.now() - told < 2 then return end
-    told = clock.now()
-    local seconds = told - began
-    print(("  %d of %d pieces, %.0f MB, %.0f MB/s, about %s left"):format(at.done, at.all, at.bytes / 1e6, at.bytes / 1e6 / seconds, display.duration(seconds / at.done * (at.all - at.done))))
-  end }
+  local taking = { database = address(options.database), files = trees[1] and trees, to = options.to, since = options.incremental or nil, passphrase = address(options.passphrase), progress = display.progress_of "take" }
   local taken, verified, sent, where
   if place.is_store(options.to) then
     if options.incremental then error(usage "--incremental takes over files of an earlier backup in a folder: give the folder as --to, and the store as --store", 0) end
@@ -99,8 +92,8 @@ part({ name = "take", words = {}, needs = { "to" }, options = { "to", "database"
     taken, verified, sent, where = done.taken, done.verified, done.sent, place.join(options.to, done.taken.id)
   else
     taken = assert(backup.take(taking))
-    verified, where = assert(backup.verify(taken.path, taken.checksum)), taken.path
-    if options.store then sent = assert(store_of(options):put(taken.path, taken.id)) end
+    verified, where = assert(backup.verify(taken.path, taken.checksum, display.progress_of "verify")), taken.path
+    if options.store then sent = assert(store_of(options):put(taken.path, taken.id, display.progress_of "send")) end
   end
   if taken.incremental then print(backup.reuse_text(taken.incremental)) end
   print(("%s: %d bytes in %s, %d files verified%s, SHA-256 %s"):format(where, taken.size_bytes, display.duration(taken.seconds), verified.files, sent and " and in the store's list" or "", taken.checksum))
@@ -110,7 +103,7 @@ part({ name = "send", words = { "BACKUP" }, needs = { "store" }, options = { "st
   about = "sends a finished backup to a store; what is there already is not sent again" }, function(options)
   local path = need_path(options)
   local verified = assert(backup.verify(path))
-  local sent = assert(store_of(options):put(path, verified.manifest.id))
+  local sent = assert(store_of(options):put(path, verified.manifest.id, display.progress_of "send"))
   print(("%d files of %s are in the store, %d bytes were sent"):format(sent.files, verified.manifest.id, sent.sent_bytes))
 end)
 
@@ -123,7 +116,7 @@ end)
 
 part({ name = "verify", words = { "BACKUP" }, needs = {}, options = { "checksum" },
   about = "reads every file and compares it with what was written" }, function(options)
-  local verified = place.with(need_path(options), function(path) return assert(backup.verify(path, options.checksum)) end)
+  local verified = place.with(need_path(options), function(path) return assert(backup.verify(path, options.checksum, display.progress_of "verify")) end)
   print(("%d files, %d bytes: all as they were written"):format(verified.files, verified.bytes))
 end)
 
@@ -140,7 +133,7 @@ end)
 part({ name = "drill", words = { "BACKUP" }, needs = { "database" }, options = { "database", "checksum", "passphrase" },
   about = "restores beside the live database, compares every table, and drops the copy" }, function(options)
   local drill = place.with(need_path(options), function(path)
-    return assert(backup.drill { backup = path, checksum = options.checksum, database = address(options.database), passphrase = address(options.passphrase) })
+    return assert(backup.drill { backup = path, checksum = options.checksum, database = address(options.database), passphrase = address(options.passphrase), progress = display.progress_of "drill" })
   end)
   print(("%d tables, %d rows restored and compared in %s"):format(drill.tables, drill.rows, display.duration(drill.seconds)))
 end)
@@ -151,7 +144,7 @@ part({ name = "restore", words = { "BACKUP" }, needs = { "database" }, options =
   if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path), ("engine backup restore %s --database ... --yes, after engine backup drill"):format(path)), 0) end
   if options.in_place and place.is_store(path) then need(options, "to") end -- it would go beside the backup, which is not kept
   local restored = place.with(path, function(here)
-    return assert(backup.restore { backup = here, checksum = options.checksum, database = address(options.database), to = options.lost, in_place = options.in_place, safety = options.to, passphrase = address(options.passphrase) })
+    return assert(backup.restore { backup = here, checksum = options.checksum, database = address(options.database), to = options.lost, in_place = options.in_place, safety = options.to, passphrase = address(options.passphrase), progress = display.progress_of "restore" })
   end)
   print(("restored in %s, not available for %s; what was there before is %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s), restored.old or restored.safety))
   say_loss(restored.loss)

@@ -367,7 +367,9 @@ function Deployment:old_release_works()
 end
 
 local function retire(self, colour)
-  assert(self.traffic:drain(colour, self.venture.traffic.drain_timeout))
+  local what = "drain " .. colour
+  assert(self.traffic:drain(colour, self.venture.traffic.drain_timeout, function(open) display.progress { what = what, done = open, unit = "open requests" } end))
+  display.progress { what = what, done = 0, all = 0 } -- it is over
   assert(self.traffic:maintenance(colour))
   assert(self.environment:destroy(colour))
   local alive, detail = self.environment:alive(colour)
@@ -389,7 +391,7 @@ function Deployment:restore_database(key)
   local copy = self.warm_copy
   local lost = self.run.folder .. "/lost"
   assert(files.remove_tree(lost)) -- what an earlier attempt of this step had counted
-  local restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, copy = copy, key = key, passphrase = self.venture.backup.passphrase }
+  local restored, err = backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, copy = copy, key = key, passphrase = self.venture.backup.passphrase, progress = display.progress_of "restore" }
   if not restored and copy then -- the copy is gone or was touched; the backup is still there
     self.run:say("the warm copy cannot be used, the backup is loaded: " .. err.message, "warn")
     copy = nil
@@ -397,7 +399,7 @@ function Deployment:restore_database(key)
   if not restored then
     restored = self:insist("restoring the backup", function()
       assert(files.remove_tree(lost))
-      return assert(backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase })
+      return assert(backup.restore { backup = self.backup.path, checksum = self.backup.checksum, database = url, to = lost, key = key, passphrase = self.venture.backup.passphrase, progress = display.progress_of "restore" })
     end)
   end
   local loss = restored.loss

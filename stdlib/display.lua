@@ -99,28 +99,43 @@ function M.is_utf8()
   return false
 end
 
+local PROGRESS_AFTER_S = 1 -- what is over sooner is not told
 local PROGRESS_LINE_S = 5
 local begun = {} -- long work that is under way: when it began, and when a line last told of it
 
 --- How far long work is, with its rate and how long it may still take: for whoever looks at the run, and without a run a line now and then.
----@param progress { what: string, done: number, all?: number, unit?: string } unit: "bytes", "rows", ...; the last one has done = all
+---@param progress { what: string, done: number, all?: number, unit?: string, bytes_rate?: number } unit: "bytes", "rows", ...; the last one has done = all
 function M.progress(progress)
   local now, what = core_clock.now(), progress.what
   local since = begun[what]
-  if not since or progress.done < since.done then
+  if not since then
     since = { at = now, from = progress.done, told = now }
     begun[what] = since
   end
-  since.done = progress.done
-  local seconds = now - since.at
-  progress.rate = seconds > 0 and (progress.done - since.from) / seconds or nil
-  if progress.all and progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - progress.done) / progress.rate end
-  if progress.all and progress.done >= progress.all then begun[what] = nil end
+  local seconds, is_over = now - since.at, false
+  if progress.all then
+    progress.rate = seconds > 0 and (progress.done - since.from) / seconds or nil
+    if progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - progress.done) / progress.rate end
+    is_over = progress.done >= progress.all
+    if is_over then begun[what] = nil end
+  end
+  if seconds < PROGRESS_AFTER_S then return end
   M.object("progress", progress)
   if behind.progress(progress) then return end
   if now - since.told >= PROGRESS_LINE_S then
     since.told = now
-    M.line("note", 1, require("display.layout").progress(progress))
+    if not is_over then M.line("note", 1, require("display.layout").progress(progress)) end
+  end
+end
+
+--- What takes the progress of work in pieces, as module backup has it, and tells of it.
+---@param what string
+---@return fun(at: { done: integer, all: integer, bytes: integer })
+function M.progress_of(what)
+  local began = core_clock.now()
+  return function(at)
+    local seconds = core_clock.now() - began
+    M.progress { what = what, done = at.done, all = at.all, unit = "pieces", bytes_rate = seconds > 0 and at.bytes / seconds or nil }
   end
 end
 

@@ -177,7 +177,7 @@ function M.prepare(path, argv, is_stock)
     plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
     reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
-    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner } or {},
+    settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner, place = venture.console.environment } or {},
     open_journal = function()
       local made, problem = files.mkdir(state_folder)
       if not made then

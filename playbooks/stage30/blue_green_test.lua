@@ -152,3 +152,34 @@ test("what fails when green has everything takes it back", function()
     seen:failed(step, name)
   end
 end)
+
+-- Somebody pauses it
+
+test("a paused canary holds at its weights, and goes on with its stage when it may", function()
+  local seen = well:run { errors = 0, settings = { canary = { advance = "time", watch = 300, max_watch = 600 } }, faults = { { kind = "asked", what = "pause", anchor = "step:30.2.2 watch green at 10 %", after = 20, lasts = 600 } } }
+  seen:expect { exit = 0, version = "1.1" }
+  seen:event("canary", { state = "HOLD", reason = "paused by simulated" })
+  seen:event("canary", { state = "S10", reason = "the hold is over" })
+  local seconds = seen:step("30.2.2 watch green at 10 %").seconds
+  expect_equal(seconds >= 895 and seconds <= 920, true, "the stage's 300 s and the pause's 600: " .. seconds)
+  seen:shares { 10, 50, 100 }
+end)
+
+test("a paused canary still goes back on evidence", function()
+  local seen = well:run { faults = { { kind = "asked", what = "pause", anchor = "step:30.2.2 watch green at 10 %", after = 20 },
+    { kind = "errors", colour = "green", rate = 0.5, anchor = "step:30.2.2 watch green at 10 %", after = 60 } } }
+  seen:expect { exit = 4, outcome = "rolled_back", code = "breach", version = "1.0" }
+  seen:event("canary", { state = "HOLD", reason = "paused by simulated" })
+end)
+
+test("a pause that nobody ends is a hold that has its limit", function()
+  local seen = well:run { faults = { { kind = "asked", what = "pause", anchor = "step:30.2.2 watch green at 10 %", after = 20 } } }
+  seen:expect { exit = 4, outcome = "rolled_back", because = "nothing can be said about the release: paused by simulated", version = "1.0" }
+end)
+
+test("between two steps a paused run waits before the next one that changes something", function()
+  local seen = well:run { faults = { { kind = "asked", what = "pause", anchor = "step:30.1.1 health checks", lasts = 300 } } }
+  seen:expect { exit = 0, version = "1.1" }
+  seen:event "paused"
+  seen:event "went_on"
+end)

@@ -2,6 +2,7 @@
 -- run, and says how far long work is.
 
 local clock = require "clock"
+local core_clock = require "core.clock"
 local files = require "files"
 local json = require "json"
 
@@ -46,18 +47,30 @@ function M.output(of)
   return last and ("%s/output-%d.log"):format(of, last) or nil
 end
 
+-- Work in pieces tells of them side by side: one of them writes, and what is over by then is not left behind.
+local is_writing, is_over = false, false
+
+local function write(progress)
+  is_writing = true
+  local _ <close> = setmetatable({}, { __close = function() is_writing = false end })
+  files.write(run_folder .. "/progress.json", json.encode(progress))
+  if is_over then files.remove(run_folder .. "/progress.json") end
+end
+
 --- How far long work is, for whoever looks. Returns false when there is no run whose folder it could be left in.
 ---@param progress table of display.progress
 ---@return boolean
 function M.progress(progress)
   if not run_folder then return false end
-  local is_over = progress.all and progress.done >= progress.all
+  is_over = progress.all ~= nil and progress.done >= progress.all
+  if is_writing then return true end
   local now = clock.now()
-  if is_over then files.remove(run_folder .. "/progress.json")
+  if is_over then
+    files.remove(run_folder .. "/progress.json")
   elseif now - told_at >= PROGRESS_S then
     told_at = now
-    progress.at = clock.utc(require("core.clock").wall())
-    files.write(run_folder .. "/progress.json", json.encode(progress))
+    progress.at = clock.utc(core_clock.wall())
+    write(progress)
   end
   return true
 end

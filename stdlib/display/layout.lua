@@ -34,7 +34,8 @@ local function header(view)
   local release = row.release and (old and ("%s -> %s"):format(old, row.release) or row.release)
   local left = { { row.venture or row.playbook, colour = BOLD } }
   if release then left[#left + 1] = { " " .. release, colour = BOLD } end
-  if view.place then left[#left + 1] = { "  " .. view.place, optional = 3 } end
+  local place = row.settings and row.settings.place
+  if place then left[#left + 1] = { "  " .. place, optional = 3 } end
   left[#left + 1] = { "  " .. row.mode, optional = 4 }
   left[#left + 1] = { "  run " .. row.id, optional = 1 }
   left[#left + 1] = { "  " .. row.actor, optional = 2 }
@@ -180,7 +181,7 @@ local function next_line(view)
 end
 
 --- How far some long work is, as text: "1.2 of 3.4 GB, 35 %, 82 MB/s, 0:27 left".
----@param progress { what: string, done: number, all?: number, unit?: string, rate?: number, left_s?: number }
+---@param progress { what: string, done: number, all?: number, unit?: string, rate?: number, bytes_rate?: number, left_s?: number }
 ---@return string
 ---@usage assert(require("display.layout").progress { what = "backup", done = 5e6, all = 1e7, unit = "bytes", rate = 1e6, left_s = 5 } == "backup: 5.0 of 10.0 MB, 50 %, 1.0 MB/s, about 0:05 left")
 function M.progress(progress)
@@ -195,7 +196,8 @@ function M.progress(progress)
   local function amount(value) return progress.unit == "bytes" and ("%.1f"):format(value / scale) or ("%.0f"):format(value) end
   local parts = { ("%s%s%s"):format(amount(progress.done), all and " of " .. amount(all) or "", name ~= "" and " " .. name or "") }
   if all and all > 0 then parts[#parts + 1] = ("%.0f %%"):format(math.min(100, progress.done / all * 100)) end
-  if rate and rate > 0 then parts[#parts + 1] = progress.unit == "bytes" and ("%.1f MB/s"):format(rate / 1e6) or ("%.1f %s/s"):format(rate, progress.unit or "") end
+  if progress.bytes_rate then parts[#parts + 1] = ("%.1f MB/s"):format(progress.bytes_rate / 1e6)
+  elseif rate and rate > 0 then parts[#parts + 1] = progress.unit == "bytes" and ("%.1f MB/s"):format(rate / 1e6) or ("%.1f %s/s"):format(rate, progress.unit or "") end
   if progress.left_s then parts[#parts + 1] = ("about %s left"):format(M.time(progress.left_s)) end
   return progress.what .. ": " .. table.concat(parts, ", ")
 end
@@ -215,7 +217,7 @@ local function keys_line(view)
 end
 
 --- The lines of a view, at most one less than the terminal has, the most important ones if there is no room for all.
----@param view { model: table, columns: integer, rows: integer, now: number, began: number, expected?: table, place?: string, progress?: table, prompt?: string }
+---@param view { model: table, columns: integer, rows: integer, now: number, began: number, expected?: table, progress?: table, prompt?: string }
 ---@return table[] lines of pieces
 ---@usage local m = require("display.model").new { id = "7f3c", venture = "shop", mode = "auto", actor = "ana" }  local lines = require("display.layout").lines { model = m, columns = 80, rows = 24, now = 65, began = 0 }  assert(require("display.text").line(lines[1], 80):match "^shop  auto  run 7f3c  ana +1:05$")
 function M.lines(view)

@@ -125,7 +125,7 @@ function Viewer:draw()
   columns, rows = columns or 80, rows or 24
   local lines = {}
   if self.model and not self.is_over then
-    lines = layout.lines { model = self.model, columns = columns - 1, rows = rows, now = clock.wall(), began = self.began, expected = self.expected, place = self.place,
+    lines = layout.lines { model = self.model, columns = columns - 1, rows = rows, now = clock.wall(), began = self.began, expected = self.expected,
       progress = self.progress, prompt = keys.prompt(self) or (self.journal_away and "the journal is away: " .. self.journal_away) }
   elseif not self.model and keys.prompt(self) then
     lines = { { { keys.prompt(self) } } }
@@ -189,7 +189,7 @@ end
 
 --- Shows a run until it ends or somebody leaves it. Returns the exit code: that of the run, or 130 when this terminal began it and it goes on.
 -- handle: the engine's process, when this terminal began it, with its folder (see display.behind); or row: a run.
----@param fields { journal?: table, open_journal?: fun(): table?, table?, row?: table, handle?: table, folder?: string, output?: string, place?: string }
+---@param fields { journal?: table, open_journal?: fun(): table?, table?, row?: table, handle?: table, folder?: string, output?: string }
 ---@return integer
 function M.run(fields)
   local self = setmetatable(fields, Viewer)

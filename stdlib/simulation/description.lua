@@ -94,7 +94,7 @@ M.faults = {
   } },
   kill = death "the engine dies",
   lease = death "another engine takes over",
-  asked = { about = "somebody asks", fields = { what = required(one_of({ "rollback", "interrupt" }, "for what")), type = one_of({ "traffic", "database", "full" }, "which rollback") } },
+  asked = { about = "somebody asks", fields = { what = required(one_of({ "rollback", "interrupt", "pause" }, "for what; a pause as long as the fault lasts")), type = one_of({ "traffic", "database", "full" }, "which rollback") } },
 }
 
 local records = {}

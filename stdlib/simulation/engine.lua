@@ -6,6 +6,7 @@ local core_err = require "core.err"
 local core_task = require "core.task"
 local execute = require "execute"
 local journal = require "journal"
+local pause = require "run.pause"
 local recorded = require "run.recorded"
 local run_module = require "run"
 local task = require "task"
@@ -17,6 +18,17 @@ local OVER_S = 3600   -- and what has not ended so long after that is ended what
 local ASK_S = 5
 local MOST_TRIES = 6
 
+local function has_signal(kept, kind)
+  for _, signal in ipairs(kept:signals()) do if signal.kind == kind then return true end end
+  return false
+end
+
+-- A run is paused as long as the fault lasts.
+local function keep_paused(run, wanted)
+  local paused = pause.of(run.journal:signals()) ~= nil
+  if paused ~= wanted then run.journal:signal(run.id, { kind = wanted and "pause" or "go_on", by = "simulated" }) end
+end
+
 local function is_during(fault) return fault.anchor ~= "end" end
 
 -- What somebody asks of the run from outside, at the fault's time.
@@ -24,9 +36,14 @@ local function ask(run, world)
   while true do
     task.sleep(ASK_S)
     local fault = run.id and not run.result and world:fault("asked", is_during)
-    if fault then
+    local pauses = fault ~= nil and fault ~= false and fault.what == "pause"
+    if run.id and not run.result then
+      keep_paused(run, pauses)
+      run:asked()
+    end
+    if fault and not pauses then
       if fault.what == "interrupt" then error(core_err.new { code = "interrupted", message = "interrupted by Ctrl-C" }, 0) end
-      if #run.journal:signals() == 0 then run.journal:signal(run.id, { kind = "rollback", data = { type = fault.type }, by = "simulated" }) end
+      if not has_signal(run.journal, "rollback") then run.journal:signal(run.id, { kind = "rollback", data = { type = fault.type }, by = "simulated" }) end
       local asked = run:asked()
       if asked then error(asked, 0) end
     end
@@ -64,7 +81,7 @@ local function taken_up(world, project, operation, kind)
   local kept = journal.open()
   local row = kept:run()
   kept:take_up(row, { operation = operation, actor = "simulated" })
-  if operation == "rollback" and #kept:signals() == 0 then kept:signal(row.id, { kind = "rollback", data = { type = kind }, by = "simulated" }) end
+  if operation == "rollback" and not has_signal(kept, "rollback") then kept:signal(row.id, { kind = "rollback", data = { type = kind }, by = "simulated" }) end
   return new_run(world, project, { id = row.id, journal = kept, recorded = recorded.of(kept:events(), kept:approvals()) })
 end
 

@@ -162,7 +162,7 @@ function Haproxy:poll(colour, seconds, is_done)
     local rows, err = self:rows()
     if not rows then return nil, err end
     local all = true
-    for _, server in ipairs(self.servers[colour]) do all = all and is_done(rows[server]) end
+    for _, server in ipairs(self.servers[colour]) do all = is_done(rows[server], server) and all end
     if all then return true end
     if clock.now() >= until_s then return false, rows end
     task.sleep(POLL_S)
@@ -209,13 +209,21 @@ end
 --- Gives a colour no new requests and waits until the last one has ended.
 ---@param colour string
 ---@param seconds? number how long to wait (default 30)
+---@param progress? fun(open: integer) how many requests are still open
 ---@return boolean|nil ok, table? err drain: how many were still open
-function Haproxy:drain(colour, seconds)
+function Haproxy:drain(colour, seconds, progress)
   local ok, err = self:keep_serving(colour)
   if not ok then return nil, err end
   ok, err = self:state(colour, "drain")
   if not ok then return nil, err end
-  local done, rows = self:poll(colour, seconds or DRAIN_S, function(row)
+  local open = {}
+  local done, rows = self:poll(colour, seconds or DRAIN_S, function(row, server)
+    if progress then
+      local sum = 0
+      open[server] = (row.scur or 0) + (row.qcur or 0)
+      for _, count in pairs(open) do sum = sum + count end
+      progress(sum)
+    end
     return not row.takes_requests and (row.scur or 0) == 0 and (row.qcur or 0) == 0
   end)
   if done then return true end

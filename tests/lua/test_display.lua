@@ -225,3 +225,19 @@ t.case("progress tells its rate, and ends", function()
   t.ok(second.left_s > 0)
   display.line = genuine
 end)
+
+t.case("progress is left with the run, and is gone when the work is over", function()
+  local behind = require "display.behind"
+  local folder = t.ok(files.mkdtemp())
+  behind.run_known { id = "7f3c", folder = folder }
+  local path = folder .. "/progress.json"
+  t.ok(behind.progress { what = "backup", done = 1, all = 3 })
+  t.eq(json.decode(files.read(path)).done, 1)
+  -- Two pieces at the same time: the last one is over while the other one is being written.
+  local again = background(function() behind.progress { what = "backup", done = 3, all = 3 } end)
+  again:join()
+  t.eq(files.exists(path), false)
+  behind.run_known { id = "7f3c" }
+  t.eq(behind.progress { what = "backup", done = 1, all = 3 }, false)
+  files.remove_tree(folder)
+end)

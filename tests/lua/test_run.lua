@@ -323,6 +323,80 @@ t.case("a step that was begun: its probe says whether it happened", function()
   end)
 end)
 
+-- Asks something of the run as somebody else.
+local function signal(w, kind, reason) w:look(function(j) t.ok(j:signal(w.run.id, { kind = kind, by = "ana", reason = reason })) end) end
+
+-- Waits until the run has recorded an event of that kind.
+local function until_recorded(w, kind)
+  w.id = w.run.id
+  while not w:kinds(kind)[1] do sleep(0.01) end
+end
+
+t.case("a paused run waits before it changes the world, and not before it looks", function()
+  with_world(function(w)
+    local ok = w:live(function(run)
+      w.run = run
+      step("looks", function() return 1 end)
+      signal(w, "pause", "lunch")
+      step("looks again", function() w:do_it "looks again" end)
+      local other = background(function()
+        until_recorded(w, "paused")
+        t.eq({ w.did, run.paused.by }, { { "looks again" }, "ana" })
+        signal(w, "go_on")
+      end)
+      step { "changes", effect = "idempotent", run = function() w:do_it "changes" end }
+      other:join()
+      t.eq(run.paused, nil)
+    end)
+    t.ok(ok)
+    t.eq(w.did, { "looks again", "changes" })
+    t.eq(w:kinds("paused")[1].data, { by = "ana", reason = "lunch", before = "changes" })
+    t.ok(w:kinds("went_on")[1].data.seconds > 0)
+  end)
+end)
+
+t.case("a paused run is taken back, and a rollback is not paused", function()
+  with_world(function(w)
+    local ok = w:live(function(run)
+      w.run = run
+      step("looks", function() return 1 end)
+      signal(w, "pause")
+      background(function()
+        until_recorded(w, "paused")
+        signal(w, "rollback")
+      end)
+      local done, err = attempt(function() step { "changes", effect = "idempotent", run = function() w:do_it "changes" end } end)
+      t.eq({ done, err.code }, { false, "rollback_asked" })
+      run.is_rolling_back = true
+      step { "back", effect = "idempotent", run = function() w:do_it "back" end }
+    end)
+    t.ok(ok)
+    t.eq(w.did, { "back" })
+  end)
+end)
+
+t.case("a run that is paused when it is gone through again is still paused", function()
+  with_world(function(w)
+    local dies = true
+    local function book(run)
+      w.run = run
+      step { "first", effect = "idempotent", run = function() w:do_it "first" end }
+      if dies then die() end
+      background(function()
+        until_recorded(w, "paused")
+        signal(w, "go_on")
+      end)
+      step { "second", effect = "idempotent", run = function() w:do_it "second" end }
+    end
+    w:live(book)
+    dies = false
+    signal(w, "pause")
+    t.eq(w:live(book), true)
+    t.eq(w.did, { "second" })
+    t.eq(#w:kinds "paused", 1)
+  end)
+end)
+
 -- Answers the run's open question as somebody else.
 local function answer_when_asked(w, answer)
   return background(function()

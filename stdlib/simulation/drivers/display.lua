@@ -17,5 +17,6 @@ function M.header() end
 function M.failure() end
 function M.object() end
 function M.progress() end
+function M.progress_of() return function() end end
 
 return setmetatable(M, { __index = genuine })
