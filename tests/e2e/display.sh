@@ -16,7 +16,8 @@ sed -e 's/minimum = 5, bake = 8, warm = 3/minimum = 7, bake = 2, warm = 1/' \
   playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
 "$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
 world=$!
-finish() { $tmux kill-server 2> /dev/null; kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
+# What was left in the background when the test was given up has this world's path in its command line.
+finish() { $tmux kill-server 2> /dev/null; for pid in $(pgrep -f "$scratch/world/state"); do kill -9 "$pid"; done; kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
 trap finish EXIT
 
 wait_for() {
