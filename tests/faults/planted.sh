@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Planted bugs: edits of the stock playbook as a team might make them (tests/playbooks/planted/*.patch). `engine simulate` must find each, by the invariant that the patch
-# Time limit: 900 s
 # names, within the number of worlds that it names, say the smallest world, and show the same again from what it printed. In as many worlds the stock playbook is right.
+# Without a name: those that are found within 100 worlds; PLANTED=all tries every one.
+# Time limit: 900 s
 set -u
 cd "$(dirname "$0")/../.."
 engine=$(realpath "${ENGINE:-build/engine}")
@@ -45,6 +46,8 @@ plant() {
 
 most=0
 for patch in tests/playbooks/planted/${1:-*}.patch; do
+  worlds=$(field "$patch" within)
+  [ -n "${1:-${PLANTED:-}}" ] || [ "${worlds% worlds}" -le 100 ] || continue
   start=${EPOCHREALTIME/./}
   if said=$(plant "$patch"); then passed=$((passed + 1)) word=found; else failed=$((failed + 1)) word=FAILED; fi
   printf '%-7s %-20s %3d.%d s  %s\n' $word "$(basename "$patch" .patch)" $(((${EPOCHREALTIME/./} - start) / 1000000)) $(((${EPOCHREALTIME/./} - start) / 100000 % 10)) "$said"
