@@ -55,6 +55,52 @@ for patch in tests/playbooks/planted/${1:-*}.patch; do
   [ "${worlds% worlds}" -le $most ] || most=${worlds% worlds}
 done
 
+# own NAME STATUS PATTERN: what a venture's own simulation.lua says (standard input) is asked of every world, and a mistake in it is told
+own() {
+  local name=$1 status=$2 pattern=$3 folder=$scratch/own output actual
+  rm -rf "$folder"
+  mkdir "$folder"
+  cp playbooks/demo/venture/*.* "$folder"
+  cat > "$folder/simulation.lua"
+  output=$("$engine" simulate playbooks/stage30.lua --venture "$folder" --release 2.0 --worlds 20 --seed 1 2>&1)
+  actual=$?
+  if [ $actual = "$status" ] && grep -Eq -- "$pattern" <<< "$output"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "own invariants, $name: exit $actual, expected $status with $pattern"
+    echo "$output"
+  fi
+}
+
+if [ $# = 0 ]; then
+  # Every field that is promised to invariants (stdlib/simulation/invariants.lua) is there.
+  own 'the fields that they may use' 0 '^0 invariants broken' << 'END'
+local function all(world, result)
+  local fields = { result.outcome, result.exit, result.seconds, result.tries, result.result, world.scenario.rps, world.venture.name, world.release, world.old_version, world.weights.blue,
+    world.weights.green, world.colours.blue.release, world.database.applied, world.database.stage, world.database.written, world:answers "blue" }
+  if #fields < 16 then return "a field is missing" end
+  for _, note in ipairs(world:notes "weights") do
+    if not (note.at and note.blue and note.before.green) then return "a note has not its fields" end
+  end
+  if result.exit == 0 and not world:events("output")[1].data.name then return "no events" end
+end
+return { invariants = { { "the fields are there", all } } }
+END
+  own 'one is broken' 1 '^✗ promoted on weekdays alone: it was promoted$' << 'END'
+return { invariants = { { "promoted on weekdays alone", function(_, result) return result.exit == 0 and "it was promoted" or nil end } } }
+END
+  own 'a mistake' 2 "the invariant 'mine': .*/own/simulation.lua:2: attempt to index a nil value" << 'END'
+return { invariants = { { "mine", function(world)
+  return world.nothing.there
+end } } }
+END
+  own 'it gives no sentence' 2 "the invariant 'mine': gives a boolean" <<< 'return { invariants = { { "mine", function() return true end } } }'
+  own 'it is no invariant' 2 '/own/simulation.lua: invariants\[1\] is none' <<< 'return { invariants = { { "mine" } } }'
+  own 'it does not compile' 2 '/own/simulation.lua:2: unexpected symbol' <<< 'return {'
+  own 'it raises when it is read' 2 '/own/simulation.lua:1: .*nothing' <<< 'return { invariants = nothing.there }'
+fi
+
 if output=$("$engine" simulate playbooks/stage30.lua --venture playbooks/demo/venture --release 2.0 --worlds "$most" --seed 1 2>&1); then
   passed=$((passed + 1))
 else

@@ -137,6 +137,19 @@ t.case("a kept copy that is torn or another one is found out, and the live datab
   end)
 end)
 
+t.case("copies that nobody knows of any more are dropped, and what is no copy stays", function()
+  world(function(folder, url)
+    local taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    local kept = t.ok(backup.drill { backup = taken.path, database = url, keep = true }).copy
+    t.ok(backup.scratch(kept, url))
+    t.ok(files.write(folder .. "/live.db.before-1", "of a restore"))
+    t.ok(backup.drop_copies(url))
+    local left = {}
+    for _, name in ipairs(files.list(folder)) do if name:find("^live%.db%.") then left[#left + 1] = name end end
+    t.eq(left, { "live.db.before-1" })
+  end)
+end)
+
 t.case("one changed bit, a missing, a truncated and an extra file are found and named, for every file", function()
   world(function(folder, url)
     local taken = t.ok(backup.take { database = url, files = { folder .. "/tree" }, to = folder .. "/backups" })

@@ -466,6 +466,25 @@ t.case("nobody answers: the run stays as it is, and the question is not put twic
   end, { venture = { name = "acme", folder = "/nowhere", source = "return {}", approvals = { timeout = 0.05 } } })
 end)
 
+t.case("what is watched while somebody is asked can end the question, and takes no place of the run", function()
+  with_world(function(w)
+    local dies = true
+    local function book(run)
+      run.while_asked = function()
+        while #run.journal:approvals(run.id) == 0 do sleep(0.01) end
+        error(core_err.new { code = "breach", message = "it fails" }, 0)
+      end
+      local ok, err = attempt(function() step { "go", effect = "idempotent", approve = true, run = function() w:do_it "go" end } end)
+      step("after", function() if dies then die() end end)
+      return { ok, err.code, err.message }
+    end
+    w:live(book)
+    dies = false
+    t.eq({ w:live(book) }, { true, { false, "breach", "it fails" } })
+    t.eq({ w.did, #w:kinds "ask" }, { {}, 1 })
+  end, { mode = "assisted", venture = VENTURE })
+end)
+
 t.case("approvals that were given or denied are not asked for again", function()
   for answer, outcome in pairs { yes = { true, 1 }, no = { false, "denied" } } do
     with_world(function(w)
