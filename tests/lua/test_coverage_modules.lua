@@ -2,7 +2,8 @@
 local t = require "test"
 local core_search = require "core.search"
 
-local TESTS = { "arguments", "check", "health", "journal", "json", "net", "prometheus", "retention", "schema", "secret", "sql", "traffic" }
+-- Not schema: the table of commands needs it before this file begins.
+local TESTS = { "arguments", "check", "health", "journal", "json", "net", "prometheus", "retention", "secret", "sql", "traffic" }
 
 -- By this path the sources are not those of the library, which are never counted.
 core_search.add_folder "./stdlib"
