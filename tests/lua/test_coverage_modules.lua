@@ -13,7 +13,7 @@ for _, name in ipairs(TESTS) do assert(core_search.load_file("tests/lua/test_" .
 t.case("they were counted", function()
   local files_by_path = {}
   for _, file in ipairs(coverage.report().files) do files_by_path[file.path] = file end
-  for _, name in ipairs { "check/examine", "health", "journal", "json", "prometheus", "schema", "sql", "traffic/haproxy" } do
+  for _, name in ipairs { "check/examine", "health", "journal", "json", "prometheus", "sql", "traffic/haproxy" } do
     local file = files_by_path["./stdlib/" .. name .. ".lua"]
     t.ok(file and file.lines.executed > file.lines.total * 0.7, name .. " has run")
   end
