@@ -16,6 +16,7 @@ local M = {}
 
 local TIMEOUT_S = 10 -- of one statement; what it had to do is tried again
 local RETRY_S = 0.5
+local MAKING_S = 5 -- somebody who makes the database has done so by then
 local PATIENCE_S = 10 -- of a command for a database that is away; a run has more, see hold
 
 -- SQLite's WAL grows until its first checkpoint, and a commit that makes a file longer takes twice as long as one that does not: the file
@@ -103,10 +104,20 @@ end
 
 --- Connects, and makes the tables if they are not there.
 ---@return table? store, table? err code journal
+-- Whoever opens a database that somebody else is just making cannot be kept waiting by SQLite at this one point: it would be a deadlock.
+local function use_wal(db)
+  local last = core_clock.now() + MAKING_S
+  while true do
+    local ok, err = db:query "PRAGMA journal_mode = WAL"
+    if ok or not err.message:find("SQLITE_BUSY", 1, true) or core_clock.now() > last then return ok, err end
+    core_task.sleep(0.02)
+  end
+end
+
 function Store:open()
   local ok, err = self.db:query "SELECT 1"
   if ok and self.dialect == "sqlite" then
-    ok, err = self.db:query "PRAGMA journal_mode = WAL"
+    ok, err = use_wal(self.db)
     if ok then ok, err = self.db:query "PRAGMA synchronous = FULL" end
     if ok then ok, err = self.db:query(("PRAGMA wal_autocheckpoint = %d"):format(CHECKPOINT_PAGES)) end
   end

@@ -459,3 +459,12 @@ t.case("a database that is away is waited for, which is said once; or not for so
     t.ok(j:verify())
   end)
 end)
+
+t.case("several may make and open a journal at the same moment", function()
+  local folder = t.ok(files.mkdtemp "/tmp/engine-test-")
+  for round = 1, 30 do
+    local function open() t.ok(journal.open(("%s/%d.db"):format(folder, round))):close() end
+    parallel { open, open, open }
+  end
+  t.ok(files.remove_tree(folder))
+end)
