@@ -102,8 +102,6 @@ function M.prepare(url)
   return setmetatable({ db = db, renewals = renewals, dialect = db:dialect(), patience = PATIENCE_S }, Store)
 end
 
---- Connects, and makes the tables if they are not there.
----@return table? store, table? err code journal
 -- Whoever opens a database that somebody else is just making cannot be kept waiting by SQLite at this one point: it would be a deadlock.
 local function use_wal(db)
   local last = core_clock.now() + MAKING_S
@@ -114,6 +112,8 @@ local function use_wal(db)
   end
 end
 
+--- Connects, and makes the tables if they are not there.
+---@return table? store, table? err code journal
 function Store:open()
   local ok, err = self.db:query "SELECT 1"
   if ok and self.dialect == "sqlite" then
