@@ -16,13 +16,13 @@
 # counts as one failed test. A suite that passes is one line; one that fails is shown whole. The last line is the sum.
 # A suite that leaves a process behind has one failed test more.
 # A suite is stopped after 300 s, a script after 600 s or what a line `# Time limit: N s` of it says.
-# TEST_JOBS suites run side by side (default: one for each processor); of e2e two, which wait more than they compute and have response times to keep.
+# TEST_JOBS suites run side by side (default: one more than there are processors, as many wait); of e2e two, which wait more than they compute and have response times to keep.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 export LC_ALL=C.UTF-8
 unset MAKEFLAGS MAKELEVEL MFLAGS ENGINE
 
-JOBS=${TEST_JOBS:-$(nproc)}
+JOBS=${TEST_JOBS:-$(($(nproc) + 1))}
 SERVERS=2
 what=${1:-default}
 shift $(($# > 0))

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/engine-e2e-XXXXXX")
 chmod 755 "$scratch"
 trap 'pg_stop immediate > /dev/null 2>&1; rm -rf "$scratch"' EXIT
-export HISTORIES=${HISTORIES:-30} SEED=${SEED:-1} SCRATCH=$scratch INCREMENTAL_URL
+export HISTORIES=${HISTORIES:-20} SEED=${SEED:-1} SCRATCH=$scratch INCREMENTAL_URL
 WRAPPED=${WRAPPED:-10} ENGINE=${ENGINE:-build/engine}
 export ENGINE
 # Without autovacuum a seed makes the same history again, as far as a machine can.
