@@ -40,9 +40,10 @@ local function exit_is_true(world, result)
   end
 end
 
--- A world without any fault, with enough requests to judge by, in which everybody says yes.
+-- A world without any fault, with enough requests to judge by, in which everybody says yes. Other settings may be what is to be refused.
 local function good_is_promoted(world, result)
   local scenario, canary = world.scenario, world.venture.canary
+  if next(scenario.settings) then return end
   if #scenario.faults > 0 or result.exit == 0 or (scenario.mode ~= "auto" and (scenario.answer ~= "yes" or (world.answered or 0) > scenario.answered)) then return end
   if #scenario.migrations > 0 and scenario.migration ~= "safe" then return end
   if scenario.rps * canary.max_watch < ENOUGH * canary.min_requests then return end
