@@ -22,6 +22,8 @@ local traffic = require "traffic"
 local M = {}
 
 local ASKED_AGAIN = 4
+-- Errors that another try does not change, and those that end the trying.
+local FINAL = { canceled = true, interrupted = true, deadline = true, backup_corrupt = true, backup_mismatch = true, usage = true, config = true, capability = true }
 local INSISTS_S = 60 -- for so long what a rollback needs is tried again
 local SETTLE_S = 30 -- for connections to a restored database to be made anew
 
@@ -207,7 +209,7 @@ function Deployment:insist(what, fn)
     local ok, result = require("run").attempt(fn)
     if ok then return result end
     local err = result
-    if err.code == "canceled" or err.code == "interrupted" or err.code == "deadline" or clock.now() >= last then error(err, 0) end
+    if FINAL[err.code] or clock.now() >= last then error(err, 0) end
     self.run:say(("%s failed and is tried again: %s"):format(what, err.message), "warn")
     task.sleep(1)
   end
