@@ -99,7 +99,9 @@ local function asked_afterwards(world)
   world:anchor "end"
   for _, one in ipairs(world.by_kind and world.by_kind.asked or {}) do
     if one.fault.anchor == "end" and one.met == 0 then
+      world:note "ended"
       task.sleep(one.fault.after or 0)
+      world:note "revived"
       return world:fault("asked", function(fault) return fault == one.fault end)
     end
   end

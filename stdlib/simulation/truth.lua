@@ -20,6 +20,7 @@ local CHANGES = {
     for version in pairs(note.applied) do at.database.applied[version] = true end
   end,
   fault = function(at, note) at.alive = at.alive and note.fault.kind ~= "kill" and note.fault.kind ~= "lease" end,
+  ended = function(at) at.alive = false end,
   revived = function(at) at.alive = true end,
 }
 
