@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* In simulated time nobody is waited for: a task that computes for so long never ends. */
-enum { SIMULATED_S = 2 };
+enum { SIMULATED_S = 1 };
 
 /* Written by the signal handler, which may run at any instruction of the Lua thread. */
 static lua_State *watched;

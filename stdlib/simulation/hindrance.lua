@@ -57,7 +57,7 @@ function M.of(world)
   local function lasted(seconds, is_so) return truth.longest(world, from, to, is_so) >= seconds end
   local limit, names = world.venture.canary.error_rate, criticals(world)
   local function fits_check(fault) return names[fault.name] and (fault.colour == nil or fault.colour == "blue") end
-  return lasted(SETTLES_S, function(at) return not at:alive_of "blue" or at:fault "database" ~= nil or at:fault("check", fits_check) ~= nil end)
+  return lasted(SETTLES_S, function(at) return not at:alive_of "blue" or at:fault "database" ~= nil or at:fault "disk" ~= nil or at:fault("check", fits_check) ~= nil end)
     or lasted(WATCHED_S, function(at)
       local errors, slow = at:answers "blue"
       return at.weights.blue > 0 and (errors == nil or errors >= limit or slow >= limit)

@@ -75,7 +75,12 @@ function M.request(options)
     return response, problem
   end
   for name, key in pairs(options.headers or {}) do
-    if name:lower() == "idempotency-key" then here:make("request", url .. " " .. tostring(options.body), tostring(key)) end
+    if name:lower() == "idempotency-key" then
+      -- Whoever sends a key wants something made: the engine can die before that, and after.
+      here:boundary "request: before"
+      here:make("request", url .. " " .. tostring(options.body), tostring(key))
+      here:boundary "request: after"
+    end
   end
   local said = answers.find(here.scenario.answers and here.scenario.answers.http, url) or {}
   return answer(said.status or 200, said.json or {})
