@@ -5,6 +5,7 @@
 #define TESTS_UNIT_TEST_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,14 @@ static int test_failures;
             test_failures++;                                                                                 \
         }                                                                                                    \
     } while (0)
+
+/* Is the folder still what mkdtemp makes one of? Its six characters are letters of its choice: the last may
+ * be an X. */
+static inline bool is_template(const char *folder)
+{
+    size_t len = strlen(folder);
+    return len >= 6 && strcmp(folder + len - 6, "XXXXXX") == 0;
+}
 
 #define TEST_MAIN()                                                                                          \
     int main(int argc, char **argv)                                                                          \

@@ -28,7 +28,7 @@ static const char *in_folder(const char *name)
 static bool fresh_folder(void)
 {
     struct err e;
-    if (folder[strlen(folder) - 1] == 'X') return mkdtemp(folder) != NULL;
+    if (is_template(folder)) return mkdtemp(folder) != NULL;
     files_remove_tree(folder, &e);
     return mkdir(folder, 0700) == 0;
 }

@@ -39,7 +39,7 @@ static struct loop *loop;
 static bool set_up(void)
 {
     clock_init_real(&the_clock);
-    if (folder[sizeof folder - 2] == 'X' && mkdtemp(folder) == NULL) return false;
+    if (is_template(folder) && mkdtemp(folder) == NULL) return false;
     snprintf(path, sizeof path, "%s/log", folder);
     return loop_init(&loop, &the_clock, NULL) == 0;
 }

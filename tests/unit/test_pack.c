@@ -14,7 +14,7 @@ static bool write_pack(size_t chunks, struct pack_result *result)
 {
     struct pack_writer *w;
     struct err e;
-    if (folder[strlen(folder) - 1] == 'X' && mkdtemp(folder) == NULL) return false;
+    if (is_template(folder) && mkdtemp(folder) == NULL) return false;
     snprintf(path, sizeof path, "%s/p", folder);
     unlink(path);
     if (pack_open(&w, path, 3, NULL, &e) != 0) return false;
