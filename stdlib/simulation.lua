@@ -8,6 +8,7 @@
 
 local core_err = require "core.err"
 local core_search = require "core.search"
+local plain = require "plain"
 
 local M = {}
 
@@ -96,19 +97,12 @@ local function read_venture(folder)
   return venture
 end
 
-local function copied(value)
-  if type(value) ~= "table" then return value end
-  local out = {}
-  for key, item in pairs(value) do out[key] = copied(item) end
-  return out
-end
-
 --- The venture's configuration, with what only the real world has replaced; another one each time, as a run may change its own.
 ---@param settings? table of a scenario
 ---@return table
 function Project:venture(settings)
   self.read = self.read or read_venture(self.venture_folder)
-  return settings and require("simulation.settings").apply(copied(self.read), copied(settings)) or copied(self.read)
+  return settings and require("simulation.settings").apply(plain.copy(self.read), plain.copy(settings)) or plain.copy(self.read)
 end
 
 --- Runs the playbook in the world of a scenario.

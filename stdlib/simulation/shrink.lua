@@ -1,5 +1,6 @@
 --- simulation.shrink: the smallest world that still shows what is wrong: fewer faults, plainer ones, and everything else as in a world in which all is well.
 
+local plain = require "plain"
 local scenarios = require "simulation.scenario"
 
 local M = {}
@@ -8,20 +9,6 @@ local MOST_COST = 400     -- in worlds that are run
 local ENDLESS_COST = 40   -- of a world whose run does not end by itself
 local MOST_PASSES = 8
 local LATER = { 2, 3, 4, 6, 8 } -- at which time that it passes there the engine dies
-
-local function copied(value)
-  if type(value) ~= "table" then return value end
-  local out = {}
-  for key, item in pairs(value) do out[key] = copied(item) end
-  return out
-end
-
-local function same(a, b)
-  if type(a) ~= "table" or type(b) ~= "table" then return a == b end
-  for key, item in pairs(a) do if not same(item, b[key]) then return false end end
-  for key in pairs(b) do if a[key] == nil then return false end end
-  return true
-end
 
 -- Where the engine died by the scenario's i-th fault, as the world noted it.
 local function place_of(scenario, world, i)
@@ -67,14 +54,14 @@ function M.shrink(scenario, shows)
   local tries, cost, world = 0, 0, nil
   -- Takes a candidate if it shows it too.
   local function try(candidate)
-    if cost >= MOST_COST or same(candidate, scenario) then return false end
+    if cost >= MOST_COST or plain.same(candidate, scenario) then return false end
     local is_shown, its_world, is_endless = shows(candidate)
     tries, cost = tries + 1, cost + (is_endless and ENDLESS_COST or 1)
     if is_shown then scenario, world = candidate, its_world end
     return is_shown
   end
   local function change(fn)
-    local one = copied(scenario)
+    local one = plain.copy(scenario)
     fn(one)
     return try(one)
   end
@@ -82,8 +69,8 @@ function M.shrink(scenario, shows)
   -- The largest steps first: nothing at all, one fault, everything but the faults.
   local found = try(plain_with({})) or try(plain_with({}, scenario.seed))
   for _, seed in ipairs(found and {} or { scenarios.DEFAULTS.seed, scenario.seed }) do
-    for _, fault in ipairs(scenario.faults) do found = found or try(plain_with({ copied(fault) }, seed)) end
-    found = found or try(plain_with(copied(scenario.faults), seed))
+    for _, fault in ipairs(scenario.faults) do found = found or try(plain_with({ plain.copy(fault) }, seed)) end
+    found = found or try(plain_with(plain.copy(scenario.faults), seed))
   end
 
   local names = {}
@@ -97,7 +84,7 @@ function M.shrink(scenario, shows)
   while smaller and passes < MOST_PASSES do
     smaller, passes = false, passes + 1
     for i = #scenario.faults, 1, -1 do smaller = change(function(one) table.remove(one.faults, i) end) or smaller end
-    for _, name in ipairs(names) do smaller = change(function(one) one[name] = copied(scenarios.DEFAULTS[name]) end) or smaller end
+    for _, name in ipairs(names) do smaller = change(function(one) one[name] = plain.copy(scenarios.DEFAULTS[name]) end) or smaller end
     if #scenario.migrations > 1 then smaller = change(function(one) table.remove(one.migrations) end) or smaller end
     for i = 1, #scenario.faults do
       local before = scenario.faults[i]
@@ -119,7 +106,7 @@ end
 function M.said(scenario)
   local out = {}
   for name, value in pairs(scenario) do
-    if scenarios.DEFAULTS[name] ~= nil and not same(value, scenarios.DEFAULTS[name]) then out[name] = value end
+    if scenarios.DEFAULTS[name] ~= nil and not plain.same(value, scenarios.DEFAULTS[name]) then out[name] = value end
   end
   return out
 end
