@@ -8,27 +8,16 @@ cd "$(dirname "$0")/../.."
 engine=$(realpath "${ENGINE:-build/engine}")
 scratch=$(mktemp -d /tmp/engine-console-XXXXXX)
 tmux="tmux -S $scratch/tmux"
-passed=0 failed=0
+passed=0 failed=0 world=
 check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; [ -z "${3:-}" ] || echo "$3" | sed 's/^/  /' | tail -45; fi; }
 
 mkdir "$scratch/overlay"
 sed -e 's/minimum = 5, bake = 8, warm = 3/minimum = 2, bake = 2, warm = 1/' -e 's/rollback = { watch = 5/console = { environment = "prod", read_only = { { "uname" } } }, rollback = { watch = 1/' \
   playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
-"$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
-world=$!
 finish() { $tmux kill-server 2> /dev/null; kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
 trap finish EXIT
-
-wait_for() {
-  local what=$1 end=$((SECONDS + 60))
-  shift
-  until "$@" > /dev/null 2>&1; do
-    if [ $SECONDS -ge $end ]; then echo "never: $what"; return 1; fi
-    read -rt 0.1 <> <(:) || true
-  done
-}
-wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
-. "$scratch/world/world.env"
+. tests/lib/world.sh
+serve_world
 export USER=ana HOME=$scratch XDG_STATE_HOME=
 database=$DEMO_DATABASE vault=$DEMO_VAULT_TOKEN
 state=$scratch/world/state

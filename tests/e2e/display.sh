@@ -7,29 +7,18 @@ cd "$(dirname "$0")/../.."
 engine=$(realpath "${ENGINE:-build/engine}")
 scratch=$(mktemp -d /tmp/engine-display-XXXXXX)
 tmux="tmux -u -S $scratch/tmux"
-passed=0 failed=0 terminals=0
+passed=0 failed=0 world= terminals=0
 check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; [ -z "${3:-}" ] || echo "$3" | sed 's/^/  /' | tail -45; fi; }
 
 mkdir "$scratch/overlay"
 sed -e 's/minimum = 5, bake = 8, warm = 3/minimum = 7, bake = 2, warm = 1/' \
   -e 's/rollback = { watch = 5/console = { environment = "prod" }, approvals = { timeout = 60 }, rollback = { watch = 1/' \
   playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
-"$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
-world=$!
 # What was left in the background when the test was given up has this world's path in its command line.
 finish() { $tmux kill-server 2> /dev/null; for pid in $(pgrep -f "$scratch/world/state"); do kill -9 "$pid"; done; kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
 trap finish EXIT
-
-wait_for() {
-  local what=$1 end=$((SECONDS + 30))
-  shift
-  until "$@" > /dev/null 2>&1; do
-    if [ $SECONDS -ge $end ]; then echo "never: $what"; return 1; fi
-    read -rt 0.1 <> <(:) || true
-  done
-}
-wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
-. "$scratch/world/world.env"
+. tests/lib/world.sh
+serve_world
 export USER=ana LC_ALL=C.UTF-8
 state=$scratch/world/state
 place=(--venture "$scratch/world/venture" --state "$state")
@@ -142,7 +131,7 @@ engine_pid=$(engine_of "$run")
 kill -9 "$terminal"
 seen 'the terminal part is killed' 'Killed'
 kill -0 "$engine_pid"; check '... and the run goes on' $?
-$tmux send-keys -l "stty sane; $engine attach $run --state $state; echo ended \$?"; $tmux send-keys Enter
+$tmux send-keys -l "stty sane; clear; $engine attach $run --state $state; echo ended \$?"; $tmux send-keys Enter
 seen 'attached again' '^▶ 30\.2\.2 watch'
 $tmux send-keys C-c; seen 'Ctrl-C' '^Ctrl-C: d detach'
 $tmux send-keys C-c

@@ -5,27 +5,15 @@ set -u
 cd "$(dirname "$0")/../.."
 engine=${ENGINE:-build/engine}
 scratch=$(mktemp -d /tmp/engine-op-XXXXXX)
-passed=0 failed=0
+passed=0 failed=0 world=
 check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1"; [ -z "${3:-}" ] || sed 's/^/  /' "$3" | tail -30; fi; }
 
 mkdir "$scratch/overlay"
 sed -e 's/minimum = 5, bake = 8, warm = 3/minimum = 2, bake = 2, warm = 1/' -e 's/rollback = { watch = 5/approvals = { timeout = 3 }, rollback = { watch = 1/' playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
-"$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
-world=$!
 finish() { kill -INT $world 2> /dev/null; wait $world; rm -rf "$scratch"; }
 trap finish EXIT
-
-# wait_for WHAT COMMAND...: until the command succeeds, at most 30 s
-wait_for() {
-  local what=$1 end=$((SECONDS + 30))
-  shift
-  until "$@" > /dev/null 2>&1; do
-    if [ $SECONDS -ge $end ]; then echo "never: $what"; return 1; fi
-    read -rt 0.1 <> <(:) || true
-  done
-}
-wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
-. "$scratch/world/world.env"
+. tests/lib/world.sh
+serve_world
 state=$scratch/world/state
 stage30=("$engine" playbooks/stage30.lua --venture "$scratch/world/venture" --state "$state")
 deploy() { "${stage30[@]}" "$@"; }

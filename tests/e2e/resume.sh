@@ -8,7 +8,7 @@ engine=${ENGINE:-build/engine}
 . tests/lib/postgres.sh
 scratch=$(mktemp -d /tmp/engine-resume-XXXXXX)
 chmod 755 "$scratch"
-passed=0 failed=0
+passed=0 failed=0 world=
 kind=sqlite # of the journal
 check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED $1 ($kind)"; [ -z "${3:-}" ] || sed 's/^/  /' "$3" | tail -30; fi; }
 
@@ -16,22 +16,10 @@ check() { if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 
 mkdir "$scratch/overlay"
 sed -e 's/stages = { 10, 50, 100 }.*cpu = 1, memory = 1,/stages = { 50, 100 }, advance = "evidence", minimum = 1.5, bake = 0.5, warm = 0.5, max_watch = 60, max_bake = 60, min_requests = 20, cpu = 1, memory = 1,/' \
   -e 's/rollback = { watch = 5/guardian = { action = env("GUARDIAN", "off"), grace = 1 }, rollback = { watch = 0.5/' playbooks/demo/venture/venture.lua > "$scratch/overlay/venture.lua"
-"$engine" playbooks/demo.lua --serve --world "$scratch/world" --overlay "$scratch/overlay" > "$scratch/world.out" 2>&1 &
-world=$!
 finish() { kill -INT $world 2> /dev/null; wait $world; pg_stop immediate; rm -rf "$scratch"; }
 trap finish EXIT
-
-# wait_for WHAT COMMAND...: until the command succeeds, at most 60 s
-wait_for() {
-  local what=$1 end=$((SECONDS + 60))
-  shift
-  until "$@" > /dev/null 2>&1; do
-    if [ $SECONDS -ge $end ]; then echo "never: $what"; return 1; fi
-    read -rt 0.05 <> <(:) || true
-  done
-}
-wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out"; echo "0 passed, 1 failed"; exit 1; }
-. "$scratch/world/world.env"
+. tests/lib/world.sh
+serve_world
 state=$scratch/world/state
 database=${DEMO_DATABASE#sqlite:}
 
@@ -54,6 +42,7 @@ proved() { ask log --verify > "$scratch/verify" 2>&1 && grep -q 'chain whole' "$
 
 # begin NAME [COMMAND...]: a deployment in the background until it watches green (or what WHERE says); sets engine_pid and run
 begin() {
+  : > "$scratch/$1" # what an earlier part of the same name said is not waited for
   "$engine" playbooks/stage30.lua --venture "$scratch/world/venture" --state "$state" --release 1.1 > "$scratch/$1" 2>&1 &
   engine_pid=$!
   wait_for "$1: ${2:-the canary}" grep -q "${2:-watch green at 50}" "$scratch/$1" || sed 's/^/  /' "$scratch/$1"
