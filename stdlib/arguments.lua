@@ -14,7 +14,11 @@ local function did_you_mean(word, candidates, shown)
   return near and ("; did you mean %s?"):format(shown(near)) or ""
 end
 
-local function dashed(key) return "--" .. key:gsub("_", "-") end
+--- An option's name as it is written; one of one letter has one dash.
+---@param key string
+---@return string
+---@usage assert(arguments.dashed "dry_run" == "--dry-run" and arguments.dashed "e" == "-e")
+function M.dashed(key) return (#key == 1 and "-" or "--") .. key:gsub("_", "-") end
 
 local function convert(name, text, description, next_step)
   local kind = description.type or "string"
@@ -38,6 +42,8 @@ function M.parse(argv, descriptions, next_step)
     local word = argv[i]
     local name, value = word:match "^%-%-([%w_-]+)=(.*)$"
     name = name or word:match "^%-%-([%w_-]+)$"
+    local letter = word:match "^%-(%a)$"
+    if letter and descriptions[letter] then name = letter end
     if not name then
       if word:sub(1, 1) == "-" and #word > 1 then return usage(("unknown option %s"):format(word), next_step) end
       parsed.words[#parsed.words + 1] = word
@@ -45,7 +51,7 @@ function M.parse(argv, descriptions, next_step)
       local key = name:gsub("-", "_")
       local description = descriptions[key]
       if not description then
-        return usage(("unknown option --%s%s"):format(name, did_you_mean(key, descriptions, dashed)), next_step)
+        return usage(("unknown option --%s%s"):format(name, did_you_mean(key, descriptions, M.dashed)), next_step)
       end
       if parsed[key] ~= nil then return usage(("--%s is given twice"):format(name), next_step) end
       if description.type == "boolean" then
@@ -55,7 +61,7 @@ function M.parse(argv, descriptions, next_step)
         if value == nil then
           i = i + 1
           value = argv[i]
-          if value == nil then return usage(("--%s needs a value%s"):format(name, description.about and ": " .. description.about or ""), next_step) end
+          if value == nil then return usage(("%s needs a value%s"):format(M.dashed(key), description.about and ": " .. description.about or ""), next_step) end
         end
         local converted, err = convert(name, value, description, next_step)
         if err then return nil, err end
@@ -65,7 +71,7 @@ function M.parse(argv, descriptions, next_step)
     i = i + 1
   end
   for key, description in pairs(descriptions) do
-    local option = dashed(key)
+    local option = M.dashed(key)
     if parsed[key] == nil then parsed[key] = description.default end
     if parsed[key] == nil and description.required then
       return usage(("%s is missing%s"):format(option, description.about and ": " .. description.about or ""), next_step)
@@ -88,8 +94,8 @@ end
 ---@return string
 ---@usage assert(arguments.option_text("dry_run", { type = "boolean" }) == "--dry-run" and arguments.option_text("to", { value = "DIR" }) == "--to DIR")
 function M.option_text(key, description)
-  if description.type == "boolean" then return dashed(key) end
-  return dashed(key) .. " " .. (description.value or description.one_of and table.concat(description.one_of, "|") or (description.type or "string"):upper())
+  if description.type == "boolean" then return M.dashed(key) end
+  return M.dashed(key) .. " " .. (description.value or description.one_of and table.concat(description.one_of, "|") or (description.type or "string"):upper())
 end
 
 --- What is said of an option: its meaning, its default, and that it must be given.

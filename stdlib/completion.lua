@@ -1,6 +1,7 @@
 --- completion: what may stand next on a command line, from the table of commands. The shells ask `engine completion for WORDS...`, so what they
 -- offer is what this program takes: commands, options and their values, runs of the journal, a playbook's own options.
 
+local arguments = require "arguments"
 local commands = require "commands"
 local core_search = require "core.search"
 
@@ -136,7 +137,7 @@ end
 local function of_options(descriptions, given)
   local found = {}
   for _, name in ipairs(require("arguments").names(descriptions)) do
-    if given[name] == nil then found[#found + 1] = { "--" .. name:gsub("_", "-"), (descriptions[name].about or ""):gsub("\n", " ") } end
+    if given[name] == nil then found[#found + 1] = { arguments.dashed(name), (descriptions[name].about or ""):gsub("\n", " ") } end
   end
   return found
 end

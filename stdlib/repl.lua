@@ -16,6 +16,7 @@ M.options = {
   journal = { value = "URL", about = "postgres://... or env:NAME: a journal that several machines share" },
   attach = { value = "RUN", about = "a run: its state is in the prompt, its events are told between the prompts" },
   reason = { value = "TEXT", about = "why, for the journal; arming needs one" },
+  e = { value = "STATEMENTS", about = "what to do in place of asking: like a script on standard input" },
   yes = { value = "NAME", about = "the venture's name: what effects are confirmed by where nobody is there to type it" },
 }
 
@@ -34,14 +35,17 @@ local function session_of(argv, interactive)
   return require("repl.session").new(options)
 end
 
---- `engine repl [--venture DIR] [--attach RUN] [--reason TEXT]`
+--- `engine repl [--venture DIR] [--attach RUN] [--reason TEXT] [-e STATEMENTS]`
 ---@param argv string[]
 ---@return integer exit
 function M.main(argv)
-  local interactive = require("core.terminal").interactive(0)
-  local session, err = session_of(argv, interactive)
+  local on_terminal = require("core.terminal").interactive(0)
+  local session, err = session_of(argv, on_terminal)
   if not session then return failure(err, 2) end
-  return require(interactive and "repl.terminal" or "repl.script").run(session)
+  local text = session.options.e
+  session.interactive = on_terminal and not text
+  if session.interactive then return require("repl.terminal").run(session) end
+  return require("repl.script").run(session, text)
 end
 
 --- Is this the command line of a statement for the console, and no chunk with arguments of its own?

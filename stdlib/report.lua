@@ -17,10 +17,13 @@ end
 local function state_of(journal, run) return require("run.pause").of(assert(journal:signals(run.id))) and "paused" or "running" end
 
 --- `engine status`: the latest runs; with a run, its steps.
+---@param journal table
+---@param id? string
+---@param all? boolean also the consoles that only looked
 ---@return integer? exit, table? err
-function M.status(journal, id)
+function M.status(journal, id, all)
   if not id then
-    local runs = assert(journal:runs { limit = 10 })
+    local runs = assert(journal:runs { limit = 10, changed = not all })
     if not runs[1] then print "no run yet" end
     for _, run in ipairs(runs) do
       table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", run.outcome or state_of(journal, run), run.exit_code or "")

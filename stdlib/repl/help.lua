@@ -99,15 +99,18 @@ end
 
 --- Prints what is known of a name; of none, the list of words.
 ---@param name string
-function M.print(name)
-  if name == "" then return list() end
+---@param only_known? boolean nothing is said of a name that is not documented
+---@return boolean known
+function M.print(name, only_known)
+  if name == "" then list() return true end
   local found = M.all(name)
   if found[name] then
     for _, line in ipairs(M.lines(name, found[name])) do print(line) end
-    return
+    return true
   end
-  if of_module(name, found) then return end
-  print(("nothing is called %s%s; ? alone lists the words"):format(name, suggest.did_you_mean(suggest.near(name, found))))
+  if of_module(name, found) then return true end
+  if not only_known then print(("nothing is called %s%s; ? alone lists the words"):format(name, suggest.did_you_mean(suggest.near(name, found)))) end
+  return false
 end
 
 return M

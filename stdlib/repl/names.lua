@@ -2,6 +2,7 @@
 -- else that a playbook has. Names that are assigned stay in the console.
 
 local core_err = require "core.err"
+local core_search = require "core.search"
 local effect = require "effect"
 local inspect = require "inspect"
 
@@ -65,9 +66,27 @@ local function gated(session, module, name, plain)
   end
 end
 
+-- What is not there is a mistake, said where it was typed: a nil would only be one a line later.
+local function unknown(what, name, candidates)
+  local suggest = require "check.suggest"
+  error(("%s '%s'%s"):format(what, tostring(name), suggest.did_you_mean(suggest.near(tostring(name), candidates))), 3)
+end
+
+-- What of a name is not among its words is looked for in the module of that name.
+local function or_of_module(name, words, module)
+  return function(_, key)
+    local value = module[key]
+    if value ~= nil or type(key) ~= "string" then return value end
+    local candidates = {}
+    for _, from in ipairs { words, module } do for one in next, from do candidates[one] = true end end
+    unknown(name .. " has no", key, candidates)
+  end
+end
+
 local function gated_module(session, name)
   local plain = require(name)
-  local shown = setmetatable({}, { __index = plain, __pairs = function() return pairs(plain) end })
+  local shown = {}
+  setmetatable(shown, { __index = or_of_module(name, shown, plain), __pairs = function() return pairs(plain) end })
   for _, fn in ipairs(EFFECTS[name]) do shown[fn] = name == "effect" and plain[fn] or gated(session, name, fn, plain[fn]) end
   if name == "effect" then return { change = plain.change } end
   return shown
@@ -89,8 +108,18 @@ local function object(name)
   local words = require("repl.words." .. M.OBJECTS[name])[name]
   local found, module = pcall(require, name)
   local meta = getmetatable(words) or {}
-  meta.__index = found and module or nil
+  meta.__index = or_of_module(name, words, found and module or {})
   return setmetatable(words, meta)
+end
+
+-- A global that a playbook has too, or the mistake.
+local function global(name)
+  local prelude = require "prelude"
+  if rawget(_G, name) ~= nil or prelude.words[name] or type(name) == "string" and not prelude.instead[name] and core_search.find(name) then return _G[name] end
+  if prelude.instead[name] then error(("'%s' is not there; %s"):format(name, prelude.instead[name]), 2) end
+  local candidates = { venture = true }
+  for _, list in ipairs { M.WORDS, M.OBJECTS, prelude.words, _G } do for one in pairs(list) do candidates[one] = true end end
+  unknown("nothing is called", name, candidates)
 end
 
 --- The names of a session's statements.
@@ -108,7 +137,7 @@ function M.environment(session)
       elseif M.OBJECTS[name] then value = object(name)
       elseif EFFECTS[name] then value = gated_module(session, name)
       elseif name == "require" then value = new_require(environment)
-      else return _G[name] end
+      else return global(name) end
       words[name] = value
       return value
     end,

@@ -22,20 +22,23 @@ end
 
 local function run_lines(session, text)
   local open
+  local number, begins = 0, 1
   for line in (text:gsub("\n?$", "\n")):gmatch "(.-)\n" do
+    number = number + 1
     if not open and line:match "^%s*exit%s*$" then return 0 end
     local all = open and open .. "\n" .. line or line
+    if not open then begins = number end
     open = nil
     if all:match "%S" then
       if statement.is_open(all, session.environment) then
         open = all
       else
-        local ok, err = statement.run(session, all)
+        local ok, err = statement.run(session, all, begins)
         if not ok then return exit_of(session, err) end
       end
     end
   end
-  if open then return exit_of(session, select(2, statement.run(session, open))) end
+  if open then return exit_of(session, select(2, statement.run(session, open, begins))) end
   return session.exit
 end
 

@@ -10,6 +10,8 @@ local M = {}
 
 local COLUMNS = 100 -- of a terminal that does not say
 local ROWS_MOST = 200
+local LINES_MOST = 40 -- of a value that is shown whole
+local LONG_TEXT = 80 -- characters of a text among others
 
 --- How many columns there are to print in: off a terminal as many as are needed, so that nothing is cut there.
 ---@return number
@@ -116,7 +118,32 @@ function M.rows(rows, most)
   return table.concat(out, "\n")
 end
 
---- A value as the console prints it.
+-- Stands for a part that is not shown.
+local Part = { __tostring = function(self) return self.text end }
+
+--- A value whose text has many lines, with each part that needs more than one shown as what it is.
+---@param value any
+---@param most integer lines
+---@return string
+---@usage assert(require("repl.show").brief({ a = 1 }, 10) == "{ a = 1 }")
+function M.brief(value, most)
+  local text = inspect.display(value)
+  if type(value) ~= "table" or select(2, text:gsub("\n", "\n")) < most then return text end
+  local short = {}
+  for key, item in pairs(value) do
+    local is_long = type(item) == "table" and inspect.text(item, "  "):find "\n"
+    if is_long then
+      local count = 0
+      for _ in pairs(item) do count = count + 1 end
+      item = setmetatable({ text = ("{ %d part%s }"):format(count, count == 1 and "" or "s") }, Part)
+    elseif type(item) == "string" then item = cut(item, LONG_TEXT)
+    end
+    short[key] = item
+  end
+  return inspect.text(short) .. "\nlong parts are shown short: name one to see it, print(inspect.text(it)) shows all"
+end
+
+--- A value as the console prints it: on a terminal briefly, elsewhere whole.
 ---@param value any
 ---@return string
 ---@usage assert(require("repl.show").value "text" == "text" and require("repl.show").value { 1, 2 } == "{ 1, 2 }")
@@ -124,6 +151,7 @@ function M.value(value)
   local meta = getmetatable(value)
   if type(meta) == "table" and rawget(meta, "__show") then return meta.__show(value) end
   if M.is_rows(value) then return M.rows(value) end
+  if core_terminal.interactive(1) then return M.brief(value, LINES_MOST) end
   return inspect.display(value)
 end
 

@@ -2,6 +2,7 @@
 
 local core_err = require "core.err"
 local core_search = require "core.search"
+local core_secret = require "core.secret"
 local show = require "repl.show"
 
 local M = {}
@@ -26,27 +27,39 @@ local function delayed(text)
   return text
 end
 
+--- What a statement is called where its errors have a place.
+M.NAME = "console"
+
 --- The function of a text; nil, "incomplete" when it only lacks its end; nil, err.
 ---@param text string
 ---@param environment table
+---@param line? integer the one of its file that it begins in (1)
 ---@return function? chunk, string|table|nil problem
 ---@usage local s = require "repl.statement"  assert(s.compile("1 + 1", {})() == 2)  assert(select(2, s.compile("for i = 1, 2 do", {})) == "incomplete")
-function M.compile(text, environment)
+function M.compile(text, environment, line)
   text = delayed(text)
-  local chunk = core_search.load_text("return " .. text, "console", environment)
+  local before = ("\n"):rep((line or 1) - 1)
+  local chunk = core_search.load_text(before .. "return " .. text, M.NAME, environment)
   if chunk then return chunk end
   local err
-  chunk, err = core_search.load_text(text, "console", environment)
+  chunk, err = core_search.load_text(before .. text, M.NAME, environment)
   if chunk then return chunk end
   if err.code == "playbook" and err.message:find "near <eof>$" then return nil, "incomplete" end
-  return nil, err
+  -- What was to be an expression is told as one: `1 +` lacks its end, and does not begin wrong.
+  local _, as_expression = core_search.load_text(before .. "return " .. text, M.NAME, environment)
+  return nil, err.message:find(":%d+: unexpected symbol near") and as_expression.message:find "near <eof>$" and as_expression or err
 end
 
--- What a person sees of an error: a refusal says what to do now, and no place in a text that was just typed.
-local function print_failure(session, err)
+-- What a person sees of an error: a refusal says what to do now; of one line that was just typed the place is known; what to do is asked of the console.
+local function print_failure(session, err, text)
   if core_err.is(err) then
     if err.code == "read_only" and err.op ~= "confirm" then err = session:refusal(err.op) end
-    if err.where and err.where:find "^console:" then err.where = nil end
+    if err.where and err.where:find("^" .. M.NAME .. ":") then err.where = nil end
+    local place, message = err.message:match("^(" .. M.NAME .. ":%d+): (.*)$")
+    if place then
+      local is_one_line = session.interactive and not text:find "\n"
+      err = core_err.new { code = err.code, message = is_one_line and message or err.message, cause = err.cause, next = "? lists the words, ?NAME tells of one" }
+    end
   end
   print(show.safe(show.failure(err)))
 end
@@ -54,10 +67,29 @@ end
 local function print_values(session, values)
   local first, second = values[2], values[3]
   if first == nil and core_err.is(second) then
-    print_failure(session, second)
+    print_failure(session, second, session.current_statement)
     return
   end
   for i = 2, values.n do print(show.safe(show.value(values[i]))) end
+end
+
+-- Is there nothing in the value but what can be called?
+local function is_words(value)
+  local kind = type(value)
+  if kind == "function" then return true end
+  if kind ~= "table" or core_err.is(value) or core_secret.is(value) then return false end
+  local count = 0
+  for key, item in pairs(value) do
+    if type(key) ~= "string" or not is_words(item) then return false end
+    count = count + 1
+  end
+  return count > 0
+end
+
+-- A name alone, and what it names is to be called: what it is for says more than that it is a function.
+local function told_as_help(text, values)
+  local name = values.n == 2 and text:match "^%s*([%a_][%w_.]*)%s*$"
+  return name and is_words(values[2]) and require("repl.help").print(name, true)
 end
 
 -- `?name` is asked of the console, not of Lua.
@@ -66,17 +98,18 @@ local function question_of(text) return text:match "^%s*%?%s*([%w_.:]*)%s*$" end
 --- Runs a statement that is whole and prints what comes of it.
 ---@param session table
 ---@param text string
+---@param line? integer the one of its file that it begins in (1)
 ---@return boolean ok, any err of one that failed, also by giving nil and an error
-function M.run(session, text)
+function M.run(session, text, line)
   local asked = question_of(text)
   if asked then
     require("repl.help").print(asked)
     return true
   end
-  local chunk, problem = M.compile(text, session.environment)
+  local chunk, problem = M.compile(text, session.environment, line)
   if not chunk then
-    if problem == "incomplete" then problem = core_err.new { code = "usage", message = "the statement has no end" } end
-    print(show.safe(show.failure(problem)))
+    if problem == "incomplete" then problem = core_err.new { code = "usage", message = "the statement has no end", next = "Something that was opened lacks its `end`, `)` or `}`." } end
+    print_failure(session, problem, text)
     return false, problem
   end
   session:statement(text)
@@ -88,9 +121,10 @@ function M.run(session, text)
       print "" -- Ctrl-C is how a watch ends; the terminal has shown it as ^C
       return true
     end
-    print_failure(session, values[2])
+    print_failure(session, values[2], text)
     return false, values[2]
   end
+  if told_as_help(text, values) then return true end
   print_values(session, values)
   if values[2] == nil and core_err.is(values[3]) then return false, values[3] end
   return true

@@ -24,6 +24,15 @@ output=$(printf '{ { a = 1, b = "x" }, { a = 20 } }\n' | repl)
 output=$(printf '?http.get\n?\n?http.gett\n' | repl)
 grep -q '^http.get(url, options)' <<< "$output" && grep -q '^  arm ' <<< "$output" && grep -q "did you mean 'http.get'" <<< "$output"; check '?name, ? alone, ?mistyped' $? "$output"
 
+output=$(printf 'http.get\n' | repl)
+grep -q '^http.get(url, options)$' <<< "$output" && ! grep -q 0x <<< "$output"; check 'a function alone tells what it is for' $? "$output"
+output=$(printf '1\n\nfor i = 1, 2 do\n  stauts()\nend\n' | repl)
+grep -q "^E0003 script: console:4: nothing is called 'stauts'; did you mean 'status'?$" <<< "$output" && grep -q '^  next   ? lists the words' <<< "$output"; check 'a name that is not there: in which line, and which it may be' $? "$output"
+output=$(printf 'traffic.sett{}\n' | repl); grep -q "traffic has no 'sett'; did you mean 'set'?" <<< "$output"; check '... also of a word' $? "$output"
+output=$(printf '1 +\n' | repl); [ $? = 2 ] && grep -q 'has no end\|near <eof>' <<< "$output"; check 'an expression without its end' $? "$output"
+[ "$(repl -e $'1\nfor i = 2, 3 do\n  print(i)\nend')" = $'1\n2\n3' ]; check 'statements of the command line' $?
+[ "$(repl -e)" = $'✗ E0100 usage: -e needs a value: what to do in place of asking: like a script on standard input\n  next   engine repl --help' ]; check '... and none' $?
+
 # Nothing is changed by a console that is not armed, by whatever way.
 for statement in 'files.write("x", "1")' 'require("files").write("x", "1")' 'process.run { argv = { "touch", "x" } }' 'http.post("http://127.0.0.1:1/")' \
   'assert(load("return files.write(\"x\", \"1\")"))()' '_G.files.write("x", "1")' 'effect.change("e", function() end)' 'assert(sql.open("sqlite:x")):execute "CREATE TABLE t (a)"'; do
@@ -40,6 +49,8 @@ output=$(printf 'arm("1m", "a test")\nfiles.write("x", "1")\n' | repl); [ $? = 1
 output=$(printf 'arm("1m", "a test")\nconfirm "yes"\nfiles.write("x", "1")\n' | repl)
 grep -q '^plan  files.write("x", "1");  undo none' <<< "$output" && grep -q '^✓ .*, audit [0-9]*$' <<< "$output" && [ "$(cat "$scratch/x")" = 1 ]; check '... then it is done and recorded' $? "$output"
 (cd "$scratch" && "$engine" log --verify) > "$scratch/log" && grep -q 'chain whole' "$scratch/log"; check 'the chain is whole' $? "$(cat "$scratch/log")"
+repl --state .engine -e 'runs()' > "$scratch/runs"; [ "$(tail -1 "$scratch/runs")" = '1 row' ]; check 'runs are those that changed something' $? "$(cat "$scratch/runs")"
+all=$( (cd "$scratch" && "$engine" status --all) | wc -l) some=$( (cd "$scratch" && "$engine" status) | wc -l); [ "$some" = 1 ] && [ "$all" -gt 1 ]; check '... in status too, and all of them when asked' $? "$some of $all"
 output=$(printf 'arm("2h", "x")\n' | repl); [ $? = 2 ] && grep -q 'an hour at most' <<< "$output"; check 'nobody is armed for long' $? "$output"
 
 screen() { $tmux capture-pane -p; }

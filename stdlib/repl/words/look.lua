@@ -53,12 +53,13 @@ function words.status()
   return rows
 end
 
---- The latest runs, also consoles.
----@param limit? integer (10)
+--- The latest runs, and the consoles that changed something.
+---@param limit? integer|"all" (10) all: the consoles that only looked too
 ---@return table[] rows
 ---@example runs()
 function words.runs(limit)
-  local found, err = sessions.here():need_journal():runs { limit = limit or 10 }
+  local all = limit == "all"
+  local found, err = sessions.here():need_journal():runs { limit = all and 1000 or limit or 10, changed = not all }
   if not found then return nil, err end
   local rows = { columns = { "run", "started", "what", "release", "by", "outcome", "exit", "summary" } }
   for i, run in ipairs(found) do
