@@ -121,7 +121,7 @@ end
 --- The options as lines of help.
 ---@param descriptions table
 ---@return string
----@usage assert(arguments.help { n = { type = "integer", about = "how many" } } == ("  --n INTEGER" .. (" "):rep(17) .. "how many"))
+---@usage assert(arguments.help { n = { type = "integer", about = "how many" } } == ("  -n INTEGER" .. (" "):rep(18) .. "how many"))
 function M.help(descriptions)
   local lines = {}
   for _, key in ipairs(M.names(descriptions)) do

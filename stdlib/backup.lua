@@ -13,6 +13,7 @@ local files = require "files"
 local host = require "host"
 local json = require "json"
 local manifests = require "backup.manifest"
+local metered = require "backup.metered"
 local process = require "process"
 local random = require "random"
 local restore_script = require "backup.restore_script"
@@ -90,7 +91,7 @@ local function take_into(folder, options, id)
   end
   for index, path in ipairs(options.files or {}) do
     local name = ("files-%03d.tar.zst%s"):format(index, options.passphrase and ".enc" or "")
-    local packed = assert(core.files_pack(path, folder .. "/" .. name, 1, options.passphrase))
+    local packed = assert(metered.run(metered.part(options.progress, "packing files"), function(meter) return core.files_pack(path, folder .. "/" .. name, 1, options.passphrase, meter) end))
     manifest.files[name] = { bytes = packed.bytes, raw_bytes = packed.raw_bytes, sha256 = packed.sha256 }
     manifest.trees[index] = { path = path, file = name, entries = packed.entries, skipped = packed.skipped }
   end
@@ -115,7 +116,7 @@ local function sweep(to)
 end
 
 --- Takes a backup. With a passphrase its data is encrypted, as `openssl enc` reads it; names and numbers in the manifest are not. What fails leaves nothing behind that could be taken for one.
----@param options { database?: any, files?: string[], to: string, since?: string|true, chunk_blocks?: integer, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { database?: any, files?: string[], to: string, since?: string|true, chunk_blocks?: integer, id?: string, timeout?: number, lock_timeout?: number, passphrase?: any, progress?: fun(at: table) }
 -- lock_timeout: seconds (default 30) to wait for a schema change that is under way. PostgreSQL alone: since: an earlier backup, or
 -- `true` for the latest in `to` that counts and verifies; its files of what is proven unchanged become files of this one, which is
 -- still whole by itself. chunk_blocks: pages (default 8192, which is 64 MB) that a file of a large table is made of.
@@ -171,7 +172,7 @@ end
 --- Reads every file of a backup and compares it with what was written; says which are damaged, missing or extra.
 ---@param path string
 ---@param checksum? string of take: then it must be that backup. Without it somebody who can write to it may have written another
----@param progress? fun(at: { done: integer, all: integer, bytes: integer })
+---@param progress? fun(at: table) as of backup.metered
 ---@return { files: integer, bytes: integer, manifest: table }?, table? err code backup_corrupt names every bad file
 function M.verify(path, checksum, progress)
   local complete, err = manifests.read_plain(path .. "/COMPLETE")
@@ -190,13 +191,13 @@ function M.verify(path, checksum, progress)
     listed[#listed + 1] = { name = name, expected = expected, stat = found[name] }
     found[name] = nil
   end
-  local at = { done = 0, all = #listed, bytes = 0 }
-  local read = task.map(listed, function(one)
-    local hashed = one.stat and one.stat.type == "file" and { files.sha256(path .. "/" .. one.name) } or {}
-    at.done, at.bytes = at.done + 1, at.bytes + (one.stat and one.stat.size or 0)
-    if progress then progress(at) end
-    return hashed
-  end, { limit = HASHERS })
+  local size = 0
+  for _, one in ipairs(listed) do size = size + (one.stat and one.stat.size or 0) end
+  local read = metered.run(progress, function(meter)
+    return task.map(listed, function(one)
+      return one.stat and one.stat.type == "file" and { core.sha256(path .. "/" .. one.name, meter) } or {}
+    end, { limit = HASHERS })
+  end, size)
   for i, one in ipairs(listed) do
     local name, stat, actual, hash_err = one.name, one.stat, read[i][1], read[i][2]
     if not stat then
@@ -247,7 +248,7 @@ end
 
 -- What every restore of a database begins with: the backup is whole, of this kind of database, and can be read.
 local function prepared(options)
-  local verified, err = M.verify(options.backup, options.checksum)
+  local verified, err = M.verify(options.backup, options.checksum, metered.part(options.progress, "reading the backup"))
   if not verified then return nil, err end
   local manifest = verified.manifest
   if not manifest.database then return failed("backup", options.backup .. " holds no database") end
@@ -285,7 +286,7 @@ end
 
 --- The staging drill: restores beside the live database, compares every table and measures. The copy is dropped again, or kept
 -- closed to everybody: a rollback to it is the swap alone, at any size.
----@param options { backup: string, database: any, keep?: boolean, checksum?: string, passphrase?: any, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { backup: string, database: any, keep?: boolean, checksum?: string, passphrase?: any, progress?: fun(at: table) }
 ---@return { seconds: number, tables: integer, rows: integer, copy?: table }?, table? err code backup_mismatch names the table
 function M.drill(options)
   local began = clock.now()
@@ -293,7 +294,7 @@ function M.drill(options)
   if not copy then return nil, err end
   local seconds = clock.now() - began
   local ok
-  if options.keep then ok, err = driver.keep(copy, options.database) else ok, err = driver.drop(copy, options.database) end
+  if options.keep then ok, err = driver.keep(copy, options.database, options.progress) else ok, err = driver.drop(copy, options.database) end
   if not ok and options.keep then driver.drop(copy, options.database) end -- nobody would know of it
   if not ok then return nil, err end
   copy.seconds = seconds
@@ -405,7 +406,7 @@ function M.restore(options)
   local copy, driver
   copy, err, driver = copy_for(options)
   if not copy then return nil, err end
-  swapped, err = effect.change("database swap", function() return driver.swap(copy, options.database, options.backup:match "([^/]+)/?$", { to = options.to, key = options.key }) end)
+  swapped, err = effect.change("database swap", function() return driver.swap(copy, options.database, options.backup:match "([^/]+)/?$", { to = options.to, key = options.key, progress = options.progress }) end)
   -- The copy's place is either the live database now (PostgreSQL) or no longer needed (SQLite).
   if not swapped or copy.path then shield(function() driver.drop(copy, options.database) end) end
   if not swapped then return nil, err end
@@ -448,10 +449,10 @@ function M.release_needs(folder, by)
 end
 
 --- Restores file trees into a folder.
----@param options { backup: string, to: string, checksum?: string, passphrase?: any }
+---@param options { backup: string, to: string, checksum?: string, passphrase?: any, progress?: fun(at: table) }
 ---@return integer? entries, table? err
 function M.restore_files(options)
-  local verified, err = M.verify(options.backup, options.checksum)
+  local verified, err = M.verify(options.backup, options.checksum, metered.part(options.progress, "reading the backup"))
   local entries, ok = 0, nil
   if verified then ok, err = check_passphrase(verified.manifest, options) end
   if not ok then return nil, err end
@@ -461,7 +462,9 @@ function M.restore_files(options)
     if not ok then return nil, err end
     local count
     local packed = verified.manifest.files[one.file]
-    count, err = core.files_unpack(options.backup .. "/" .. one.file, into, packed.sha256, packed.raw_bytes, options.passphrase)
+    count, err = metered.run(metered.part(options.progress, "unpacking"), function(meter)
+      return core.files_unpack(options.backup .. "/" .. one.file, into, packed.sha256, packed.raw_bytes, options.passphrase, meter)
+    end)
     if not count then return nil, err end
     entries = entries + count
   end

@@ -102,21 +102,22 @@ end)
 part({ name = "send", words = { "BACKUP" }, needs = { "store" }, options = { "store" },
   about = "sends a finished backup to a store; what is there already is not sent again" }, function(options)
   local path = need_path(options)
-  local verified = assert(backup.verify(path))
+  local verified = assert(backup.verify(path, nil, display.progress_of "verify"))
   local sent = assert(store_of(options):put(path, verified.manifest.id, display.progress_of "send"))
   print(("%d files of %s are in the store, %d bytes were sent"):format(sent.files, verified.manifest.id, sent.sent_bytes))
 end)
 
 part({ name = "fetch", words = { "ID" }, needs = { "store", "to" }, options = { "store", "to" },
   about = "brings a backup from a store and verifies it" }, function(options)
-  local path = assert(store_of(options):fetch(need_path(options), options.to))
-  local verified = assert(backup.verify(path))
+  local path = assert(store_of(options):fetch(need_path(options), options.to, display.progress_of "fetch"))
+  local verified = assert(backup.verify(path, nil, display.progress_of "verify"))
   print(("%s: %d files, %d bytes: all as they were written"):format(path, verified.files, verified.bytes))
 end)
 
 part({ name = "verify", words = { "BACKUP" }, needs = {}, options = { "checksum" },
   about = "reads every file and compares it with what was written" }, function(options)
-  local verified = place.with(need_path(options), function(path) return assert(backup.verify(path, options.checksum, display.progress_of "verify")) end)
+  local progress = display.progress_of "verify"
+  local verified = place.with(need_path(options), function(path) return assert(backup.verify(path, options.checksum, progress)) end, progress)
   print(("%d files, %d bytes: all as they were written"):format(verified.files, verified.bytes))
 end)
 
@@ -132,9 +133,10 @@ end)
 
 part({ name = "drill", words = { "BACKUP" }, needs = { "database" }, options = { "database", "checksum", "passphrase" },
   about = "restores beside the live database, compares every table, and drops the copy" }, function(options)
+  local progress = display.progress_of "drill"
   local drill = place.with(need_path(options), function(path)
-    return assert(backup.drill { backup = path, checksum = options.checksum, database = address(options.database), passphrase = address(options.passphrase), progress = display.progress_of "drill" })
-  end)
+    return assert(backup.drill { backup = path, checksum = options.checksum, database = address(options.database), passphrase = address(options.passphrase), progress = progress })
+  end, progress)
   print(("%d tables, %d rows restored and compared in %s"):format(drill.tables, drill.rows, display.duration(drill.seconds)))
 end)
 
@@ -143,9 +145,10 @@ part({ name = "restore", words = { "BACKUP" }, needs = { "database" }, options =
   local path = need_path(options)
   if not options.yes then error(usage(("restore replaces the live database by %s; add --yes to do it"):format(path), ("engine backup restore %s --database ... --yes, after engine backup drill"):format(path)), 0) end
   if options.in_place and place.is_store(path) then need(options, "to") end -- it would go beside the backup, which is not kept
+  local progress = display.progress_of "restore"
   local restored = place.with(path, function(here)
-    return assert(backup.restore { backup = here, checksum = options.checksum, database = address(options.database), to = options.lost, in_place = options.in_place, safety = options.to, passphrase = address(options.passphrase), progress = display.progress_of "restore" })
-  end)
+    return assert(backup.restore { backup = here, checksum = options.checksum, database = address(options.database), to = options.lost, in_place = options.in_place, safety = options.to, passphrase = address(options.passphrase), progress = progress })
+  end, progress)
   print(("restored in %s, not available for %s; what was there before is %s"):format(display.duration(restored.seconds), display.duration(restored.downtime_s), restored.old or restored.safety))
   say_loss(restored.loss)
 end)

@@ -104,22 +104,24 @@ local PROGRESS_LINE_S = 5
 local begun = {} -- long work that is under way: when it began, and when a line last told of it
 
 --- How far long work is, with its rate and how long it may still take: for whoever looks at the run, and without a run a line now and then.
----@param progress { what: string, done: number, all?: number, unit?: string, bytes_rate?: number } unit: "bytes", "rows", ...; the last one has done = all
-function M.progress(progress)
-  local now, what = core_clock.now(), progress.what
+---@param progress { what: string, done?: number, all?: number, unit?: string, bytes_rate?: number } unit: "bytes", "rows", ...; the last one has done = all; no done: nobody knows
+---@param goes_on? boolean it is the next part of work that has taken a while already
+function M.progress(progress, goes_on)
+  local now, what, done = core_clock.now(), progress.what, progress.done or 0
   local since = begun[what]
-  if not since then
-    since = { at = now, from = progress.done, told = now }
+  if not since or done < since.last then -- less is done than was: the work has begun anew
+    since = { at = now, from = done, told = now }
     begun[what] = since
   end
+  since.last = done
   local seconds, is_over = now - since.at, false
   if progress.all then
-    progress.rate = seconds > 0 and (progress.done - since.from) / seconds or nil
-    if progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - progress.done) / progress.rate end
-    is_over = progress.done >= progress.all
+    progress.rate = seconds > 0 and (done - since.from) / seconds or nil
+    if progress.rate and progress.rate > 0 then progress.left_s = math.max(0, progress.all - done) / progress.rate end
+    is_over = done >= progress.all
     if is_over then begun[what] = nil end
   end
-  if seconds < PROGRESS_AFTER_S then return end
+  if seconds < PROGRESS_AFTER_S and not goes_on then return end
   M.object("progress", progress)
   if behind.progress(progress) then return end
   if now - since.told >= PROGRESS_LINE_S then
@@ -128,14 +130,18 @@ function M.progress(progress)
   end
 end
 
---- What takes the progress of work in pieces, as module backup has it, and tells of it.
+--- What takes the progress of long work, as module backup.metered has it, and tells of it.
 ---@param what string
----@return fun(at: { done: integer, all: integer, bytes: integer })
+---@return fun(at: { done?: integer, all?: integer, unit?: string, phase?: string, bytes?: integer }) unit: as without, pieces; then bytes are what was moved
 function M.progress_of(what)
-  local began = core_clock.now()
+  local first, began, phase = core_clock.now(), nil, nil
   return function(at)
-    local seconds = core_clock.now() - began
-    M.progress { what = what, done = at.done, all = at.all, unit = "pieces", bytes_rate = seconds > 0 and at.bytes / seconds or nil }
+    local now = core_clock.now()
+    if at.phase ~= phase or not began then phase, began = at.phase, now end
+    local seconds = now - began
+    local unit = at.unit or at.done and "pieces" or nil
+    local bytes_rate = unit == "pieces" and at.bytes and seconds > 0 and at.bytes / seconds or nil
+    M.progress({ what = phase and ("%s, %s"):format(what, phase) or what, done = at.done, all = at.all, unit = unit, bytes_rate = bytes_rate }, now - first >= PROGRESS_AFTER_S)
   end
 end
 

@@ -3,9 +3,11 @@
 #include "base/buf.h"
 #include "bind/await.h"
 #include "bind/b_err.h"
+#include "bind/b_meter.h"
 #include "bind/b_secret.h"
 #include "core/backup_files.h"
 #include "core/backup_sqlite.h"
+#include "core/files.h"
 #include "core/grant.h"
 #include "core/work.h"
 
@@ -13,6 +15,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -21,7 +24,7 @@ int luaopen_core_backup(lua_State *L);
 #define CALL_META "engine.backup.call"
 enum { CHUNK_BYTES = 256 << 10 };
 
-enum action { SQLITE_COPY, SQLITE_CHECK, SQLITE_SUMS, PACK, UNPACK, FILES_PACK, FILES_UNPACK };
+enum action { SQLITE_COPY, SQLITE_CHECK, SQLITE_SUMS, PACK, UNPACK, FILES_PACK, FILES_UNPACK, SHA256 };
 
 /* One call; the strings stay on the Lua stack. */
 struct call {
@@ -31,6 +34,8 @@ struct call {
     struct pack_expected expected;
     int number;
     bool is_scratch;
+    struct meter *meter;
+    char digest[65];
     struct buf out;
     struct pack_result pack;
     struct backup_tree tree;
@@ -43,11 +48,15 @@ static int pack_file(struct call *c, struct err *e)
     static _Thread_local char chunk[CHUNK_BYTES];
     int fd = open(c->a, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return err_errno(e, errno, "pack", "%s cannot be read", c->a);
+    struct stat st;
+    if (fstat(fd, &st) == 0) meter_expect(c->meter, (uint64_t)st.st_size);
     int rc = pack_open(&writer, c->b, c->number, c->passphrase, e);
     ssize_t n = 0;
-    while (rc == 0 && (n = read(fd, chunk, sizeof chunk)) > 0)
+    while (rc == 0 && (n = read(fd, chunk, sizeof chunk)) > 0) {
         rc = work_is_canceled(&c->work) ? err_set(e, ERR_CANCELED, "pack", "canceled")
                                         : pack_write(writer, chunk, (size_t)n, e);
+        meter_add(c->meter, (uint64_t)n);
+    }
     if (rc == 0 && n < 0) rc = err_errno(e, errno, "pack", "%s cannot be read", c->a);
     close(fd);
     if (rc == 0) return pack_close(writer, &c->pack, e);
@@ -76,9 +85,11 @@ static int unpack_file(struct call *c, struct err *e)
     if (c->b != NULL && (fd = open(c->b, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         rc = err_errno(e, errno, "unpack", "%s cannot be written", c->b);
     if (rc == 0 && c->b != NULL) rc = check_room(c, c->b, e);
+    if (c->expected.raw_bytes > 0) meter_expect(c->meter, (uint64_t)c->expected.raw_bytes);
     long n = 1;
     while (rc == 0 && (n = pack_read(reader, chunk, sizeof chunk, e)) > 0) {
         c->pack.raw_bytes += (uint64_t)n;
+        meter_add(c->meter, (uint64_t)n);
         for (long at = 0; rc == 0 && fd >= 0 && at < n;) {
             ssize_t written = write(fd, chunk + at, (size_t)(n - at));
             if (written < 0 && errno != EINTR)
@@ -106,20 +117,23 @@ static int act(struct work *work, void *arg, struct err *e)
     struct call *c = arg;
     switch (c->action) {
     case SQLITE_COPY:
-        return backup_sqlite_copy(c->a, c->b, c->number, c->is_scratch, &work->canceled, e);
+        return backup_sqlite_copy(c->a, c->b, c->number, c->is_scratch, &work->canceled, c->meter, e);
     case SQLITE_CHECK:
         return backup_sqlite_check(c->a, &work->canceled, e);
     case SQLITE_SUMS:
-        return backup_sqlite_sums(c->a, &c->out, &work->canceled, e);
+        return backup_sqlite_sums(c->a, &c->out, &work->canceled, c->meter, e);
     case PACK:
         return pack_file(c, e);
     case UNPACK:
         return unpack_file(c, e);
     case FILES_PACK:
-        return backup_files_pack(c->a, c->b, c->number, c->passphrase, &work->canceled, &c->tree, e);
+        return backup_files_pack(c->a, c->b, c->number, c->passphrase, &work->canceled, c->meter, &c->tree,
+                                 e);
     case FILES_UNPACK:
         if (check_room(c, c->b, e) != 0) return -(int)e->code;
-        return backup_files_unpack(c->a, &c->expected, c->b, &work->canceled, &c->count, e);
+        return backup_files_unpack(c->a, &c->expected, c->b, &work->canceled, c->meter, &c->count, e);
+    case SHA256:
+        return files_sha256(c->a, &work->canceled, c->meter, c->digest, e);
     }
     return err_set(e, ERR_INTERNAL, "backup", "no such action");
 }
@@ -180,6 +194,9 @@ static int call_done(lua_State *L, int status, lua_KContext ctx)
     case FILES_UNPACK:
         lua_pushinteger(L, (lua_Integer)c->count);
         break;
+    case SHA256:
+        lua_pushstring(L, c->digest);
+        break;
     default:
         lua_pushboolean(L, 1);
     }
@@ -221,7 +238,9 @@ static int start(lua_State *L, struct call *c)
     return await(L, &c->work.op, call_done);
 }
 
-/* backup.sqlite_copy(from, to, busy_s, is_scratch) -> true | nil, err */
+/* The last argument of those that take long is a meter (core.meter) or nil. */
+
+/* backup.sqlite_copy(from, to, busy_s, is_scratch, meter) -> true | nil, err */
 static int l_sqlite_copy(lua_State *L)
 {
     struct call *c = push_call(L, SQLITE_COPY);
@@ -229,6 +248,7 @@ static int l_sqlite_copy(lua_State *L)
     c->b = luaL_checkstring(L, 2);
     c->number = (int)(luaL_optnumber(L, 3, 30) * 1000);
     c->is_scratch = lua_toboolean(L, 4);
+    c->meter = meter_opt(L, 5);
     return start(L, c);
 }
 
@@ -240,11 +260,12 @@ static int l_sqlite_check(lua_State *L)
     return start(L, c);
 }
 
-/* backup.sqlite_sums(path) -> array of { name, rows, checksum } | nil, err */
+/* backup.sqlite_sums(path, meter) -> array of { name, rows, checksum } | nil, err */
 static int l_sqlite_sums(lua_State *L)
 {
     struct call *c = push_call(L, SQLITE_SUMS);
     c->a = luaL_checkstring(L, 1);
+    c->meter = meter_opt(L, 2);
     return start(L, c);
 }
 
@@ -253,7 +274,7 @@ static const char *opt_passphrase(lua_State *L, int index)
     return lua_isnoneornil(L, index) ? NULL : secret_check_text(L, index, NULL);
 }
 
-/* backup.pack(from, to, level, passphrase | nil) -> { raw_bytes, bytes, sha256 } | nil, err */
+/* backup.pack(from, to, level, passphrase | nil, meter) -> { raw_bytes, bytes, sha256 } | nil, err */
 static int l_pack(lua_State *L)
 {
     struct call *c = push_call(L, PACK);
@@ -261,6 +282,7 @@ static int l_pack(lua_State *L)
     c->b = luaL_checkstring(L, 2);
     c->number = (int)luaL_optinteger(L, 3, 3);
     c->passphrase = opt_passphrase(L, 4);
+    c->meter = meter_opt(L, 5);
     return start(L, c);
 }
 
@@ -271,19 +293,20 @@ static struct pack_expected read_expected(lua_State *L, int index)
                                   opt_passphrase(L, index + 2)};
 }
 
-/* backup.unpack(from, to | nil, sha256 | nil, raw_bytes | nil, passphrase | nil) -> { raw_bytes } | nil, err
- */
+/* backup.unpack(from, to | nil, sha256 | nil, raw_bytes | nil, passphrase | nil, meter) -> { raw_bytes }
+ * | nil, err */
 static int l_unpack(lua_State *L)
 {
     struct call *c = push_call(L, UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_optstring(L, 2, NULL);
     c->expected = read_expected(L, 3);
+    c->meter = meter_opt(L, 6);
     return start(L, c);
 }
 
-/* backup.files_pack(tree, to, level, passphrase | nil) -> { raw_bytes, bytes, sha256, entries, skipped }
- * | nil, err */
+/* backup.files_pack(tree, to, level, passphrase | nil, meter) -> { raw_bytes, bytes, sha256, entries, skipped
+ * } | nil, err */
 static int l_files_pack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_PACK);
@@ -291,16 +314,28 @@ static int l_files_pack(lua_State *L)
     c->b = luaL_checkstring(L, 2);
     c->number = (int)luaL_optinteger(L, 3, 3);
     c->passphrase = opt_passphrase(L, 4);
+    c->meter = meter_opt(L, 5);
     return start(L, c);
 }
 
-/* backup.files_unpack(from, into, sha256 | nil, raw_bytes | nil, passphrase | nil) -> entries | nil, err */
+/* backup.files_unpack(from, into, sha256 | nil, raw_bytes | nil, passphrase | nil, meter) -> entries
+ * | nil, err */
 static int l_files_unpack(lua_State *L)
 {
     struct call *c = push_call(L, FILES_UNPACK);
     c->a = luaL_checkstring(L, 1);
     c->b = luaL_checkstring(L, 2);
     c->expected = read_expected(L, 3);
+    c->meter = meter_opt(L, 6);
+    return start(L, c);
+}
+
+/* backup.sha256(path, meter) -> hexadecimal digits | nil, err */
+static int l_sha256(lua_State *L)
+{
+    struct call *c = push_call(L, SHA256);
+    c->a = luaL_checkstring(L, 1);
+    c->meter = meter_opt(L, 2);
     return start(L, c);
 }
 
@@ -314,6 +349,7 @@ int luaopen_core_backup(lua_State *L)
         {"unpack", l_unpack},
         {"files_pack", l_files_pack},
         {"files_unpack", l_files_unpack},
+        {"sha256", l_sha256},
         {NULL, NULL},
     };
     if (luaL_newmetatable(L, CALL_META)) {

@@ -21,6 +21,7 @@ struct packing {
     struct archive_entry_linkresolver *links;
     struct archive_entry *entry;
     atomic_bool *canceled;
+    struct meter *meter;
     struct backup_tree *out;
     struct err *e;
     char chunk[CHUNK_BYTES];
@@ -44,6 +45,7 @@ static int archive_failed(struct packing *p, struct archive *a, const char *name
 static int write_data(struct packing *p, const char *name, size_t n)
 {
     if (atomic_load(p->canceled)) return err_set(p->e, ERR_CANCELED, "pack files", "canceled");
+    meter_add(p->meter, n);
     return archive_write_data(p->tar, p->chunk, n) < 0 ? archive_failed(p, p->tar, name) : 0;
 }
 
@@ -126,6 +128,15 @@ static int on_item(void *arg, const struct tree_item *item, struct err *e)
     return has_content ? write_content(p, item) : 0;
 }
 
+/* What goes away or comes until it is packed is measured wrong; so is the second name of a file. */
+static int on_size(void *arg, const struct tree_item *item, struct err *e)
+{
+    struct packing *p = arg;
+    if (atomic_load(p->canceled)) return err_set(e, ERR_CANCELED, "pack files", "canceled");
+    if (S_ISREG(item->st.st_mode)) meter_expect(p->meter, (uint64_t)item->st.st_size);
+    return 0;
+}
+
 static int pack_tree(struct packing *p, const char *tree, const char *to)
 {
     archive_write_set_format_pax_restricted(p->tar);
@@ -134,13 +145,14 @@ static int pack_tree(struct packing *p, const char *tree, const char *to)
     archive_entry_linkresolver_set_strategy(p->links, ARCHIVE_FORMAT_TAR_PAX_RESTRICTED);
     if (archive_write_open2(p->tar, p, NULL, on_write, NULL, NULL) != ARCHIVE_OK)
         return archive_failed(p, p->tar, to);
-    int rc = tree_walk(tree, on_item, p, p->e);
+    int rc = p->meter != NULL ? tree_walk(tree, on_size, p, p->e) : 0;
+    if (rc == 0) rc = tree_walk(tree, on_item, p, p->e);
     if (rc == 0 && archive_write_close(p->tar) != ARCHIVE_OK) rc = archive_failed(p, p->tar, to);
     return rc;
 }
 
 int backup_files_pack(const char *tree, const char *to, int level, const char *passphrase,
-                      atomic_bool *canceled, struct backup_tree *out, struct err *e)
+                      atomic_bool *canceled, struct meter *meter, struct backup_tree *out, struct err *e)
 {
     err_clear(e);
     int rc = lazy_archive(e);
@@ -149,6 +161,7 @@ int backup_files_pack(const char *tree, const char *to, int level, const char *p
     if (p == NULL) return err_set(e, ERR_MEMORY, "pack files", "no memory to pack %s", tree);
     *out = (struct backup_tree){0};
     p->canceled = canceled;
+    p->meter = meter;
     p->out = out;
     p->e = e;
     rc = pack_open(&p->pack, to, level, passphrase, e);

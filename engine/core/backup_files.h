@@ -6,6 +6,7 @@
 #ifndef ENGINE_CORE_BACKUP_FILES_H
 #define ENGINE_CORE_BACKUP_FILES_H
 
+#include "core/meter.h"
 #include "core/pack.h"
 
 #include <stdatomic.h>
@@ -17,12 +18,12 @@ struct backup_tree {
 
 /* Fails if a file cannot be read or becomes shorter while it is. */
 int backup_files_pack(const char *tree, const char *to, int level, const char *passphrase,
-                      atomic_bool *canceled, struct backup_tree *out, struct err *e);
+                      atomic_bool *canceled, struct meter *meter, struct backup_tree *out, struct err *e);
 
 /* `into` must be an empty folder. The archive may be hostile: what leads out of the folder, goes through a
  * link, comes twice or is neither file, folder nor link is refused by name, and nothing more is extracted.
  * Nothing gets set-user-id and set-group-id bits, or file capabilities. */
 int backup_files_unpack(const char *from, const struct pack_expected *expected, const char *into,
-                        atomic_bool *canceled, uint64_t *entries, struct err *e);
+                        atomic_bool *canceled, struct meter *meter, uint64_t *entries, struct err *e);
 
 #endif

@@ -20,6 +20,7 @@ struct unpacking {
     struct tree_writer *tree;
     const char *from;
     atomic_bool *canceled;
+    struct meter *meter;
     struct err *e;
     char chunk[CHUNK_BYTES];
 };
@@ -30,7 +31,9 @@ static la_ssize_t on_read(struct archive *a, void *arg, const void **bytes)
     (void)a;
     *bytes = u->chunk;
     if (atomic_load(u->canceled)) return err_set(u->e, ERR_CANCELED, "unpack files", "canceled");
-    return pack_read(u->pack, u->chunk, sizeof u->chunk, u->e);
+    long n = pack_read(u->pack, u->chunk, sizeof u->chunk, u->e);
+    if (n > 0) meter_add(u->meter, (uint64_t)n);
+    return n;
 }
 
 static int tar_failed(struct unpacking *u, const char *name)
@@ -143,7 +146,7 @@ static int extract_all(struct unpacking *u, uint64_t *entries)
 }
 
 int backup_files_unpack(const char *from, const struct pack_expected *expected, const char *into,
-                        atomic_bool *canceled, uint64_t *entries, struct err *e)
+                        atomic_bool *canceled, struct meter *meter, uint64_t *entries, struct err *e)
 {
     err_clear(e);
     *entries = 0;
@@ -153,6 +156,8 @@ int backup_files_unpack(const char *from, const struct pack_expected *expected, 
     if (u == NULL) return err_set(e, ERR_MEMORY, "unpack files", "no memory to unpack %s", from);
     u->from = from;
     u->canceled = canceled;
+    u->meter = meter;
+    if (expected->raw_bytes > 0) meter_expect(meter, (uint64_t)expected->raw_bytes);
     u->e = e;
     rc = tree_writer_open(&u->tree, into, e);
     if (rc == 0) rc = pack_reader_open(&u->pack, from, expected, e);

@@ -5,7 +5,7 @@
 #include <sqlite3.h>
 #include <string.h>
 
-enum { ALL_PAGES = -1, BUSY_SLEEP_MS = 20, STEPS_BETWEEN_LOOKS = 100000 };
+enum { PAGES_A_STEP = 4096, BUSY_SLEEP_MS = 20, STEPS_BETWEEN_LOOKS = 100000 };
 
 static bool is_damage(int state)
 {
@@ -33,8 +33,40 @@ static int open_database(const char *path, int flags, int busy_ms, sqlite3 **out
     return 0;
 }
 
+static int64_t number_of(sqlite3 *db, const char *pragma)
+{
+    sqlite3_stmt *stmt = NULL;
+    int64_t value = 0;
+    if (sqlite3_prepare_v2(db, pragma, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW)
+        value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return value;
+}
+
+/* All pages, step by step, inside a read transaction of the source's own: without one, every writer between
+ * two steps makes the copy start over. */
+static int copy_pages(sqlite3_backup *backup, sqlite3 *source, int busy_ms, const atomic_bool *canceled,
+                      struct meter *meter)
+{
+    int64_t page_bytes = number_of(source, "PRAGMA page_size");
+    int waited_ms = 0, left = -1, state = SQLITE_OK;
+    while (state == SQLITE_OK || state == SQLITE_BUSY || state == SQLITE_LOCKED) {
+        if (atomic_load(canceled) || waited_ms > busy_ms) break;
+        state = sqlite3_backup_step(backup, PAGES_A_STEP);
+        if (state == SQLITE_BUSY || state == SQLITE_LOCKED) {
+            waited_ms += sqlite3_sleep(BUSY_SLEEP_MS);
+            continue;
+        }
+        int now_left = sqlite3_backup_remaining(backup), all = sqlite3_backup_pagecount(backup);
+        if (left < 0) meter_expect(meter, (uint64_t)all * (uint64_t)page_bytes);
+        meter_add(meter, (uint64_t)((left < 0 ? all : left) - now_left) * (uint64_t)page_bytes);
+        left = now_left;
+    }
+    return state;
+}
+
 int backup_sqlite_copy(const char *from, const char *to, int busy_ms, bool is_scratch, atomic_bool *canceled,
-                       struct err *e)
+                       struct meter *meter, struct err *e)
 {
     sqlite3 *source, *target;
     int rc = open_database(from, SQLITE_OPEN_READONLY, busy_ms, &source, e);
@@ -46,14 +78,12 @@ int backup_sqlite_copy(const char *from, const char *to, int busy_ms, bool is_sc
     }
     if (is_scratch)
         sqlite3_exec(target, "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF", NULL, NULL, NULL);
-    sqlite3_backup *backup = sqlite3_backup_init(target, "main", source, "main");
-    int waited_ms = 0, state = backup != NULL ? SQLITE_OK : sqlite3_errcode(target);
-    while (state == SQLITE_OK || state == SQLITE_BUSY || state == SQLITE_LOCKED) {
-        if (atomic_load(canceled)) break;
-        if (backup == NULL || waited_ms > busy_ms) break;
-        /* In one step, which is one read transaction: in several, every writer makes it start over. */
-        state = sqlite3_backup_step(backup, ALL_PAGES);
-        if (state == SQLITE_BUSY || state == SQLITE_LOCKED) waited_ms += sqlite3_sleep(BUSY_SLEEP_MS);
+    int state = sqlite3_exec(source, "BEGIN; SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
+    sqlite3_backup *backup = NULL;
+    if (state == SQLITE_OK) {
+        backup = sqlite3_backup_init(target, "main", source, "main");
+        state =
+            backup != NULL ? copy_pages(backup, source, busy_ms, canceled, meter) : sqlite3_errcode(target);
     }
     if (backup != NULL) sqlite3_backup_finish(backup);
     if (state != SQLITE_DONE)
@@ -135,7 +165,7 @@ static void add_column(struct buf *line, sqlite3_stmt *stmt, int column)
     }
 }
 
-static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err *e)
+static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct meter *meter, struct err *e)
 {
     struct rowsum sum;
     struct buf line = BUF_INIT;
@@ -155,6 +185,7 @@ static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err 
             state = SQLITE_NOMEM;
         else
             rowsum_line(&sum, buf_str(&line), line.len);
+        meter_add(meter, line.len);
     }
     if (state == SQLITE_DONE) {
         char hex[33], rows[24];
@@ -174,7 +205,8 @@ static int sum_table(sqlite3 *db, const char *name, struct buf *out, struct err 
     return rc;
 }
 
-int backup_sqlite_sums(const char *path, struct buf *out, atomic_bool *canceled, struct err *e)
+int backup_sqlite_sums(const char *path, struct buf *out, atomic_bool *canceled, struct meter *meter,
+                       struct err *e)
 {
     sqlite3 *db;
     sqlite3_stmt *tables = NULL;
@@ -184,6 +216,8 @@ int backup_sqlite_sums(const char *path, struct buf *out, atomic_bool *canceled,
     /* One read transaction, so that all tables are of one moment. Virtual tables hold no rows of their own.
      */
     sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
+    /* The rows are about as long as the pages that they are in. */
+    meter_expect(meter, (uint64_t)(number_of(db, "PRAGMA page_count") * number_of(db, "PRAGMA page_size")));
     int state =
         sqlite3_prepare_v2(db,
                            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE "
@@ -195,7 +229,7 @@ int backup_sqlite_sums(const char *path, struct buf *out, atomic_bool *canceled,
         if (step != SQLITE_ROW)
             state = step;
         else
-            rc = sum_table(db, (const char *)sqlite3_column_text(tables, 0), out, e);
+            rc = sum_table(db, (const char *)sqlite3_column_text(tables, 0), out, meter, e);
     }
     if (state != SQLITE_OK && rc == 0)
         rc = err_set(e, is_damage(state) ? ERR_BACKUP_CORRUPT : ERR_BACKUP, "sqlite checksum", "%s: %s", path,

@@ -248,7 +248,7 @@ static EVP_MD_CTX *begin_digest(struct err *e)
 
 /* left: how much of the file from where it stands; -1: to its end. */
 static int hash_open(int fd, const char *path, int64_t left, EVP_MD_CTX *ctx, const atomic_bool *canceled,
-                     struct err *e)
+                     struct meter *meter, struct err *e)
 {
     char chunk[CHUNK_BYTES];
     while (left != 0) {
@@ -260,13 +260,14 @@ static int hash_open(int fd, const char *path, int64_t left, EVP_MD_CTX *ctx, co
             return err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
         if (canceled != NULL && atomic_load(canceled))
             return err_set(e, ERR_CANCELED, "sha256", "hashing %.300s was canceled", path);
+        meter_add(meter, (uint64_t)n);
         if (left > 0) left -= n;
     }
     return 0;
 }
 
-int files_sha256_part(const char *path, int64_t offset, int64_t size_bytes, const atomic_bool *canceled,
-                      char out[65], struct err *e)
+static int hash_file(const char *path, int64_t offset, int64_t size_bytes, const atomic_bool *canceled,
+                     struct meter *meter, char out[65], struct err *e)
 {
     struct err own;
     if (e == NULL) e = &own;
@@ -275,16 +276,23 @@ int files_sha256_part(const char *path, int64_t offset, int64_t size_bytes, cons
     int fd = open_to_read(path, "sha256", e), rc = fd < 0 ? fd : 0;
     if (rc == 0 && offset > 0 && lseek(fd, (off_t)offset, SEEK_SET) < 0)
         rc = err_errno(e, errno, "sha256", "%.300s cannot be read from there", path);
-    if (rc == 0) rc = hash_open(fd, path, size_bytes, ctx, canceled, e);
+    if (rc == 0) rc = hash_open(fd, path, size_bytes, ctx, canceled, meter, e);
     if (fd >= 0) close(fd);
     if (rc == 0 && digest_text(ctx, out) != 0) rc = err_set(e, ERR_INTERNAL, "sha256", "the hash failed");
     EVP_MD_CTX_free(ctx);
     return rc;
 }
 
-int files_sha256(const char *path, const atomic_bool *canceled, char out[65], struct err *e)
+int files_sha256_part(const char *path, int64_t offset, int64_t size_bytes, const atomic_bool *canceled,
+                      char out[65], struct err *e)
 {
-    return files_sha256_part(path, 0, -1, canceled, out, e);
+    return hash_file(path, offset, size_bytes, canceled, NULL, out, e);
+}
+
+int files_sha256(const char *path, const atomic_bool *canceled, struct meter *meter, char out[65],
+                 struct err *e)
+{
+    return hash_file(path, 0, -1, canceled, meter, out, e);
 }
 
 int files_sha256_text(const void *data, size_t size_bytes, char out[65], struct err *e)

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "core/meter.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -57,7 +58,8 @@ struct files_stat {
 int files_stat(const char *path, bool follow, struct files_stat *out, struct err *e);
 
 /* 64 hexadecimal digits and a NUL. canceled may be NULL; once true, it ends early with ERR_CANCELED. */
-int files_sha256(const char *path, const atomic_bool *canceled, char out[65], struct err *e);
+int files_sha256(const char *path, const atomic_bool *canceled, struct meter *meter, char out[65],
+                 struct err *e);
 /* Of size_bytes from offset on; ERR_IO if the file is shorter. */
 int files_sha256_part(const char *path, int64_t offset, int64_t size_bytes, const atomic_bool *canceled,
                       char out[65], struct err *e);

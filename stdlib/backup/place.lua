@@ -5,6 +5,7 @@ local backup = require "backup"
 local core_err = require "core.err"
 local core_secret = require "core.secret"
 local files = require "files"
+local metered = require "backup.metered"
 local s3 = require "backup.s3"
 
 local M = {}
@@ -46,14 +47,15 @@ end
 ---@generic T
 ---@param name string a folder, or s3://BUCKET/PREFIX/ID?...
 ---@param fn fun(path: string): T
+---@param progress? fun(at: table) of the fetch, as of backup.metered
 ---@return T
 ---@usage assert(require("backup.place").with("/var/backups/x", function(path) return path end) == "/var/backups/x")
-function M.with(name, fn)
+function M.with(name, fn, progress)
   if not M.is_store(name) then return fn(name) end
   local address, id = M.split(name)
   if not address then error(id, 0) end
   local store = assert(s3.open(address))
-  return in_scratch(function(folder) return fn(assert(store:fetch(id, folder))) end)
+  return in_scratch(function(folder) return fn(assert(store:fetch(id, folder, metered.part(progress, "fetching")))) end)
 end
 
 --- Takes a backup into a store, and verifies it before it is sent; the store's own list says at the end that all of it is there. Raises what fails.
@@ -66,8 +68,8 @@ function M.take(options)
     for name, value in pairs(options) do here[name] = value end
     here.to = folder
     local taken = assert(backup.take(here))
-    local verified = assert(backup.verify(taken.path, taken.checksum))
-    return { taken = taken, verified = verified, sent = assert(store:put(taken.path, taken.id)) }
+    local verified = assert(backup.verify(taken.path, taken.checksum, metered.part(options.progress, "reading it again")))
+    return { taken = taken, verified = verified, sent = assert(store:put(taken.path, taken.id, metered.part(options.progress, "sending"))) }
   end)
 end
 

@@ -4,6 +4,7 @@ local core = require "core.backup"
 local core_err = require "core.err"
 local core_postgres = require "core.backup_postgres"
 local files = require "files"
+local metered = require "backup.metered"
 local process = require "process"
 local random = require "random"
 local tables_of = require "backup.postgres_tables"
@@ -142,7 +143,7 @@ local function load_rows(manifest, folder, url, options)
     came[one] = 0
     for _, name in ipairs(one.files) do pieces[#pieces + 1] = { table = one, name = name, blocks = manifest.files[name].raw_bytes // BLOCK_BYTES } end
   end
-  local at = { done = 0, all = #pieces, bytes = 0 }
+  local at, progress = { done = 0, all = #pieces, bytes = 0 }, metered.part(options.progress, "loading")
   task.map(tables_of.batches(pieces), function(batch)
     local steps, whose = {}, {}
     for _, piece in ipairs(batch) do
@@ -157,7 +158,7 @@ local function load_rows(manifest, folder, url, options)
         at.done, at.bytes = at.done + 1, at.bytes + manifest.files[piece.name].raw_bytes
       end
     end
-    if options.progress then options.progress(at) end
+    if progress then progress(at) end
   end, { limit = take.workers() })
   for one, rows in pairs(came) do
     if rows ~= one.rows then
@@ -178,7 +179,7 @@ end
 local function compare(manifest, url, options)
   local db = assert(tables_of.open(url, TIMEOUT_S))
   local closer <close> = db
-  tables_of.compare(manifest, db, url, take.workers())
+  tables_of.compare(manifest, db, url, take.workers(), metered.part(options.progress, "comparing"))
   if options.analyze then analyze(url, tables_of.list(db)) end
   return true, closer and nil
 end
@@ -187,12 +188,13 @@ end
 ---@param manifest table
 ---@param folder string the backup
 ---@param url any
----@param options { passphrase?: any, analyze?: boolean, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { passphrase?: any, analyze?: boolean, progress?: fun(at: table) }
 ---@return true ok; raises: backup_mismatch names the table
 function M.load(manifest, folder, url, options)
   local key = options.passphrase
   run_sql(manifest, folder, "schema-pre.sql", url, key)
   load_rows(manifest, folder, url, options)
+  if options.progress then options.progress { phase = "indexes and constraints" } end -- pg_restore does not say how far it is
   for _, name in ipairs { "large-objects.sql", "sequences.sql" } do run_sql(manifest, folder, name, url, key) end
   assert(post_data(manifest, folder, url, key))
   return compare(manifest, url, options)

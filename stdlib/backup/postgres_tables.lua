@@ -252,18 +252,23 @@ function M.begin_within(snapshot) return ("BEGIN ISOLATION LEVEL REPEATABLE READ
 ---@param tables table[]
 ---@param workers integer
 ---@param snapshot? string of pg_export_snapshot(); nil: what each of the workers sees
+---@param progress? fun(at: table) as of backup.metered
 ---@return table<string, { rows: integer, checksum: string }>
-function M.sums(url, tables, workers, snapshot)
+function M.sums(url, tables, workers, snapshot, progress)
   local begin = snapshot and M.begin_within(snapshot) or "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
   local sums = {}
   for _, one in ipairs(tables) do sums[one.full_name] = { rows = 0, checksum = ("0"):rep(32) } end
-  task.map(M.batches(M.pieces(tables)), function(batch)
+  local pieces = M.pieces(tables)
+  local at = { done = 0, all = #pieces, bytes = 0 }
+  task.map(M.batches(pieces), function(batch)
     local steps = {}
     for i, piece in ipairs(batch) do steps[i] = { out = M.copy_out(piece.table, piece.index), name = piece.table.full_name } end
     for i, found in ipairs(assert(core.run(url, begin, steps))) do
       local sum = sums[batch[i].table.full_name]
       sum.rows, sum.checksum = sum.rows + found.rows, M.add(sum.checksum, found.checksum)
+      at.done, at.bytes = at.done + 1, at.bytes + (found.raw_bytes or 0)
     end
+    if progress then progress(at) end
   end, { limit = workers })
   return sums
 end
@@ -282,14 +287,15 @@ end
 ---@param db table a connection to the database
 ---@param url any its address
 ---@param workers integer
-function M.compare(manifest, db, url, workers)
+---@param progress? fun(at: table) as of backup.metered
+function M.compare(manifest, db, url, workers, progress)
   local there, tables = {}, {}
   for _, one in ipairs(M.list(db)) do there[one.full_name] = one end
   for i, one in ipairs(manifest.database.tables) do
     tables[i] = there[one.name] or mismatch(("table %s is not there"):format(one.name))
     tables[i].columns = one.columns ~= "" and one.columns or nil -- in the order of then: pg_dump gives those of a parent another
   end
-  local sums = M.sums(url, tables, workers)
+  local sums = M.sums(url, tables, workers, nil, progress)
   for _, one in ipairs(manifest.database.tables) do
     local found = sums[one.name]
     if found.rows ~= one.rows or found.checksum ~= one.checksum then

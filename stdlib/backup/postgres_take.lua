@@ -162,7 +162,7 @@ end
 --- Takes a backup of one snapshot into the folder. With since, pieces that are proven unchanged come from an earlier backup.
 ---@param url any
 ---@param folder string
----@param options { to: string, since?: string|true, chunk_blocks?: integer, passphrase?: any, lock_timeout?: number, progress?: fun(at: { done: integer, all: integer, bytes: integer }) }
+---@param options { to: string, since?: string|true, chunk_blocks?: integer, passphrase?: any, lock_timeout?: number, progress?: fun(at: table) }
 ---@return { tables: table[], files: table<string, table>, info: table, incremental?: table }?, table? err
 function M.take(url, folder, options)
   -- Verifying the earlier backup may take long: before anything is locked.

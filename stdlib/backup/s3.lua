@@ -9,6 +9,7 @@ local core_secret = require "core.secret"
 local files = require "files"
 local http = require "http"
 local manifests = require "backup.manifest"
+local metered = require "backup.metered"
 local random = require "random"
 local task = require "task"
 
@@ -208,7 +209,7 @@ function Store:unfinished(key)
   end
 end
 
-function Store:send_parts(key, path, parts, checksum)
+function Store:send_parts(key, path, parts, checksum, told)
   local id, have = self:unfinished(key)
   if not id then
     id = element(self:request("POST", key, { query = { uploads = "" }, headers = { ["x-amz-checksum-algorithm"] = "SHA256" } }).body, "UploadId")
@@ -224,6 +225,7 @@ function Store:send_parts(key, path, parts, checksum)
       part.etag = response.headers.etag
       self.sent_bytes = self.sent_bytes + part.bytes
     end
+    told(part.bytes)
   end
   local lines = {}
   for i, part in ipairs(parts) do
@@ -234,13 +236,15 @@ function Store:send_parts(key, path, parts, checksum)
   if not self:has(key, parts[#parts].offset + parts[#parts].bytes, checksum) then failed(key .. ": the store put the parts together to something else") end
 end
 
-function Store:send(key, path, size)
+-- told(bytes): so many more are in the store
+function Store:send(key, path, size, told)
   local parts, checksum = self:parts_of(path, size)
-  if self:has(key, size, checksum) then return end
-  if parts[2] then return self:send_parts(key, path, parts, checksum) end
+  if self:has(key, size, checksum) then return told(size) end
+  if parts[2] then return self:send_parts(key, path, parts, checksum, told) end
   local response = self:request("PUT", key, { hash = parts[1].hash, headers = { ["x-amz-checksum-sha256"] = checksum }, body_file = path, body_offset = 0, body_bytes = size })
   check_answer(key, response, checksum)
   self.sent_bytes = self.sent_bytes + size
+  told(size)
 end
 
 local function names_below(folder, prefix, out)
@@ -274,7 +278,7 @@ end
 --- Sends a finished backup. What the store already has of it is not sent again.
 ---@param folder string the backup
 ---@param id string
----@param progress? fun(at: { done: integer, all: integer, bytes: integer })
+---@param progress? fun(at: table) as of backup.metered
 ---@return { files: integer, sent_bytes: integer }? sent, table? err code store
 function Store:put(folder, id, progress)
   return guarded(function()
@@ -284,13 +288,13 @@ function Store:put(folder, id, progress)
       if one.name == "COMPLETE" then last = one else list[#list + 1] = one end
     end
     if not last then failed(folder .. " has no COMPLETE: it is no finished backup") end
-    local at = { done = 0, all = #list + 1, bytes = 0 }
+    local all = last.size
+    for _, one in ipairs(list) do all = all + one.size end
+    local told = metered.count(progress, all)
     task.map(list, function(one)
-      self:send(self.prefix .. id .. "/" .. one.name, folder .. "/" .. one.name, one.size)
-      at.done, at.bytes = at.done + 1, at.bytes + one.size
-      if progress then progress(at) end
+      self:send(self.prefix .. id .. "/" .. one.name, folder .. "/" .. one.name, one.size, told)
     end, { limit = AT_ONCE })
-    self:send(self.prefix .. id .. "/COMPLETE", folder .. "/COMPLETE", last.size)
+    self:send(self.prefix .. id .. "/COMPLETE", folder .. "/COMPLETE", last.size, told)
     list[#list + 1] = last
     self:check_list(self.prefix .. id .. "/", list)
     return { files = #list, sent_bytes = self.sent_bytes }
@@ -317,8 +321,9 @@ end
 --- Brings a backup into a folder, as folder/ID. It is not verified yet: do that.
 ---@param id string
 ---@param folder string
+---@param progress? fun(at: table) as of backup.metered
 ---@return string? path, table? err
-function Store:fetch(id, folder)
+function Store:fetch(id, folder, progress)
   local partial, path = ("%s/%s.partial"):format(folder, id), ("%s/%s"):format(folder, id)
   local fetched, err = guarded(function()
     if not manifests.is_id(id) then failed(("'%s' is no id of a backup"):format(id)) end
@@ -332,11 +337,15 @@ function Store:fetch(id, folder)
     if not complete then failed(("there is no finished backup %s in %s"):format(id, self.address)) end
     assert(files.remove_tree(partial))
     for _, one in ipairs(objects) do assert(files.mkdir(partial .. "/" .. (one.name:match "^(.*)/" or ""))) end
+    local all = 0
+    for _, one in ipairs(objects) do all = all + one.size end
+    local told = metered.count(progress, all)
     task.map(objects, function(one)
       local to = partial .. "/" .. one.name
       self:request("GET", one.key, { to_file = to, to_file_limit = math.max(one.size, 1) })
       local stat = assert(files.stat(to))
       if stat.size ~= one.size then failed(("%s: %d bytes came, the store says %d"):format(one.key, stat.size, one.size)) end
+      told(one.size)
     end, { limit = AT_ONCE })
     local script = partial .. "/restore.sh"
     if files.stat(script) then assert(files.write(script, assert(files.read(script)), EXECUTABLE)) end -- a store keeps no permissions

@@ -5,6 +5,7 @@ local core = require "core.backup"
 local core_err = require "core.err"
 local diff = require "backup.diff"
 local files = require "files"
+local metered = require "backup.metered"
 local sql = require "sql"
 
 local M = {}
@@ -33,15 +34,17 @@ function M.take(url, folder, options)
   local path, err = path_of(url)
   if not path then return nil, err end
   local ok
-  ok, err = core.sqlite_copy(path, copy, 60, true)
+  ok, err = metered.run(metered.part(options.progress, "copying"), function(meter) return core.sqlite_copy(path, copy, 60, true, meter) end)
   if not ok then return nil, err end
   -- All three only read the copy, which nobody writes any more.
   local name = "database.sqlite.zst" .. (options.passphrase and ".enc" or "")
-  local results = parallel {
-    function() return { core.sqlite_check(copy) } end,
-    function() return { core.sqlite_sums(copy) } end,
-    function() return { core.pack(copy, folder .. "/" .. name, LEVEL, options.passphrase) } end,
-  }
+  local results = metered.run(metered.part(options.progress, "packing"), function(meter)
+    return parallel {
+      function() return { core.sqlite_check(copy) } end,
+      function() return { core.sqlite_sums(copy, meter) } end,
+      function() return { core.pack(copy, folder .. "/" .. name, LEVEL, options.passphrase, meter) } end,
+    }
+  end)
   for _, result in ipairs(results) do
     if not result[1] then return nil, result[2] end
   end
@@ -49,8 +52,8 @@ function M.take(url, folder, options)
   return { tables = results[2][1], files = { [name] = results[3][1] }, info = { format = "sqlite" } }
 end
 
-local function compare(tables, path)
-  local sums, err = core.sqlite_sums(path)
+local function compare(tables, path, meter)
+  local sums, err = core.sqlite_sums(path, meter)
   if not sums then return nil, err end
   local found = {}
   for _, one in ipairs(sums) do found[one.name] = one end
@@ -83,12 +86,16 @@ function M.restore_beside(manifest, folder, url, id, options)
   drop_leftovers(live)
   local name = "database.sqlite.zst" .. (manifest.encryption and ".enc" or "")
   local packed, ok = manifest.files[name], nil
-  ok, err = core.unpack(folder .. "/" .. name, path, packed.sha256, packed.raw_bytes, options.passphrase)
+  ok, err = metered.run(metered.part(options.progress, "unpacking"), function(meter)
+    return core.unpack(folder .. "/" .. name, path, packed.sha256, packed.raw_bytes, options.passphrase, meter)
+  end)
   if ok then
-    local checked, compared = table.unpack(parallel {
-      function() return { core.sqlite_check(path) } end,
-      function() return { compare(manifest.database.tables, path) } end,
-    })
+    local checked, compared = table.unpack(metered.run(metered.part(options.progress, "comparing"), function(meter)
+      return parallel {
+        function() return { core.sqlite_check(path) } end,
+        function() return { compare(manifest.database.tables, path, meter) } end,
+      }
+    end))
     ok, err = checked[1] and compared[1], checked[2] or compared[2]
   end
   if not ok then
@@ -103,18 +110,26 @@ end
 ---@return string
 function M.url_of(copy) return "sqlite:" .. copy.path end
 
+local function sha256_of(copy, progress)
+  local stat, err = files.stat(copy.path)
+  if not stat then return nil, err end
+  return metered.run(progress, function(meter) return core.sha256(copy.path, meter) end, stat.size)
+end
+
 --- A copy is a file that anybody can change: what it was when it had been compared is noted, and it is only put in place as that.
 ---@param copy table
+---@param _url any
+---@param progress? fun(at: table) as of backup.metered
 ---@return true? ok, table? err
-function M.keep(copy)
+function M.keep(copy, _url, progress)
   local err
-  copy.sha256, err = files.sha256(copy.path)
+  copy.sha256, err = sha256_of(copy, metered.part(progress, "noting its checksum"))
   return copy.sha256 and true, err
 end
 
 -- Is a kept copy still what was compared?
-local function check_kept(copy)
-  local sha256, err = files.sha256(copy.path)
+local function check_kept(copy, progress)
+  local sha256, err = sha256_of(copy, metered.part(progress, "reading the copy"))
   if not sha256 then return nil, err end
   if sha256 == copy.sha256 then return true end
   return nil, core_err.new { code = "backup", op = "restore", message = ("the copy %s is not what was restored and compared: it has changed since"):format(copy.path) }
@@ -209,7 +224,7 @@ end
 -- connections. The database of before is kept beside it, and the loss is counted from it. SQLite has no way to keep
 -- writers out over both copies: what is written in the milliseconds between them is lost and not in the report.
 -- Stop the writers first where that matters.
----@param options { to?: string, key?: string } to: folder for the lost rows; key: by which swapped() finds it
+---@param options { to?: string, key?: string, progress?: fun(at: table) } to: folder for the lost rows; key: by which swapped() finds it
 function M.swap(copy, url, id, options)
   local lost_to = options.to
   local live, err = path_of(url)
@@ -217,17 +232,17 @@ function M.swap(copy, url, id, options)
   -- SQLite makes a file that is not there, and an empty database must never become the live one.
   if not files.stat(copy.path) then return nil, core_err.new { code = "backup", op = "restore", message = ("the copy %s is gone"):format(copy.path) } end
   if copy.sha256 then
-    local kept, problem = check_kept(copy)
+    local kept, problem = check_kept(copy, options.progress)
     if not kept then return nil, problem end
   end
   local old = old_path(live, id, options.key)
   for _, suffix in ipairs { "", "-wal", "-shm" } do assert(files.remove(old .. suffix)) end
   local ok
-  ok, err = core.sqlite_copy(live, old, 60)
+  ok, err = metered.run(metered.part(options.progress, "keeping what is there"), function(meter) return core.sqlite_copy(live, old, 60, false, meter) end)
   if not ok then return nil, err end
   if options.key then set_mark(copy.path, options.key) end
   local began = clock.now()
-  ok, err = core.sqlite_copy(copy.path, live, 60)
+  ok, err = metered.run(metered.part(options.progress, "putting it in place"), function(meter) return core.sqlite_copy(copy.path, live, 60, false, meter) end)
   local downtime = clock.now() - began
   if ok then ok, err = core.sqlite_check(live) end
   if not ok then return nil, err end

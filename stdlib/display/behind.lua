@@ -62,7 +62,7 @@ end
 ---@return boolean
 function M.progress(progress)
   if not run_folder then return false end
-  is_over = progress.all ~= nil and progress.done >= progress.all
+  is_over = progress.all ~= nil and progress.done ~= nil and progress.done >= progress.all
   if is_writing then return true end
   local now = clock.now()
   if is_over then

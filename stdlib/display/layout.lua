@@ -181,10 +181,11 @@ local function next_line(view)
 end
 
 --- How far some long work is, as text: "1.2 of 3.4 GB, 35 %, 82 MB/s, 0:27 left".
----@param progress { what: string, done: number, all?: number, unit?: string, rate?: number, bytes_rate?: number, left_s?: number }
+---@param progress { what: string, done?: number, all?: number, unit?: string, rate?: number, bytes_rate?: number, left_s?: number }
 ---@return string
 ---@usage assert(require("display.layout").progress { what = "backup", done = 5e6, all = 1e7, unit = "bytes", rate = 1e6, left_s = 5 } == "backup: 5.0 of 10.0 MB, 50 %, 1.0 MB/s, about 0:05 left")
 function M.progress(progress)
+  if not progress.done then return progress.what end
   local all, rate = progress.all, progress.rate
   local scale, name = 1, progress.unit or ""
   if progress.unit == "bytes" then
@@ -196,8 +197,9 @@ function M.progress(progress)
   local function amount(value) return progress.unit == "bytes" and ("%.1f"):format(value / scale) or ("%.0f"):format(value) end
   local parts = { ("%s%s%s"):format(amount(progress.done), all and " of " .. amount(all) or "", name ~= "" and " " .. name or "") }
   if all and all > 0 then parts[#parts + 1] = ("%.0f %%"):format(math.min(100, progress.done / all * 100)) end
-  if progress.bytes_rate then parts[#parts + 1] = ("%.1f MB/s"):format(progress.bytes_rate / 1e6)
-  elseif rate and rate > 0 then parts[#parts + 1] = progress.unit == "bytes" and ("%.1f MB/s"):format(rate / 1e6) or ("%.1f %s/s"):format(rate, progress.unit or "") end
+  local bytes_rate = progress.bytes_rate or progress.unit == "bytes" and rate
+  if bytes_rate and bytes_rate > 0 then parts[#parts + 1] = (bytes_rate >= 1e8 and "%.0f MB/s" or "%.1f MB/s"):format(bytes_rate / 1e6)
+  elseif rate and rate > 0 then parts[#parts + 1] = ("%.1f %s/s"):format(rate, progress.unit or "") end
   if progress.left_s then parts[#parts + 1] = ("about %s left"):format(M.time(progress.left_s)) end
   return progress.what .. ": " .. table.concat(parts, ", ")
 end

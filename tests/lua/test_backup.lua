@@ -31,6 +31,70 @@ t.case("take, verify, list, drill", function()
   end)
 end)
 
+-- What a progress was told, and that every part of the work was measured to its end, which came once and last.
+local function listener()
+  local parts, order = {}, {}
+  return function(at)
+    local name = at.phase or "all"
+    if not parts[name] then order[#order + 1] = name end
+    local part = parts[name] or { done = 0 }
+    parts[name] = part
+    t.ok(not part.is_over, name .. " is over only once")
+    t.ok(at.done >= part.done and at.done <= at.all, name .. " never goes back and never beyond its end")
+    part.done, part.all, part.is_over = at.done, at.all, at.done == at.all
+    t.eq(at.unit, "bytes")
+  end, function()
+    for name, part in pairs(parts) do t.ok(part.is_over, name .. " was told to its end") end
+    return order, parts
+  end
+end
+
+t.case("long work tells how far it is, part by part", function()
+  world(function(folder, url)
+    local progress, told = listener()
+    local taken = t.ok(backup.take { database = url, files = { folder .. "/tree" }, to = folder .. "/backups", progress = progress })
+    local order, parts = told()
+    t.eq(order, { "copying", "packing", "packing files" })
+    t.eq(parts.copying.all, files.stat(folder .. "/live.db").size)
+    progress, told = listener()
+    local verified = t.ok(backup.verify(taken.path, nil, progress))
+    order, parts = told()
+    t.eq({ order, parts.all.all }, { { "all" }, verified.bytes })
+    progress, told = listener()
+    local drill = t.ok(backup.drill { backup = taken.path, database = url, keep = true, progress = progress })
+    t.eq(told(), { "reading the backup", "unpacking", "comparing", "noting its checksum" })
+    progress, told = listener()
+    t.ok(backup.restore { backup = taken.path, database = url, copy = drill.copy, progress = progress })
+    t.eq(told(), { "reading the copy", "keeping what is there", "putting it in place" })
+  end)
+end)
+
+t.case("a copy of many steps is of one moment, and comes to its end while others write without a pause", function()
+  world(function(folder, url, db)
+    t.ok(db:execute "PRAGMA journal_mode = WAL")
+    t.ok(db:execute [[CREATE TABLE filler (data BLOB); CREATE TABLE a (n INTEGER); CREATE TABLE b (n INTEGER); INSERT INTO a VALUES (0); INSERT INTO b VALUES (0);
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 48) INSERT INTO filler SELECT randomblob(1000000) FROM n]])
+    local taken
+    local writer = background(function()
+      local second <close> = t.ok(sql.open(url, { timeout = 30 }))
+      local count = 0
+      while not taken do
+        count = count + 1
+        t.ok(second:execute(("BEGIN IMMEDIATE; UPDATE a SET n = %d; UPDATE b SET n = %d; COMMIT"):format(count, count)))
+      end
+      return count
+    end)
+    taken = t.ok(backup.take { database = url, to = folder .. "/backups" })
+    t.ok(writer:join() > 1)
+    t.ok(files.mkdir(folder .. "/there"))
+    t.ok(sql.open("sqlite:" .. folder .. "/there/x.db")):close()
+    t.ok(backup.restore { backup = taken.path, database = "sqlite:" .. folder .. "/there/x.db" })
+    local restored <close> = t.ok(sql.open("sqlite:" .. folder .. "/there/x.db"))
+    t.eq(restored:value "SELECT n FROM a", restored:value "SELECT n FROM b")
+    t.eq(restored:value "SELECT count(*) FROM filler", 48)
+  end)
+end)
+
 t.case("an incremental backup of SQLite is a full one, and says so", function()
   world(function(folder, url)
     for _ = 1, 2 do

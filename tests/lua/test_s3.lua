@@ -179,7 +179,12 @@ t.case("put, list, fetch, remove", function()
   world(function(folder, standin)
     local store = open(standin)
     t.eq(t.ok(store:list()), {})
-    local sent = t.ok(store:put(folder .. "/b", "one"))
+    local at
+    local sent = t.ok(store:put(folder .. "/b", "one", function(now)
+      t.ok(now.done >= (at and at.done or 0) and now.unit == "bytes")
+      at = now
+    end))
+    t.eq(at.done, at.all)
     t.eq(sent.files, 11)
     t.eq(standin.objects["back ups/of shop/one/data/large é&<>.zst"].checksum:match "%-(%d+)$", "4")
     t.ok(store:put(folder .. "/b", "two"))

@@ -90,7 +90,7 @@ static int unpack(int64_t raw_bytes, uint64_t *entries, struct err *e)
     static const char end[1024];
     if (pack_write(writer, end, sizeof end, e) != 0 || pack_close(writer, &packed, e) != 0) return -1;
     struct pack_expected limits = {packed.sha256, raw_bytes, NULL};
-    return backup_files_unpack(in_folder("p"), &limits, in_folder("into"), &canceled, entries, e);
+    return backup_files_unpack(in_folder("p"), &limits, in_folder("into"), &canceled, NULL, entries, e);
 }
 
 static bool is_refused(const char *name, const char *why)
@@ -276,13 +276,14 @@ TEST(what_goes_in_comes_out)
     bool has_xattrs = setxattr(in_folder("tree/empty"), "user.kind", "value", 5, 0) == 0;
     char before[PATH_MAX], after[PATH_MAX];
     REQUIRE(getcwd(before, sizeof before) != NULL);
-    REQUIRE(backup_files_pack(in_folder("tree"), in_folder("p"), 1, NULL, &canceled, &out, &e) == 0);
+    REQUIRE(backup_files_pack(in_folder("tree"), in_folder("p"), 1, NULL, &canceled, NULL, &out, &e) == 0);
     CHECK(getcwd(after, sizeof after) != NULL && strcmp(before, after) == 0);
     CHECK_INT(out.entries, 9);
     CHECK_INT(out.skipped, 2); /* the pipe and the socket */
     CHECK(out.pack.raw_bytes < 100000);
     struct pack_expected limits = {out.pack.sha256, (int64_t)out.pack.raw_bytes, NULL};
-    CHECK_INT(backup_files_unpack(in_folder("p"), &limits, in_folder("into"), &canceled, &entries, &e), 0);
+    CHECK_INT(backup_files_unpack(in_folder("p"), &limits, in_folder("into"), &canceled, NULL, &entries, &e),
+              0);
     CHECK_INT(entries, 9);
     CHECK(has_text("into/sub/first", "content") && has_text("into/\xe9t\xe9 \xc3\xa9", "name"));
     REQUIRE(stat(in_folder("into/sub/first"), &one) == 0 && stat(in_folder("into/second"), &two) == 0);
@@ -310,9 +311,9 @@ TEST(what_is_no_folder_or_not_there_is_an_error_and_leaves_nothing)
     struct backup_tree out;
     struct err e;
     REQUIRE(fresh_folder() && write_text("file", "x"));
-    CHECK(backup_files_pack(in_folder("file"), in_folder("p"), 1, NULL, &canceled, &out, &e) < 0);
+    CHECK(backup_files_pack(in_folder("file"), in_folder("p"), 1, NULL, &canceled, NULL, &out, &e) < 0);
     CHECK(strstr(e.message, "file") != NULL);
-    CHECK_INT(backup_files_pack(in_folder("none"), in_folder("p"), 1, NULL, &canceled, &out, &e),
+    CHECK_INT(backup_files_pack(in_folder("none"), in_folder("p"), 1, NULL, &canceled, NULL, &out, &e),
               -ERR_NOT_FOUND);
     CHECK(access(in_folder("p"), F_OK) != 0);
     files_remove_tree(folder, &e);

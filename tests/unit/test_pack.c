@@ -58,7 +58,7 @@ TEST(what_goes_in_comes_out)
     CHECK_INT(result.raw_bytes, 2000000);
     CHECK_INT(read_pack(result.sha256, &e), 2000000);
     char sha256[65];
-    CHECK_INT(files_sha256(path, NULL, sha256, &e), 0);
+    CHECK_INT(files_sha256(path, NULL, NULL, sha256, &e), 0);
     CHECK_STR(sha256, result.sha256);
     struct pack_writer *w;
     CHECK_INT(pack_open(&w, path, 3, NULL, &e), -ERR_EXISTS);
