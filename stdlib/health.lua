@@ -213,7 +213,7 @@ function M.kinds.vault(check)
   local vault = check.vault
   local response, err = http.request { url = vault.url .. "/v1/" .. vault.path, headers = { ["x-vault-token"] = vault.token }, timeout = check.timeout }
   if not response then return failed("the vault did not answer: " .. err.message) end
-  if response.status ~= 200 then return failed(("the vault answered %d for %s"):format(response.status, vault.path)) end
+  if response.status ~= 200 then return failed(("the vault answered %s for %s"):format(require("secret").vault_refusal(response), vault.path)) end
   local document = response:json()
   if not (document and document.data) then return failed(("the vault gave no data for %s"):format(vault.path)) end
   return "readable"

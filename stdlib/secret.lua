@@ -16,6 +16,19 @@ local function failed(reference, text, next_step)
   return nil, core_err.new { code = "secret", op = "resolve secret", message = ("%s: %s"):format(reference, text), next = next_step }
 end
 
+local WORDS_MOST = 200 -- of what a vault says of itself
+
+--- What a vault says when it gives nothing: its status, and its own first words.
+---@param response table of http
+---@return string
+---@usage assert(require("secret").vault_refusal { status = 503, json = function() return { errors = { "Vault is sealed" } } end } == "503: Vault is sealed")
+function M.vault_refusal(response)
+  local document = response:json()
+  local errors = type(document) == "table" and document.errors
+  local words = type(errors) == "table" and type(errors[1]) == "string" and errors[1]:gsub("%s+", " "):sub(1, WORDS_MOST)
+  return words and ("%d: %s"):format(response.status, words) or tostring(response.status)
+end
+
 local function from_vault(reference, options)
   local path, key = reference:match "^vault:([^#]+)#([^#]+)$"
   if not path then return failed(reference, "is not vault:PATH#KEY", "Write it like vault:secret/data/demo#stripe.") end
@@ -29,7 +42,7 @@ local function from_vault(reference, options)
   if not response then return failed(reference, "the vault did not answer: " .. err.message, "See whether the vault is up and unsealed.") end
   if response.status == 403 then return failed(reference, "the vault refused the token", "Check that the token is valid and its policy allows to read " .. path .. ".") end
   if response.status == 404 then return failed(reference, "the vault has nothing there", "Check the path; KV version 2 paths contain /data/.") end
-  if response.status ~= 200 then return failed(reference, ("the vault answered %d"):format(response.status), "See whether the vault is unsealed.") end
+  if response.status ~= 200 then return failed(reference, "the vault answered " .. M.vault_refusal(response), "See whether the vault is unsealed.") end
   local document = response:json()
   local data = type(document) == "table" and document.data
   -- Version 2 wraps the fields once more, beside their metadata.

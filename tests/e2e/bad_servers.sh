@@ -45,6 +45,20 @@ beside() {
   helper=
   return $code
 }
+# answering STATUS BODY COMMAND...: with a server at $scratch/url that answers everything with this
+answering() {
+  rm -f "$scratch/url"
+  perl -MIO::Socket::INET -e 'my ($file, $status, $body) = @ARGV; my $s = IO::Socket::INET->new(Listen => 9, LocalAddr => "127.0.0.1") or die; open my $f, ">", "$file.new"; print $f "http://127.0.0.1:" . $s->sockport; close $f;
+    rename "$file.new", $file; while (my $c = $s->accept) { local $/ = "\r\n\r\n"; <$c>; print $c "HTTP/1.1 $status\r\ncontent-length: " . length($body) . "\r\nconnection: close\r\n\r\n$body"; close $c }' "$scratch/url" "$1" "$2" &
+  helper=$!
+  until [ -e "$scratch/url" ]; do read -rt 0.05 <> <(:) || kill -0 $helper 2> /dev/null || break; done
+  "${@:3}"
+  local code=$?
+  kill $helper
+  wait $helper 2> /dev/null
+  helper=
+  return $code
+}
 serving='nothing changed: blue serves 1.0 at 100 %'
 
 venture as_it_is ''
@@ -70,6 +84,10 @@ ends 'no such server' 1 "has no server app/green7, which is green's" 'next   Cor
 folder=$scratch/as_it_is
 ends 'no such database' 1 'FATAL:  database "none" does not exist' "$serving" 'next   Create that database' 'next   engine log' -- with DEMO_DATABASE="${DEMO_DATABASE%/*}/none"
 ends 'no such user' 1 'role "noone" does not exist' "$serving" 'next   Create that role' -- with DEMO_DATABASE="postgres://noone@${DEMO_DATABASE#*@}"
+hba=$(psql -XAtq "postgres://demo@${DEMO_DATABASE#*@}" -c 'SHOW hba_file') # a role that needs a password, in a server that needs none otherwise
+psql -Xq "postgres://demo@${DEMO_DATABASE#*@}" -c "CREATE ROLE locked LOGIN PASSWORD 'right'" && sed -i '1i host all locked 127.0.0.1/32 scram-sha-256' "$hba" && psql -XAtq "postgres://demo@${DEMO_DATABASE#*@}" -c 'SELECT pg_reload_conf()' > /dev/null
+ends 'a wrong password' 1 'password authentication failed for user "locked"' "$serving" 'next   Correct the password where the secret is kept' -- with DEMO_DATABASE="postgres://locked:wrong@${DEMO_DATABASE#*@}"
+ends 'no password' 1 'no password supplied' "$serving" 'next   Put the password into the secret' -- with DEMO_DATABASE="postgres://locked@${DEMO_DATABASE#*@}"
 ends 'the database refuses' 1 'port 1 failed: Connection refused' "$serving" 'next   Start the server that should listen there' -- with DEMO_DATABASE=postgres://demo@127.0.0.1:1/demo
 ends 'no address of a database' 1 'the address is not understood' 'next   Write it as postgres://' -- with DEMO_DATABASE=demo
 ends 'no right to make a database' 1 'permission denied to create database' "$serving" 'next   Give the role CREATEDB' -- with DEMO_DATABASE="postgres://shop@${DEMO_DATABASE#*@}"
@@ -82,6 +100,13 @@ ends 'a live Stripe key' 1 "1 of 3 external dependencies failed" "not Stripe's t
 folder=$scratch/as_it_is
 ends 'the vault refuses the token' 2 'venture.lua:[0-9]+: .*stripe.key: .*refused the token' 'next   Check that the token is valid' -- with DEMO_VAULT_TOKEN=wrong
 ends 'the vault is away' 2 'venture.lua:[0-9]+: .*the vault did not answer' 'next   See whether the vault is up and unsealed' -- with DEMO_STAND_INS=http://127.0.0.1:1
+at_url() { with DEMO_STAND_INS="$(cat "$scratch/url")"; }
+ends 'the vault is sealed' 2 'venture.lua:[0-9]+: .*Vault is sealed' 'next   .*unsealed' -- answering '503 Service Unavailable' '{"errors":["Vault is sealed"]}' at_url
+ends 'the vault has no such field' 2 'venture.lua:[0-9]+: .*stripe.key: .*stripe_key' 'next   ' -- answering '200 OK' '{"data":{"data":{"other":"x"}}}' at_url
+in_store() { "$engine" backup list --store "s3://shop/backups?region=x&endpoint=$(cat "$scratch/url")"; }
+export AWS_ACCESS_KEY_ID=AKIAXXXX AWS_SECRET_ACCESS_KEY=wrong
+ends 'the store refuses' 1 'GET .*shop.*403.*(AccessDenied|Access Denied)' 'next   ' -- answering '403 Forbidden' '<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>' in_store
+ends 'the store has no such bucket' 1 'NoSuchBucket' 'next   ' -- answering '404 Not Found' '<Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>' in_store
 ends 'backups cannot be written' 1 'the folder /proc/backups cannot be made' "$serving" 'next   Make it for the user that runs the engine' -- with DEMO_BACKUPS=/proc/backups
 ends 'the log port is taken' 1 "UDP port $DEMO_LOG_PORT of 127.0.0.1 cannot be opened: Address already in use" "$serving" 'next   End what uses it' -- \
   beside "IO::Socket::INET->new(Proto => 'udp', LocalAddr => '127.0.0.1', LocalPort => $DEMO_LOG_PORT)" deploy
