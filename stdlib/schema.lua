@@ -66,7 +66,7 @@ local check
 
 local function check_record(value, description, path, problems)
   local keys = description.keys
-  local found = {}
+  local found, meant = {}, {}
   for key in pairs(value) do found[#found + 1] = key end
   table.sort(found, function(a, b) return tostring(a) < tostring(b) end)
   for _, key in ipairs(found) do
@@ -74,6 +74,7 @@ local function check_record(value, description, path, problems)
       value[key] = check(value[key], keys[key], extended(path, key), problems)
     else
       local near = type(key) == "string" and M.nearest(key, keys)
+      if near then meant[near] = true end
       problems[#problems + 1] = {
         path = extended(path, key), key = key, near = near or nil,
         text = ("unknown key '%s'%s"):format(tostring(key), near and ("; did you mean '%s'?"):format(near) or "; known: " .. key_names(keys)),
@@ -84,7 +85,7 @@ local function check_record(value, description, path, problems)
     if value[key] == nil then
       if wanted.default ~= nil then
         value[key] = wanted.default
-      elseif wanted.required then
+      elseif wanted.required and not meant[key] then -- one that is there under a mistyped name is told once
         problems[#problems + 1] = { path = path, missing = key, text = ("'%s' is missing%s"):format(key, wanted.about and ": " .. wanted.about or "") }
       elseif wanted.type == "record" and wanted.fill then
         value[key] = check({}, wanted, extended(path, key), problems)

@@ -31,7 +31,10 @@ static void raise_runaway(lua_State *L, lua_Debug *ar)
     if (!was_stopped) lua_sethook(L, NULL, 0, 0);
     was_stopped = 1;
     ticks = 0;
-    luaL_error(L, "computed for %d s without waiting; split the work or wait in between", allowed_s());
+    luaL_where(L, 0); /* in a hook, what runs is at level 0 */
+    lua_pushfstring(L, "computed for %d s without waiting; split the work or wait in between", allowed_s());
+    lua_concat(L, 2);
+    lua_error(L);
 }
 
 static void on_tick(int signum)
