@@ -321,15 +321,26 @@ local function go_live(run)
   if run.on_live and not run.is_rolling_back then run.on_live(run) end
 end
 
+-- Waits for a person by fn. Meanwhile the run may have something to watch, whose error ends the waiting.
+local function wait_for_person(run, place, fn)
+  if not run.while_waiting then return fn() end
+  local ok, err = task.scope("waiting", nil, function()
+    core_task.set_context(places.aside(core_task.context(), place .. "?"))
+    task.background(run.while_waiting)
+    fn()
+  end)
+  if not ok then error(err, 0) end
+end
+
 -- Before something new begins: was the run canceled, or a rollback asked for? From the first time on, does the world stand as it was left?
 -- stop(err) is called when something of it is so, and records it. lightly: what was asked since the journal last looked is found by the write
--- that follows. changes: the name of the step that begins, when it changes the world; it waits as long as the run is paused.
+-- that follows. changes: the step that begins, when it changes the world: { name, place }; it waits as long as the run is paused.
 local function heed(run, stop, lightly, changes)
   local ok, err = M.attempt(function()
     if task.canceled() then task.sleep(0) end -- raises what canceled it
     local asked = (not lightly or run.journal:may_be_asked()) and run:asked()
     if asked then error(asked, 0) end
-    if changes then pause.wait(run, changes) end
+    if changes and pause.holds(run) then wait_for_person(run, changes.place, function() pause.wait(run, changes.name) end) end
     if not run.is_live then go_live(run) end
   end)
   if not ok then stop(err) end
@@ -395,7 +406,7 @@ local function begin_step(run, record, stop)
       return begun ~= nil, err
     end)
     if begun then return end
-    heed(run, stop, false, record.effect ~= "pure" and record.name)
+    heed(run, stop, false, record.effect ~= "pure" and record)
   end
 end
 
@@ -405,16 +416,9 @@ local function needs_yes(run, options)
   return run.mode == "assisted" and options.approve == true
 end
 
--- Waits for a yes. Meanwhile the run may have something to watch, whose error takes the place of the answer.
+-- Waits for a yes to the step at a place.
 local function ask(run, name, args, place)
-  local approval = require "approval"
-  if not run.while_asked then return approval.ask(run, name, args, place) end
-  local ok, err = task.scope("asking", nil, function()
-    core_task.set_context(places.aside(core_task.context(), place))
-    task.background(run.while_asked)
-    approval.ask(run, name, args, place)
-  end)
-  if not ok then error(err, 0) end
+  wait_for_person(run, place, function() require("approval").ask(run, name, args, place .. "?") end)
 end
 
 local function finish_step(run, step, ok, result, seconds)
@@ -525,11 +529,13 @@ function M.step(name_or_options, fn)
   local function interrupt(err) run:interrupt(place, err) end
   if not row then
     drain(run, parent)
-    heed(run, interrupt, true, class ~= "pure" and name)
-  end
-  if not row and needs_yes(run, options) then
-    local ok, err = M.attempt(function() ask(run, name, options.args, place .. "?") end)
-    if not ok then interrupt(err) end
+    local changes = class ~= "pure" and { name = name, place = place }
+    heed(run, interrupt, true, changes)
+    if needs_yes(run, options) then
+      local ok, err = M.attempt(function() ask(run, name, options.args, place) end)
+      if not ok then interrupt(err) end
+      heed(run, interrupt, false, changes) -- a yes does not end a pause
+    end
   end
   local step = { name = name, depth = parent and parent.depth + 1 or 0, place = place, effect = class, parent = parent, key = key, seq = row and row.seq or take_seq(run) }
   if not row then

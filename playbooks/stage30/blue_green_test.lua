@@ -177,6 +177,21 @@ test("a pause that nobody ends is a hold that has its limit", function()
   seen:expect { exit = 4, outcome = "rolled_back", because = "nothing can be said about the release: paused by simulated", version = "1.0" }
 end)
 
+test("a yes does not end a pause", function()
+  local seen = well:run { mode = "manual", answer_s = 60, faults = { { kind = "asked", what = "pause", anchor = "stage:50", after = 100, lasts = 900 } } }
+  seen:expect { exit = 0, version = "1.1" }
+  seen:shares { 10, 50, 100 }
+  seen:event("paused", { before = "30.2.2 traffic: 100 % to green" })
+  seen:event "went_on"
+end)
+
+test("a pause between two steps does not keep a bad release", function()
+  local seen = well:run { mode = "manual", answer_s = 60, faults = { { kind = "asked", what = "pause", anchor = "stage:50", after = 100 }, { kind = "errors", colour = "green", rate = 0.5, anchor = "stage:50", after = 300 } } }
+  seen:expect { exit = 4, outcome = "rolled_back", code = "breach", version = "1.0" }
+  seen:event "paused"
+  expect_equal(seen.result.seconds < 1500, true, "it is seen at once, and not when somebody comes back: " .. seen.result.seconds)
+end)
+
 test("between two steps a paused run waits before the next one that changes something", function()
   local seen = well:run { faults = { { kind = "asked", what = "pause", anchor = "step:30.1.1 health checks", lasts = 300 } } }
   seen:expect { exit = 0, version = "1.1" }

@@ -96,7 +96,7 @@ function Watch:watch_health(colour, seconds, stage)
     rounds = rounds + 1
     local slept = clock.now()
     task.sleep(math.min(2, seconds))
-    if self.run.paused and not self.run.is_rolling_back then began = began + clock.now() - slept end
+    if pause.holds(self.run) then began = began + clock.now() - slept end
   until clock.now() - began >= seconds
   self.run:event("metrics", { stage = stage, colour = colour, verdict = "promote", seconds = clock.now() - began,
     reason = ("no feed of requests (metrics.driver = \"none\"): judged by %d rounds of health checks alone"):format(rounds) })
@@ -137,7 +137,7 @@ local function session_of(self, colour, baseline, stages, recorded, part)
     cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
-    paused = function() return self.run.paused and not self.run.is_rolling_back and pause.text(self.run.paused) end,
+    paused = function() return pause.holds(self.run) and pause.text(self.run.paused) or nil end,
     -- Between steps nothing is recorded of what is watched: it would stand where the next step does.
     record = not part and function(kind, data) self.run:event_later(kind, data) end,
     say = not part and function(text, kind) self.run:say(text, kind) end,
@@ -152,7 +152,7 @@ end
 function Watch:open_canary()
   if not self.feed then return end
   self.canary = session_of(self, self.new, self.old, self.venture.canary.stages, self.run.recorded and self.run.recorded.events)
-  self.run.while_asked = function() self:guard() end
+  self.run.while_waiting = function() self:guard() end
 end
 
 --- Measures the serving colour before anything moves, and foretells how long each gate takes.
@@ -182,7 +182,7 @@ local function conclude(self, stage, colour, baseline, verdict, word)
   end
 end
 
---- Goes on watching the stage that the new colour is at, for as long as somebody is asked whether to go on: an answer may take an hour. Until it is canceled; raises
+--- Goes on watching the stage that the new colour is at, for as long as the run waits for a person: an answer, or the end of a pause, may take an hour. Until it is canceled; raises
 -- "breach".
 function Watch:guard()
   local stage
@@ -191,7 +191,7 @@ function Watch:guard()
   self.guarding = self.guarding or session_of(self, self.new, self.old, self.venture.canary.stages, nil, GUARD_FALSE_ALARM)
   local verdict = self.guarding:watch(stage, true)
   self.first_bad_at, self.decided_at = verdict.first_bad_at or self.first_bad_at, verdict.decided_at
-  error(core_err.new { code = "breach", op = "wait for an answer", message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
+  error(core_err.new { code = "breach", op = "wait for a person", message = verdict.reason, first_bad_at = verdict.first_bad_at, decided_at = verdict.decided_at }, 0)
 end
 
 --- Seconds that one stage can last: the deadline of its step.

@@ -29,11 +29,16 @@ end
 ---@usage assert(require("run.pause").text { by = "ana", reason = "lunch" } == "paused by ana: lunch")
 function M.text(paused) return ("paused by %s%s"):format(paused.by, paused.reason and ": " .. paused.reason or "") end
 
+--- Is there a pause that holds the run? A rollback is held by none.
+---@param run table
+---@return boolean
+---@usage local pause = require "run.pause"  assert(pause.holds { paused = { by = "ana" } } and not pause.holds { paused = { by = "ana" }, is_rolling_back = true })
+function M.holds(run) return run.paused ~= nil and not run.is_rolling_back end
+
 --- Waits as long as a run is paused. What is asked of it meanwhile is raised.
 ---@param run table
 ---@param before string what comes next
 function M.wait(run, before)
-  if not run.paused or run.is_rolling_back then return end
   local text, began = M.text(run.paused), clock.now()
   display.line("warn", 0, ("%s; it goes on with: %s"):format(text, before))
   local ok, err = run.journal:event(run.id, "paused", { by = run.paused.by, reason = run.paused.reason, before = before })

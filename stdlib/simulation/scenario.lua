@@ -123,6 +123,8 @@ function M.draw(seed, subject)
     if fault.kind == "start" then fault.release = fault.release == "new" and subject.release or scenario.old_version end
     scenario.faults[i] = fault
   end
+  local pauses = random.stream(seed, "pause")
+  if pauses:chance(0.05) then scenario.faults[#scenario.faults + 1] = timed(pauses, { kind = "asked", what = "pause" }, 2000) end
   if draw:chance(0.1) then scenario.writes = 0 end
   scenario.former = draw:chance(0.2) and "0.9"
   scenario.loss = draw:pick { "exact", "exact", "exact", "approximate", "unknown" }

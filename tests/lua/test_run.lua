@@ -470,7 +470,7 @@ t.case("what is watched while somebody is asked can end the question, and takes 
   with_world(function(w)
     local dies = true
     local function book(run)
-      run.while_asked = function()
+      run.while_waiting = function()
         while #run.journal:approvals(run.id) == 0 do sleep(0.01) end
         error(core_err.new { code = "breach", message = "it fails" }, 0)
       end

@@ -6,6 +6,7 @@ local M = {}
 
 local SEEN_S = 180    -- a colour that is bad, and can be seen to be, has lost its traffic within that
 local GROWS_S = 60    -- and gets no more traffic after that
+local NOTICED_S = 20  -- a run that somebody paused knows it by then
 local PATIENCE = 5    -- times the evidence that the best of all tests would need
 
 local function stages_in_order(world)
@@ -98,12 +99,25 @@ local function way_back_stays(world)
   end
 end
 
+local function is_pause(fault) return fault.what == "pause" end
+
+local function waits_while_paused(world)
+  local before, paused_s, problem = 0, 0, nil
+  truth.each(world, function(at, seconds)
+    if at.weights.green > before and paused_s > NOTICED_S then problem = problem or ("green got %d %% when the run had been paused for %.0f s"):format(at.weights.green, paused_s) end
+    before = at.weights.green
+    paused_s = at.alive and at:fault("asked", is_pause) and paused_s + seconds or 0
+  end)
+  return problem
+end
+
 M.all = {
   { "the release is promoted by all of its stages, and on data", function(world, result) return stages_in_order(world) or last_stage_watched(world, result) end },
   { "an unhealthy green gets no more, and loses what it has", unhealthy_goes },
   { "green gets traffic only after it proved healthy", proved_before },
   { "who has traffic is there", colours_are_there },
   { "the old colour stays as the way back", way_back_stays },
+  { "a paused run gives green no more", waits_while_paused },
 }
 
 return M
