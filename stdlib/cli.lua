@@ -5,6 +5,14 @@ local commands = require "commands"
 
 local M = {}
 
+local function failure(err, code)
+  require("display").failure(err)
+  print("  next   " .. require("advice").next(err))
+  return code
+end
+
+local function usage(err) return failure(err, 2) end
+
 --- `engine -e CHUNK`: an expression's value is printed; otherwise the chunk runs. With the options of the console it is a statement of it.
 function M.evaluate(argv)
   if argv[2] and require("repl").is_statement(argv) then return require("repl").evaluate(argv) end
@@ -13,19 +21,11 @@ function M.evaluate(argv)
   local chunk = search.load_text("return " .. argv[1], "chunk")
   local err
   if not chunk then chunk, err = search.load_text(argv[1], "chunk") end
-  if not chunk then error(err, 0) end
+  if not chunk then return usage(err) end
   local results = table.pack(chunk(table.unpack(argv, 2)))
   for i = 1, results.n do print(inspect.display(results[i])) end
   return results[1] == nil and require("core.err").is(results[2]) and 1 or 0
 end
-
-local function failure(err, code)
-  require("display").failure(err)
-  print("  next   " .. require("advice").next(err))
-  return code
-end
-
-local function usage(err) return failure(err, 2) end
 
 local function asks_for_help(word) return word == "--help" or word == "-h" end
 

@@ -137,6 +137,16 @@ M.all = {
   { name = "help", words = { "[COMMAND]" }, about = "this list, or how one command is called", run = function(options) return require("cli").help(options.words[1]) end },
 }
 
+--- What the commands are for, in the order in which somebody needs them; the last ones are not typed by people.
+M.groups = {
+  { "a deployment", { "run", "plan", "approve", "status", "log", "report", "handoff" } },
+  { "an incident", { "attach", "pause", "go-on", "rollback", "resume", "unlock", "repl", "explain" } },
+  { "writing playbooks", { "new", "config", "check", "test", "simulate" } },
+  { "backups", { "backup" } },
+  { "this program", { "help", "man", "completion", "version" } },
+  { "what it starts itself", { "guard", "behind", "test-file" } },
+}
+
 --- The command of this name.
 ---@param name string?
 ---@return table? command

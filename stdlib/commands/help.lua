@@ -41,13 +41,20 @@ function M.text(command, part)
   return table.concat(lines, "\n")
 end
 
---- The list of all commands.
+--- The list of all commands, by what they are for.
 ---@return string
+---@usage local list = require("commands.help").list()  for _, command in ipairs(require("commands").all) do assert(list:find("\n  " .. require("commands.help").call(command), 1, true), command.name) end
 function M.list()
   local lines = { "usage: engine PLAYBOOK.lua [--venture DIR] [--release X] [--mode manual|assisted|auto] [--state DIR]",
     "       engine -e 'CHUNK' [--venture DIR: a statement of the console]" }
-  for _, command in ipairs(commands.all) do lines[#lines + 1] = ("       %-34s %s"):format(M.call(command), command.about) end
-  lines[#lines + 1] = "engine COMMAND --help says more; engine PLAYBOOK.lua --help what that playbook takes"
+  for _, group in ipairs(commands.groups) do
+    lines[#lines + 1] = "\n" .. group[1]
+    for _, name in ipairs(group[2]) do
+      local command = commands.find(name)
+      lines[#lines + 1] = ("  %-33s %s"):format(M.call(command), command.about)
+    end
+  end
+  lines[#lines + 1] = "\nengine COMMAND --help says more; engine PLAYBOOK.lua --help what that playbook takes"
   local exits = {}
   for _, one in ipairs(commands.exits) do exits[#exits + 1] = ("%d %s"):format(one[1], one[2]:match "^[^:]+") end
   lines[#lines + 1] = "exit codes: " .. table.concat(exits, ", ", 1, 4) .. ","
