@@ -16,14 +16,47 @@ end
 
 local function state_of(journal, run) return require("run.pause").of(assert(journal:signals(run.id))) and "paused" or "running" end
 
+-- A run for machines: what is in the journal of it, and what it waits for.
+local function run_object(journal, run)
+  local paused = not run.outcome and require("run.pause").of(assert(journal:signals(run.id))) or nil
+  local question = not run.outcome and journal:open_question(run.id) or nil
+  return {
+    v = 1, run = run.id, venture = run.venture, playbook = run.playbook, release = run.release, by = run.actor, mode = run.mode, started_at = run.started_at, ended_at = run.ended_at,
+    outcome = run.outcome, exit = run.exit_code, summary = run.summary, paused = paused and { by = paused.by, reason = paused.reason, since = paused.at }, question = question and question.question,
+  }
+end
+
+local function steps_object(journal, run)
+  local steps = json.array {}
+  for i, step in ipairs(assert(journal:steps(run.id))) do
+    steps[i] = { seq = step.seq, parent = step.parent, name = step.name, state = step.state, effect = step.effect, started_at = step.started_at, ended_at = step.ended_at, seconds = step.seconds }
+  end
+  return steps
+end
+
+local function status_for_machines(journal, id, all)
+  if not id then
+    for _, run in ipairs(assert(journal:runs { limit = 10, changed = not all })) do print(json.encode(run_object(journal, run))) end
+    return 0
+  end
+  local run, err = journal:run(id)
+  if not run then return nil, err end
+  local object = run_object(journal, run)
+  object.steps = steps_object(journal, run)
+  print(json.encode(object))
+  return 0
+end
+
 --- `engine status`: the latest runs; with a run, its steps.
 ---@param journal table
 ---@param id? string
----@param all? boolean also the consoles that only looked
+---@param options? { all?: boolean, json?: boolean } all: also the consoles that only looked
 ---@return integer? exit, table? err
-function M.status(journal, id, all)
+function M.status(journal, id, options)
+  options = options or {}
+  if options.json then return status_for_machines(journal, id, options.all) end
   if not id then
-    local runs = assert(journal:runs { limit = 10, changed = not all })
+    local runs = assert(journal:runs { limit = 10, changed = not options.all })
     if not runs[1] then print "no run yet" end
     for _, run in ipairs(runs) do
       table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", run.outcome or state_of(journal, run), run.exit_code or "")
@@ -50,21 +83,26 @@ function M.status(journal, id, all)
 end
 
 --- `engine log`: a run's events, one line each; with verify, the proof of the chain.
+---@param journal table
+---@param id? string
+---@param options? { verify?: boolean, json?: boolean } json: an object a line, as a run tells them with --json
 ---@return integer? exit, table? err
-function M.log(journal, id, verify)
-  if verify then
+function M.log(journal, id, options)
+  options = options or {}
+  if options.verify then
     local proof, err = journal:verify()
     if not proof then
       display.failure(err)
       return 1
     end
-    print(("%d events, chain whole"):format(proof.events))
+    print(options.json and json.encode { v = 1, chain = "whole", events = proof.events } or ("%d events, chain whole"):format(proof.events))
     if not id then return 0 end
   end
   local run, err = journal:run(id)
   if not run then return nil, err end
   for _, event in ipairs(assert(journal:events(run.id))) do
-    print(("%s  %5d  %-10s  %s"):format(event.at, event.seq, event.kind, json.encode(event.data)))
+    if options.json then print(json.encode { v = 1, at = event.at, run = run.id, seq = event.seq, step = event.step, kind = event.kind, data = event.data })
+    else print(("%s  %5d  %-10s  %s"):format(event.at, event.seq, event.kind, json.encode(event.data))) end
   end
   return 0
 end

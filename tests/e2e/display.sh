@@ -131,7 +131,8 @@ engine_pid=$(engine_of "$run")
 kill -9 "$terminal"
 seen 'the terminal part is killed' 'Killed'
 kill -0 "$engine_pid"; check '... and the run goes on' $?
-$tmux send-keys -l "stty sane; clear; $engine attach $run --state $state; echo ended \$?"; $tmux send-keys Enter
+$tmux send-keys -R # what was drawn before is not what is waited for
+$tmux send-keys -l "stty sane; $engine attach $run --state $state; echo ended \$?"; $tmux send-keys Enter
 seen 'attached again' '^▶ 30\.2\.2 watch'
 $tmux send-keys C-c; seen 'Ctrl-C' '^Ctrl-C: d detach'
 $tmux send-keys C-c
@@ -147,7 +148,8 @@ engine_pid=$(engine_of "$run")
 kill -9 "$engine_pid"
 seen 'the engine is killed, and what to do is said' '^  next   engine attach [0-9a-f]+ shows what its guardian does'
 seen '... with the terminal given back' '^ended 1, icanon$'
-$tmux send-keys -l "clear; $engine resume $run --state $state; echo ended \$?"; $tmux send-keys Enter
+$tmux send-keys -R
+$tmux send-keys -l "$engine resume $run --state $state; echo ended \$?"; $tmux send-keys Enter
 seen 'resume is shown on the terminal too, and asks' '^\? .*  y yes  n no  d detach$'
 $tmux send-keys n
 seen 'one key is no answer' "^NO to '.*'\? Enter:"
@@ -178,6 +180,8 @@ $tmux kill-server
 "$engine" -e "for line in files.read('$scratch/json'):gmatch '[^\n]+' do local e = assert(json.decode(line)) assert(e.v == 1 and e.at and e.kind) end return 'sound'" | grep -q sound; check '... each line is an object with its version' $? "$(head -3 "$scratch/json")"
 grep '"seq"' "$scratch/json" | head -1 | grep -q '"kind":"run_begin"' && tail -1 "$scratch/json" | grep -q '"kind":"run_end".*"run":"[0-9a-f]*"'; check '... from the first event to the last' $? "$(tail -1 "$scratch/json")"
 [ "$(grep -c '"kind":"step_begin"' "$scratch/json")" = "$(sql "SELECT count(*) FROM events WHERE kind = 'step_begin' AND run = '$(run_of)'")" ]; check '... as many steps as the journal has' $?
+grep '"seq"' "$scratch/json" | cmp -s - <("$engine" log "$(run_of)" --state "$state" --json); check '... and the log has the same ones afterwards' $? "$("$engine" log "$(run_of)" --state "$state" --json | diff - <(grep '"seq"' "$scratch/json") | head -5)"
+"$engine" -e "local run = json.decode(process.run { argv = { '$engine', 'status', '$(run_of)', '--state', '$state', '--json' } }.stdout) assert(run.v == 1 and run.outcome == 'promoted' and run.exit == 0 and #run.steps > 20) return 'sound'" | grep -q sound; check '... and so has its status' $?
 grep -q '✓ 30.3.1' "$scratch/err" && ! grep -q '✓' "$scratch/json"; check '... and the plain lines on stderr' $?
 "$engine" playbooks/stage30.lua "${place[@]}" --release nothing > "$scratch/plain" 2>&1 < /dev/null
 ! grep -q $'\e' "$scratch/plain"; check 'off a terminal no escape is written' $? "$(cat -v "$scratch/plain")"
