@@ -142,6 +142,20 @@ static int load_source(lua_State *L, const char *name, const char *path, const c
     return rc;
 }
 
+/* A file that is baked in. What was compiled when it was baked is taken for its text, unless this is another
+ * Lua than that. */
+static int load_baked(lua_State *L, const char *name, const struct baked_file *baked, struct err *e)
+{
+    if (baked->code != NULL) {
+        if (luaL_loadbufferx(L, baked->code, baked->code_bytes, baked->path, "b") == LUA_OK) {
+            remember_source(L, name, baked->path, baked->text, baked->size_bytes);
+            return 0;
+        }
+        lua_pop(L, 1);
+    }
+    return load_source(L, name, baked->path, baked->text, baked->size_bytes, e);
+}
+
 static bool is_module_name(const char *name)
 {
     if (name[0] == '\0' || name[0] == '.' || strlen(name) > 100) return false;
@@ -230,7 +244,7 @@ static int find_and_load(lua_State *L, const char *name)
         snprintf(path, sizeof path, "%s/%s", roots[i], file);
         const struct baked_file *baked = baked_find(path);
         if (baked == NULL) continue;
-        if (load_source(L, name, path, baked->text, baked->size_bytes, &e) != 0) return err_raise(L, &e);
+        if (load_baked(L, name, baked, &e) != 0) return err_raise(L, &e);
         lua_pushstring(L, path);
         return 1;
     }
