@@ -101,12 +101,14 @@ end
 
 local function is_pause(fault) return fault.what == "pause" end
 
+-- Coming back from a retreat to the stage's own share is no more than it had.
 local function waits_while_paused(world)
-  local before, paused_s, problem = 0, 0, nil
+  local highest, paused_s, problem = 0, 0, nil
   truth.each(world, function(at, seconds)
-    if at.weights.green > before and paused_s > NOTICED_S then problem = problem or ("green got %d %% when the run had been paused for %.0f s"):format(at.weights.green, paused_s) end
-    before = at.weights.green
+    local green = at.weights.green
+    if paused_s > NOTICED_S and green > highest then problem = problem or ("green got %d %% when the run had been paused for %.0f s"):format(green, paused_s) end
     paused_s = at.alive and at:fault("asked", is_pause) and paused_s + seconds or 0
+    highest = paused_s == 0 and 0 or math.max(highest, green)
   end)
   return problem
 end
