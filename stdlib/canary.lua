@@ -14,6 +14,7 @@ local verdict = require "verdict"
 local M = {}
 
 local TICK_S = 5          -- between two progress lines, and two records of slots
+local FIRST_TICK_S = 1    -- until the first ones of a stage: whoever looks wants to see that requests come
 local PROBE_S = 0.5       -- between two probes of a colour
 local READ_S = 1          -- between two readings of pool and machine
 local RETREAT_S = 10      -- a colour in retreat has this long to answer
@@ -259,7 +260,7 @@ function Session:watch(index, for_good)
   self:begin_counting()
   local unreadable_before = o.feed:since().unreadable
   local observers <close> = self:start_observers(observed, share == 100)
-  local began, last, told = clock.now(), clock.now(), clock.now()
+  local began, last, told = clock.now(), clock.now(), clock.now() - TICK_S + FIRST_TICK_S
   local counted, held = 0, 0
   local silence = { baseline = 0, since = began }
   while true do
