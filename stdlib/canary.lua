@@ -37,7 +37,7 @@ Session.__index = Session
 --   readings() -> table     pool, cpu, memory as shares from 0 to 1
 --   cross_check() -> reason?   compares the lines of the stage with the proxy's own counters
 --   memory(colour) -> { age =, bytes = }?     and past_memory: such samples of the baseline from when it was young
---   paused() -> reason?     somebody wants the stage to stay as it is: it holds, and its clock stands still
+--   paused() -> reason?, moved?  somebody wants the stage to stay as it is: it holds, and its clock stands still; moved: the weights are not the stage's
 --   record(kind, data), say(text, kind)
 -- A feed whose slots are longer than probes are apart says so by slot_s(): then probes and readings are as far apart as they.
 --   recorded                events of a run that is gone through again: what was counted then counts on
@@ -272,12 +272,15 @@ function Session:watch(index, for_good)
     self.first_bad_at = figures[o.colour].first_bad_at or self.first_bad_at
     local now = { figures = figures, evidence = evidence, gate = gate, readings = observed.readings, seconds = at - began }
     local silent, expected = listen(silence, slot, o.colour, o.baseline, share, at)
+    local paused, is_moved
+    if o.paused then paused, is_moved = o.paused() end
+    if is_moved then silence = { baseline = 0, since = at } end
     local action, reason = rules.decide {
       evidence = evidence, gate = gate, asked = asked, limits = o.limits, alpha = self.budget.alpha, counted = counted, minimum = minimum, limit = limit,
       held = held, hold_limit = o.hold_limit or 3600, held_by = rules.held_by(observed.readings, o.limits),
-      distrust = o.paused and o.paused() or rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
+      distrust = paused or rules.distrust { newest_age_s = figures.newest_age_s, lines = lines_of(figures), unreadable = figures.unreadable - unreadable_before,
         mismatch = observed.mismatch },
-      gone = rules.gone { silent = silent, expected = expected,
+      gone = not is_moved and rules.gone { silent = silent, expected = expected,
         probes_failed = observed.failed[o.colour], blue_probes_failed = observed.failed[o.baseline] },
       leak = position == "last" and self:leak(at) or nil,
     }

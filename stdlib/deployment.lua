@@ -79,6 +79,7 @@ function M.open(run)
   local found = run:record("colours", function() return self:look_at_colours() end)
   self.old, self.new, self.old_version = found.old, found.new, found.version
   run.on_live = function() self:look_again() end
+  run.after_pause = run.on_live
   return self
 end
 
@@ -101,7 +102,7 @@ function Deployment:look_at_colours()
   return { old = old, new = old == "blue" and "green" or "blue", version = self.environment:release(old) or "unknown" }
 end
 
---- Is the traffic where the run left it when its engine died? Raises "drift" when somebody moved it since.
+--- Is the traffic where the run left it when its engine died, or when it was paused? Raises "drift" when somebody moved it since.
 function Deployment:look_again()
   if not self.share then return end -- it has not moved, or was being moved: the step's probe says how far that came
   local weights = assert(self.traffic:get())

@@ -122,6 +122,20 @@ function Watch:past_memory()
   return nil
 end
 
+-- Why a canary holds although nothing is wrong: somebody paused the run. Meanwhile somebody may move traffic by hand; when the pause is over and it is not back, the run goes back.
+local function paused_by(self)
+  if not pause.holds(self.run) then
+    if self.was_paused then self:look_again() end
+    self.was_paused = nil
+    return nil
+  end
+  self.was_paused = true
+  local weights = self.traffic:get()
+  local share = weights and weights[self.new]
+  if not share or share == self.share then return pause.text(self.run.paused), false end
+  return ("%s; %s has %d %% by hand"):format(pause.text(self.run.paused), self.new, share), true
+end
+
 local function session_of(self, colour, baseline, stages, recorded, part)
   local config = self.venture.canary
   return canary.open {
@@ -137,7 +151,7 @@ local function session_of(self, colour, baseline, stages, recorded, part)
     cross_check = self.venture.traffic.driver == "haproxy" and self.venture.metrics.driver:match "_log$" and counters.cross_check(self.feed, counters.haproxy(self.traffic)),
     memory = self.environment.memory and function(which) return self.environment:memory(which) end,
     past_memory = self.environment.memory and self:past_memory(),
-    paused = function() return pause.holds(self.run) and pause.text(self.run.paused) or nil end,
+    paused = function() return paused_by(self) end,
     -- Between steps nothing is recorded of what is watched: it would stand where the next step does.
     record = not part and function(kind, data) self.run:event_later(kind, data) end,
     say = not part and function(text, kind) self.run:say(text, kind) end,

@@ -2,6 +2,7 @@
 
 local clock = require "core.clock"
 local core_err = require "core.err"
+local pause = require "run.pause"
 local task = require "task"
 
 local Arming = {}
@@ -63,24 +64,47 @@ function Arming:expire()
   return true
 end
 
+-- The run whose engine holds the venture, as an error says it.
+local function holder_of(err) return err.run or err.message:match "^run (%x+)" end
+
+-- Who paused a run that is under way, and which colour served before it; nil when it is not paused.
+local function paused_run(self, run)
+  local paused = pause.of(self.journal:signals(run) or {})
+  if not paused then return nil end
+  for _, event in ipairs(self.journal:events(run) or {}) do
+    if event.kind == "value" and event.data.name == "colours" then return paused, event.data.result.old end
+  end
+end
+
 -- What to do when somebody else is in charge of the venture.
 local function in_charge(self, err)
-  local run = err.run or err.message:match "^run (%x+)"
+  local run = holder_of(err)
   if err.run then
     return ("Its engine is gone: rollback.traffic() or rollback.full() takes it back. To change something in spite of it: arm(\"10m\", \"why\", { over = %q })."):format(run)
   end
   local row = run and self.journal:run(run)
   if row and row.playbook == "console" then return ("%s has a console open that is armed: ask there, or engine unlock %s"):format(row.actor, run) end
+  local paused, old = paused_run(self, run)
+  if old then return ("It is %s: beside it all traffic may go to %s, traffic.set{%s=100}; rollback.traffic() or rollback.full() tells it to go back."):format(pause.text(paused), old, old) end
   return ("It is in charge of the traffic: rollback.traffic() or rollback.full() tells it to go back. If it does not answer: engine unlock %s."):format(run or "RUN")
 end
 
---- The venture is this console's until it is disarmed. Raises lock_held, and says what to do.
-function Arming:hold()
+--- The venture is this console's until it is disarmed; or the run that holds it is paused, and lets it do this one thing: give all traffic to the
+-- colour that served before. The run itself would do nothing else, so that it does no harm if both do. Raises lock_held, and says what to do.
+---@param described table effect.about
+---@return string? run whose pause it is
+function Arming:hold(described)
   local journal = self.journal
-  if not self.venture or journal.held.own then return end
+  if not self.venture or journal.held.own then return nil end
   local ok, err = journal:hold_venture(self.venture.name, self.over)
-  if ok then return end
-  if err.code == "lock_held" then err.next = in_charge(self, err) end
+  if ok then return nil end
+  if err.code == "lock_held" then
+    local run = not err.run and holder_of(err)
+    local paused, old = nil, nil
+    if run then paused, old = paused_run(self, run) end
+    if paused and old and described.all_to == old then return run end
+    err.next = in_charge(self, err)
+  end
   error(err, 0)
 end
 

@@ -134,8 +134,10 @@ function Gate:change(name, fn, about)
   local ok
   ok, err = self:begin_record()
   if not ok then error(err, 0) end
-  if described.by_run then self:release() else self:hold() end
+  local lent_by
+  if described.by_run then self:release() else lent_by = self:hold(described) end
   confirm(self, name, described, about)
+  if lent_by and self:hold(described) ~= lent_by then error(core_err.new { code = "drift", op = name, message = ("run %s is not in charge any more; nothing was changed"):format(lent_by), next = "Look again, and say it again." }, 0) end
   return apply(self, name, fn, described)
 end
 

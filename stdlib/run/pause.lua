@@ -51,6 +51,7 @@ function M.wait(run, before)
   display.line("note", 0, ("it goes on after %s"):format(display.duration(clock.now() - began)))
   ok, err = run.journal:event(run.id, "went_on", { seconds = clock.now() - began })
   if not ok then error(err, 0) end
+  if run.after_pause then run.after_pause() end
 end
 
 --- `engine pause` and `engine go-on`: asks it of a run that is under way.

@@ -23,7 +23,7 @@ local function about_set(lb, shares)
   local same = wanted[order[1]] == now[order[1]]
   local function code(of) return ("{ %s }"):format(traffic.text(of, lb.colours):gsub(" (%d+) %%", " = %1")) end
   return {
-    plan = same and traffic.text(now, lb.colours) .. " as it is already" or table.concat(parts, ", "), undo = ("traffic.set{%s=%d}"):format(order[1], now[order[1]]), class = "probed", args = wanted, verified = "read back from the proxy",
+    plan = same and traffic.text(now, lb.colours) .. " as it is already" or table.concat(parts, ", "), undo = ("traffic.set{%s=%d}"):format(order[1], now[order[1]]), class = "probed", args = wanted, verified = "read back from the proxy", all_to = wanted[order[#order]] == 100 and order[#order] or nil,
     code = { needs = "proxy", run = ("expect(proxy:set %s)"):format(code(wanted)), undo = ("expect(proxy:set %s)"):format(code(before)),
       probe = ("probe.stands_at(proxy, %s, %s)"):format(code(wanted), code(before)) },
   }

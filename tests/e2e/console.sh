@@ -162,6 +162,26 @@ wait $next; [ $? = 4 ]; check '... and ended with 4' $? "$(tail "$scratch/next")
 [ "$(e 'traffic.get()')" = 'blue 0 %, green 100 %' ]; check '... and the proxy agrees' $? "$(e 'traffic.get()')"
 $tmux kill-server
 
+# A run that is paused lets its console take all traffic from the release, and nothing else.
+"${stage30[@]}" --release 1.2 > "$scratch/held" 2>&1 &
+next=$!
+wait_for 'the canary' grep -q 'watch blue at 10' "$scratch/held"
+run=$("$engine" status --state "$state" | awk '$3 == "demo" { print $1; exit }')
+output=$(e 'arm("1m", "p95 breach") traffic.set{blue=0}' --yes demo); [ $? = 6 ]; check 'a run that is not paused shares its traffic with nobody' $? "$output"
+"$engine" pause "$run" --state "$state" --reason 'let us look' > "$scratch/out"
+wait_for 'the hold' grep -q 'on hold: paused by ana: let us look' "$scratch/held"
+output=$(e 'arm("1m", "p95 breach") traffic.set{blue=20}' --yes demo); code=$?
+[ $code = 6 ] && grep -q 'paused by ana: let us look: beside it all traffic may go to green, traffic.set{green=100}' <<< "$output"; check 'beside a paused run the release gets no more' $? "$code $output"
+output=$(e 'arm("1m", "p95 breach") traffic.set{blue=0}' --yes demo); code=$?
+[ $code = 0 ] && grep -q '^plan  blue 10 -> 0, green 90 -> 100;' <<< "$output" && grep -q '^✓ .* read back from the proxy, audit' <<< "$output"; check '... it may lose all it has' $? "$code $output"
+slots() { sqlite3 -cmd '.timeout 5000' "$state/journal.db" "SELECT count(*) FROM events WHERE run = '$run' AND kind = 'slots'"; }
+seen=$(slots)
+wait_for 'the run to look on' bash -c "[ \$(sqlite3 -cmd '.timeout 5000' '$state/journal.db' \"SELECT count(*) FROM events WHERE run = '$run' AND kind = 'slots'\") -ge $((seen + 3)) ]"; check 'the run looks on' $? "$(tail -5 "$scratch/held")"
+[ "$(e 'traffic.get()')" = 'blue 0 %, green 100 %' ] && kill -0 $next; check '... and leaves it so' $? "$(e 'traffic.get()') $(tail -5 "$scratch/held")"
+"$engine" go-on "$run" --state "$state" > "$scratch/out"
+wait $next; code=$?
+[ $code = 4 ] && grep -q 'blue was left with 10 % of the traffic and has 0 %: somebody moved it' "$scratch/held" && grep -q 'green serves 1.1 at 100 %, verified' "$scratch/held"; check '... and goes back when the pause is over' $? "$code $(tail -20 "$scratch/held")"
+
 # A console that is killed in the middle of an effect leaves it in doubt, and nothing held.
 "$engine" -e 'arm("1m", "test") effect.change("slow", function() sleep(600) end)' "${place[@]}" --yes demo > "$scratch/killed" 2>&1 &
 killed=$!
