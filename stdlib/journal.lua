@@ -13,6 +13,7 @@ local files = require "files"
 local heads = require "journal.head"
 local json = require "json"
 local leases = require "journal.lease"
+local plain = require "plain"
 local random = require "core.random"
 local sql = require "sql"
 local stores = require "journal.store"
@@ -29,7 +30,7 @@ local LATE_S = 1
 
 local function opt(value) return value == nil and sql.null or value end
 
-local function encode(value) return core_secret.redact(json.encode(value)) end
+local encode = chain.encode
 
 --- Looks at where the journal is and opens nothing: what a run's grants allow is checked here.
 ---@param where any the path of a SQLite file, or postgres://..., which may be a secret
@@ -401,7 +402,7 @@ end
 ---@return true?, table? err
 function Journal:signal(run, signal)
   return write(self, { run = run }, function(tx, at, append)
-    assert(tx:query("INSERT INTO signals (run, kind, data, by, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", run, signal.kind, encode(signal.data or {}), signal.by, opt(signal.reason), at.utc))
+    assert(tx:query("INSERT INTO signals (run, kind, data, by, reason, at) VALUES ($1, $2, $3, $4, $5, $6)", run, signal.kind, encode(signal.data or {}), plain.readable(signal.by), opt(plain.readable(signal.reason)), at.utc))
     append { kind = "signal", data = { signal = signal.kind, data = signal.data, by = signal.by, reason = signal.reason } }
   end)
 end

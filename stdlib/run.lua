@@ -7,6 +7,7 @@
 -- it gave then, without being done, until the first place that has no outcome. So the playbook outside of its steps must do the same
 -- each time: what it finds in the world goes through a step, or run:record.
 
+local chain = require "journal.chain"
 local clock = require "clock"
 local core_err = require "core.err"
 local core_task = require "core.task"
@@ -142,8 +143,8 @@ end
 -- A write is finished whatever is canceled meanwhile: what happened must be known. The cancellation is raised at the next wait.
 local function write(run, fn)
   local done, err
-  pcall(shield, function() done, err = fn() end)
-  if not done then leave(run, err or core_err.new { code = "journal", message = "nothing was recorded" }) end
+  local ok, raised = pcall(shield, function() done, err = fn() end)
+  if not done then leave(run, err or not ok and raised or core_err.new { code = "journal", message = "nothing was recorded" }) end
 end
 
 -- What failed before a rollback was begun again is no answer for it: see Run:again.
@@ -250,9 +251,12 @@ function M.current()
 end
 
 -- As if nothing had happened in between: what came out of a step is what comes out of the journal.
-local function as_recorded(value)
+local function as_recorded(value, what)
   if value == nil then return nil end
-  return json.decode(json.encode(value))
+  local ok, text = pcall(chain.encode, value)
+  if ok then return json.decode(text) end
+  local why = core_err.is(text) and text.message or tostring(text)
+  error(("%s must give plain data, texts, numbers, booleans and tables of them, as it is kept in the journal: %s"):format(what, why:gsub("^.-json%.encode: ", "")), 0)
 end
 
 -- Raises again how a step failed. One that was ended by its owner is ended by it again: what its task raised instead would be a failure.
@@ -288,7 +292,7 @@ function Run:record(name, fn)
     result.recorded = true
     error(result, 0)
   end
-  return as_recorded(result)
+  return as_recorded(result, ("'%s'"):format(name))
 end
 
 -- Ends the playbook's way here by an error that is recorded at this place: when the run is gone through again, it ends here too.
@@ -441,6 +445,7 @@ local STEP_FIELDS = { run = true, args = true, deadline = true, approve = true, 
 local function check_options(options)
   if type(options) ~= "table" or type(options[1]) ~= "string" then error("step takes a name and a function", 3) end
   local name = options[1]
+  if not utf8.len(name) then error("a step's name is text in UTF-8", 3) end
   for field in pairs(options) do
     if field ~= 1 and not STEP_FIELDS[field] then
       local near = require("schema").nearest(tostring(field), STEP_FIELDS)
@@ -463,7 +468,7 @@ local function run_step(run, step, options)
   local context = core_task.context()
   local called, ok, result = pcall(task.scope, step.name, options.deadline or DEFAULT_STEP_DEADLINE_S, function()
     core_task.set_context(places.within(context, step))
-    return as_recorded(options.run(step.key))
+    return as_recorded(options.run(step.key), ("step '%s'"):format(step.name))
   end)
   if not called then ok, result = false, ok end -- what is around the step was canceled
   if not ok then
@@ -570,10 +575,7 @@ function M.step(name_or_options, fn)
   return result
 end
 
---- Takes back what the run's steps did, last first, each as a step of its own. An effect whose probe
--- says "absent" needs nothing. Returns true, or nil and the first error after trying all of them.
----@return boolean?, table? err
-function Run:unwind()
+local function unwind(self)
   local first_err
   while #self.undos > 0 do
     local entry = table.remove(self.undos)
@@ -593,6 +595,23 @@ function Run:unwind()
   end
   if first_err then return nil, first_err end
   return true
+end
+
+--- Takes back what the run's steps did, last first, each as a step of its own. An effect whose probe
+-- says "absent" needs nothing. Like every rollback it is held by no pause, and nothing that is asked meanwhile ends it, nor what has canceled
+-- the run. Returns true, or nil and the first error after trying all of them.
+---@return boolean?, table? err
+function Run:unwind()
+  local before, context = self.is_rolling_back, core_task.context()
+  self.is_rolling_back = true
+  local done, err
+  local ok, raised = pcall(task.shield, function()
+    core_task.set_context(context)
+    done, err = unwind(self)
+  end)
+  self.is_rolling_back = before
+  if not ok and not done and not err then error(raised, 0) end
+  return done, err
 end
 
 --- Runs fn and catches what it raises, also the run's cancellation; not what ends the engine's part in the run (see stops).

@@ -4,6 +4,7 @@
 local core_secret = require "core.secret"
 local files = require "files"
 local json = require "json"
+local plain = require "plain"
 local sql = require "sql"
 
 local M = {}
@@ -42,6 +43,14 @@ function M.key(run, place, name, args_hash) return files.sha256_text(table.conca
 
 local function or_null(value) return value == nil and sql.null or value end
 
+--- Plain data as it is recorded: without secrets, and whatever the encoding of what somebody else said.
+---@param data table
+---@return string
+function M.encode(data)
+  local ok, text = pcall(json.encode, data)
+  return core_secret.redact(ok and text or json.encode(plain.readable(data)))
+end
+
 local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, hash)"
 local PLAIN = INSERT .. " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, CAST($4 AS BIGINT), $5, $6, CAST($7 AS BIGINT), $8, $9, $10
@@ -54,7 +63,7 @@ local IF_UNCHANGED = INSERT .. [[ SELECT $1, $2, $3, CAST($4 AS BIGINT), $5, $6,
 ---@return string utc
 function M.append(tx, at, event)
   local row = { seq = at.seq + 1, at = at.utc, run = at.run, epoch = at.epoch, n = at.n, kind = event.kind, step = event.step, place = event.place,
-    data = core_secret.redact(json.encode(event.data)) }
+    data = M.encode(event.data) }
   local prev = at.hash or M.GENESIS
   row.hash = M.hash_of(prev, row)
   local text, condition = PLAIN, {}

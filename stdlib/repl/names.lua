@@ -72,15 +72,17 @@ local function unknown(what, name, candidates)
   error(("%s '%s'%s"):format(what, tostring(name), suggest.did_you_mean(suggest.near(tostring(name), candidates))), 3)
 end
 
--- What of a name is not among its words is looked for in the module of that name.
+-- What of a name is not among its words is looked for in the module of that name: a table, so that completion sees what there is.
 local function or_of_module(name, words, module)
-  return function(_, key)
+  local shown = {}
+  for key, value in next, module do shown[key] = value end
+  return setmetatable(shown, { __index = function(_, key)
     local value = module[key]
     if value ~= nil or type(key) ~= "string" then return value end
     local candidates = {}
     for _, from in ipairs { words, module } do for one in next, from do candidates[one] = true end end
     unknown(name .. " has no", key, candidates)
-  end
+  end })
 end
 
 local function gated_module(session, name)

@@ -39,7 +39,8 @@ end
 
 -- The columns of rows: those that a query names, or the keys of all rows, sorted.
 local function columns_of(rows)
-  if type(rows.columns) == "table" then return rows.columns end
+  local named = rawget(rows, "columns")
+  if type(named) == "table" then return named end
   local seen, names = {}, {}
   for _, row in ipairs(rows) do
     for key in pairs(row) do
@@ -59,7 +60,7 @@ end
 ---@usage assert(require("repl.show").is_rows { { a = 1 } } and not require("repl.show").is_rows { 1 })
 function M.is_rows(value)
   if type(value) ~= "table" or core_err.is(value) then return false end
-  if #value == 0 then return type(value.columns) == "table" end
+  if rawlen(value) == 0 then return type(rawget(value, "columns")) == "table" end
   for _, row in ipairs(value) do
     if type(row) ~= "table" or row[1] ~= nil or next(row) == nil then return false end
   end

@@ -64,13 +64,11 @@ local function print_failure(session, err, text)
   print(show.safe(show.failure(err)))
 end
 
-local function print_values(session, values)
-  local first, second = values[2], values[3]
-  if first == nil and core_err.is(second) then
-    print_failure(session, second, session.current_statement)
-    return
-  end
-  for i = 2, values.n do print(show.safe(show.value(values[i]))) end
+-- Values as text. In the task of the statement: how a value shows itself is the statement's own code, which may do no more than it.
+local function texts_of(values)
+  local texts = {}
+  for i = 1, values.n do texts[i] = show.value(values[i]) end
+  return texts
 end
 
 -- Is there nothing in the value but what can be called?
@@ -88,8 +86,8 @@ end
 
 -- A name alone, and what it names is to be called: what it is for says more than that it is a function.
 local function told_as_help(text, values)
-  local name = values.n == 2 and text:match "^%s*([%a_][%w_.]*)%s*$"
-  return name and is_words(values[2]) and require("repl.help").print(name, true)
+  local name = values.n == 1 and text:match "^%s*([%a_][%w_.]*)%s*$"
+  return name and is_words(values[1]) and require("repl.help").print(name, true)
 end
 
 -- `?name` is asked of the console, not of Lua.
@@ -115,18 +113,24 @@ function M.run(session, text, line)
   session:statement(text)
   session:expire()
   session.current_statement, session.is_watching = text, false
-  local values = table.pack(session:guarded(chunk))
-  if not values[1] then
-    if session.is_watching and core_err.is(values[2]) and values[2].code == "interrupted" then
+  local ok, given = session:guarded(function()
+    local values = table.pack(chunk())
+    if values[1] == nil and core_err.is(values[2]) then return { err = values[2] } end
+    return { texts = not told_as_help(text, values) and texts_of(values) or {} }
+  end)
+  if not ok then
+    if session.is_watching and core_err.is(given) and given.code == "interrupted" then
       print "" -- Ctrl-C is how a watch ends; the terminal has shown it as ^C
       return true
     end
-    print_failure(session, values[2], text)
-    return false, values[2]
+    print_failure(session, given, text)
+    return false, given
   end
-  if told_as_help(text, values) then return true end
-  print_values(session, values)
-  if values[2] == nil and core_err.is(values[3]) then return false, values[3] end
+  if given.err then
+    print_failure(session, given.err, text)
+    return false, given.err
+  end
+  for _, one in ipairs(given.texts) do print(show.safe(one)) end
   return true
 end
 

@@ -2,6 +2,7 @@
 --
 -- They are written in their order by a task beside the step, and all of them before anything else of the step is.
 
+local chain = require "journal.chain"
 local core_clock = require "core.clock"
 local core_task = require "core.task"
 local journal = require "journal"
@@ -47,7 +48,7 @@ end
 ---@param kind string
 ---@param data table plain data
 function Later:add(kind, data)
-  self.waiting[#self.waiting + 1] = { kind = kind, data = json.decode(json.encode(data)), step = self.step, n = journal.number(), since = core_clock.now() }
+  self.waiting[#self.waiting + 1] = { kind = kind, data = json.decode(chain.encode(data)), step = self.step, n = journal.number(), since = core_clock.now() }
   if self.is_writing then return end
   self.is_writing = true
   core_task.spawn("background", keep_writing, self) -- not task.background: when it begins depends on the journal, so it takes no place in the run

@@ -47,7 +47,7 @@ function M.wait(run, before)
     task.sleep(POLL_S)
     local asked = run:asked()
     if asked then error(asked, 0) end
-  until not run.paused
+  until not M.holds(run)
   display.line("note", 0, ("it goes on after %s"):format(display.duration(clock.now() - began)))
   ok, err = run.journal:event(run.id, "went_on", { seconds = clock.now() - began })
   if not ok then error(err, 0) end

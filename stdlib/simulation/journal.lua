@@ -61,7 +61,7 @@ end
 
 local function append(self, kind, data, step, place, at)
   local rows = self.event_rows
-  rows[#rows + 1] = { seq = #rows + 1, kind = kind, step = step, place = place, at = at, now = core_clock.now(), text = json.encode(data or {}) }
+  rows[#rows + 1] = { seq = #rows + 1, kind = kind, step = step, place = place, at = at, now = core_clock.now(), text = chain.encode(data or {}) }
 end
 
 function Journal:run_begin(fields)
