@@ -53,7 +53,7 @@ function M.parse(argv, descriptions, next_step)
       if not description then
         return usage(("unknown option --%s%s"):format(name, did_you_mean(key, descriptions, M.dashed)), next_step)
       end
-      if parsed[key] ~= nil then return usage(("--%s is given twice"):format(name), next_step) end
+      if parsed[key] ~= nil then return usage(("%s is given twice"):format(M.dashed(key)), next_step) end
       if description.type == "boolean" then
         if value and value ~= "true" and value ~= "false" then return usage(("--%s takes no value"):format(name), next_step) end
         parsed[key] = value ~= "false"
@@ -61,6 +61,8 @@ function M.parse(argv, descriptions, next_step)
         if value == nil then
           i = i + 1
           value = argv[i]
+          local next_name = value and value:match "^%-%-([%w_-]+)"
+          if next_name and descriptions[next_name:gsub("-", "_")] then value = nil end -- the next option is no value of this one
           if value == nil then return usage(("%s needs a value%s"):format(M.dashed(key), description.about and ": " .. description.about or ""), next_step) end
         end
         local converted, err = convert(name, value, description, next_step)

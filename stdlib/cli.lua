@@ -2,6 +2,7 @@
 
 local arguments = require "arguments"
 local commands = require "commands"
+local core_err = require "core.err"
 
 local M = {}
 
@@ -22,9 +23,17 @@ function M.evaluate(argv)
   local err
   if not chunk then chunk, err = search.load_text(argv[1], "chunk") end
   if not chunk then return usage(err) end
-  local results = table.pack(chunk(table.unpack(argv, 2)))
+  local results = table.pack(pcall(chunk, table.unpack(argv, 2)))
+  if not results[1] then
+    local raised = results[2]
+    local name = tostring(core_err.is(raised) and raised.message or raised):match "there is no global '([%w_]+)'"
+    if not name or not require("repl.names").is_word(name) then error(raised, 0) end
+    return usage(core_err.new { code = "usage", message = ("'%s' is a word of the console, which needs to know whose"):format(name), next = ("engine -e '%s' --venture DIR"):format(argv[1]:gsub("\n.*", " ...")) })
+  end
+  table.remove(results, 1)
+  results.n = results.n - 1
   for i = 1, results.n do print(inspect.display(results[i])) end
-  return results[1] == nil and require("core.err").is(results[2]) and 1 or 0
+  return results[1] == nil and core_err.is(results[2]) and 1 or 0
 end
 
 local function asks_for_help(word) return word == "--help" or word == "-h" end
@@ -101,12 +110,13 @@ function M.unknown(name)
   local known = {}
   for _, command in ipairs(commands.all) do known[command.name] = true end
   local near = require("schema").nearest(name, known)
-  return usage(require("core.err").new { code = "usage", message = ("'%s' is neither a command nor a playbook%s"):format(name, near and ("; did you mean '%s'?"):format(near) or ""), next = near and ("engine %s --help"):format(near) or "engine help" })
+  return usage(core_err.new { code = "usage", message = ("'%s' is neither a command nor a playbook%s"):format(name, near and ("; did you mean '%s'?"):format(near) or ""), next = near and ("engine %s --help"):format(near) or "engine help" })
 end
 
 -- The first word is a command or a playbook.
 local function dispatch(argv)
   local name = argv[1]
+  if name == "-e" then return usage(core_err.new { code = "usage", message = "-e needs a chunk", next = "engine -e '1 + 1', or engine -e 'status()' --venture DIR" }) end
   if name == nil or asks_for_help(name) then
     M.help()
     return name and 0 or 2
@@ -123,7 +133,7 @@ end
 function M.main(argv)
   local ok, code = pcall(dispatch, argv)
   if ok then return code end
-  if not require("core.err").is(code) or code.code == "internal" or code.code == "script" then error(code, 0) end
+  if not core_err.is(code) or code.code == "internal" or code.code == "script" then error(code, 0) end
   return failure(code, require("execute").is_usage(code) and 2 or 1)
 end
 

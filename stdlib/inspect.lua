@@ -9,7 +9,7 @@ local function key_text(key) return is_identifier(key) and key or "[" .. M.text(
 local function sorted_keys(value)
   local keys = {}
   for key in pairs(value) do
-    if not (math.type(key) == "integer" and key >= 1 and key <= #value) then keys[#keys + 1] = key end
+    if not (math.type(key) == "integer" and key >= 1 and key <= rawlen(value)) then keys[#keys + 1] = key end
   end
   table.sort(keys, function(a, b)
     if type(a) == type(b) and (type(a) == "string" or type(a) == "number") then return a < b end
@@ -22,7 +22,7 @@ local function table_text(value, indent, seen, width)
   if seen[value] then return "<circle>" end
   seen[value] = true
   local parts = {}
-  for _, item in ipairs(value) do parts[#parts + 1] = M.text(item, indent .. "  ", seen, width) end
+  for i = 1, rawlen(value) do parts[i] = M.text(rawget(value, i), indent .. "  ", seen, width) end
   for _, key in ipairs(sorted_keys(value)) do
     parts[#parts + 1] = key_text(key) .. " = " .. M.text(value[key], indent .. "  ", seen, width)
   end

@@ -76,7 +76,11 @@ void line_editor_release(struct line_editor *editor)
 void line_editor_prompt(const char *prompt)
 {
     if (current == NULL) return;
+    /* Drawn anew: what readline changes in place of a prompt with colours and a text of several lines stands
+     * at the wrong column. */
+    rl_clear_visible_line();
     rl_set_prompt(prompt);
+    rl_on_new_line();
     rl_redisplay();
 }
 

@@ -45,11 +45,12 @@ end
 function M.run(progress, fn, bytes)
   if not progress then return fn(nil) end
   local meter = core_meter.new(bytes)
+  -- Nothing that is told of work does harm to it.
   local function tell(is_over)
     local done, all = core_meter.read(meter)
     if all == 0 and not is_over then return end
     -- A meter that is full before its work has ended does not say that it has.
-    progress { done = is_over and all or math.min(done, all - 1), all = all, unit = "bytes" }
+    pcall(progress, { done = is_over and all or math.min(done, all - 1), all = all, unit = "bytes" })
   end
   local ok, results = task.scope("metered work", nil, function()
     task.background(function()
@@ -60,8 +61,8 @@ function M.run(progress, fn, bytes)
     end)
     return table.pack(fn(meter))
   end)
-  tell(true)
   if not ok then error(results, 0) end
+  tell(true)
   return table.unpack(results, 1, results.n)
 end
 

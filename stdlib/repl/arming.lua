@@ -17,6 +17,9 @@ local UNITS = { s = 1, m = 60, h = 3600 }
 ---@param text string|number
 ---@return number seconds
 function Arming.seconds_of(text)
+  if type(text) ~= "string" and type(text) ~= "number" then
+    error(core_err.new { code = "usage", message = ("a time is a text or a number of seconds, and no %s"):format(type(text)), next = 'arm("10m", "why")' }, 0)
+  end
   local number, unit = tostring(text):match "^(%d+%.?%d*)([smh]?)$"
   local seconds = number and tonumber(number) * (UNITS[unit] or 1)
   if not seconds or seconds <= 0 then error(core_err.new { code = "usage", message = ("'%s' is no time: \"90s\", \"10m\", \"1h\""):format(tostring(text)) }, 0) end
@@ -113,6 +116,19 @@ local function lose(self)
   self.armed_until, self.confirmed_name = nil, nil
   self.journal.held = self.journal.held.own
   self:say "! the venture was taken over by somebody else: read-only again"
+end
+
+--- Who would refuse an effect now, and what to do: of what is only planned. Nil when nobody would.
+---@param described table effect.about
+---@return string?
+function Arming:refused_by(described)
+  local journal, venture = self.journal, self.venture
+  if not journal or not venture or described.by_run or journal.held and journal.held.own then return nil end
+  local lease, lives = journal:holder(venture.name)
+  if not lease or not lease.run or not lives or lease.run == self.id then return nil end
+  local paused, old = paused_run(self, lease.run)
+  if paused and old and described.all_to == old then return nil end
+  return in_charge(self, core_err.new { code = "lock_held", message = ("run %s holds %s"):format(lease.run, venture.name) })
 end
 
 --- Says that this console lives, for engines on other machines, as long as it holds the venture. For a task in the background.

@@ -63,7 +63,8 @@ end
 local function steps_of(session)
   local name, out = naming(), {}
   for _, one in ipairs(session.done) do
-    if one.kind == "check" then check_step(one, name, out) elseif one.ok and not one.described.by_run then effect_step(one, name, out) end
+    if one.kind == "check" then check_step(one, name, out) elseif one.ok and one.described.by_run then out[#out + 1] = ("    -- left out, as a run does it: %s"):format(one.described.plan:gsub("%s+", " "))
+    elseif one.ok then effect_step(one, name, out) end
   end
   return out
 end

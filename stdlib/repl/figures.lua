@@ -25,21 +25,23 @@ function M.sparkline(values)
   return table.concat(out)
 end
 
---- A number and its unit: "204 ms", "0.21 %", "no data".
----@param figure { value?: number, unit?: string }
+local BOUNDS = { ["<="] = "at most ", [">"] = "more than " }
+
+--- A number and its unit: "204 ms", "0.21 %", "at most 50 ms", "no data".
+---@param figure { value?: number, unit?: string, bound?: "<="|">" }
 ---@return string
 ---@usage assert(require("repl.figures").text { value = 204.4, unit = "ms" } == "204 ms" and require("repl.figures").text {} == "no data")
 function M.text(figure)
   local value = figure.value
   if not value then return "no data" end
   local text = (math.type(value) == "integer" or math.abs(value) >= 100) and ("%.0f"):format(value) or ("%.2f"):format(value)
-  return figure.unit and text .. " " .. figure.unit or text
+  return (BOUNDS[figure.bound] or "") .. (figure.unit and text .. " " .. figure.unit or text)
 end
 
 local meta = {}
 
 --- Figures with a note, as a value that prints itself.
----@param list { name: string, value?: number, unit?: string }[]
+---@param list { name: string, value?: number, unit?: string, bound?: string }[]
 ---@param note? string what they are, or are not
 ---@return table
 ---@usage assert(require("repl.figures").is(require("repl.figures").new {}))
@@ -126,7 +128,8 @@ end
 ---@param now table<number, number>
 ---@param share number 0.95
 ---@return number? seconds the greatest finite bound when it lies beyond
----@usage assert(require("repl.figures").quantile({ [0.1] = 0, [math.huge] = 0 }, { [0.1] = 10, [math.huge] = 10 }, 0.5) == 0.05)
+---@return ">"|"<="|nil bound it is beyond the greatest bound, or below the least one: where, the histogram does not say
+---@usage assert(require("repl.figures").quantile({ [0.1] = 0, [0.3] = 0, [math.huge] = 0 }, { [0.1] = 0, [0.3] = 10, [math.huge] = 10 }, 0.5) == 0.2)
 function M.quantile(before, now, share)
   local bounds = {}
   for bound in pairs(now) do bounds[#bounds + 1] = bound end
@@ -137,7 +140,8 @@ function M.quantile(before, now, share)
   for _, bound in ipairs(bounds) do
     local upto = M.grown(before[bound], now[bound]) or 0
     if upto >= wanted then
-      if bound == math.huge then return lower end
+      if bound == math.huge then return lower, ">" end
+      if lower == 0 then return bound, "<=" end
       return lower + (bound - lower) * (upto > below and (wanted - below) / (upto - below) or 1)
     end
     below, lower = upto, bound

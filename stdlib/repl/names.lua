@@ -15,6 +15,12 @@ M.WORDS = {
 }
 M.OBJECTS = { traffic = "traffic", health = "health", metrics = "metrics", rollback = "rollback", sql = "sql" }
 
+--- Is this a word that only the console has?
+---@param name string
+---@return boolean
+---@usage assert(require("repl.names").is_word "status" and not require("repl.names").is_word "json")
+function M.is_word(name) return M.WORDS[name] ~= nil or M.OBJECTS[name] ~= nil end
+
 -- What of a module is an effect when an operator calls it by hand.
 local EFFECTS = {
   files = { "write", "append", "mkdir", "mkdtemp", "remove", "remove_tree", "copy", "rename", "link", "hard_link", "sync_tree" },

@@ -20,6 +20,13 @@ local function exit_of(session, err)
   return EXITS[err.code] or (execute.is_usage(err) and err.code ~= "not_found" and err.code ~= "connect" and 2) or 1
 end
 
+-- Is nothing left after a line?
+local function rest_is_empty(text, number)
+  local at = 1
+  for _ = 1, number do at = (text:find("\n", at, true) or #text) + 1 end
+  return not text:find("%S", at)
+end
+
 local function run_lines(session, text)
   local open
   local number, begins = 0, 1
@@ -34,6 +41,7 @@ local function run_lines(session, text)
         open = all
       else
         local ok, err = statement.run(session, all, begins)
+        if not ok and not rest_is_empty(text, number) then print(("  the statement of line %d ended it; what follows was not done"):format(begins)) end
         if not ok then return exit_of(session, err) end
       end
     end

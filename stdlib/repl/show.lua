@@ -61,8 +61,9 @@ end
 function M.is_rows(value)
   if type(value) ~= "table" or core_err.is(value) then return false end
   if rawlen(value) == 0 then return type(rawget(value, "columns")) == "table" end
-  for _, row in ipairs(value) do
-    if type(row) ~= "table" or row[1] ~= nil or next(row) == nil then return false end
+  for i = 1, rawlen(value) do
+    local row = rawget(value, i)
+    if type(row) ~= "table" or rawget(row, 1) ~= nil or next(row) == nil then return false end
   end
   return true
 end
@@ -150,7 +151,10 @@ end
 ---@usage assert(require("repl.show").value "text" == "text" and require("repl.show").value { 1, 2 } == "{ 1, 2 }")
 function M.value(value)
   local meta = getmetatable(value)
-  if type(meta) == "table" and rawget(meta, "__show") then return meta.__show(value) end
+  if type(meta) == "table" and rawget(meta, "__show") then
+    local text = meta.__show(value)
+    return tostring(text)
+  end
   if M.is_rows(value) then return M.rows(value) end
   if core_terminal.interactive(1) then return M.brief(value, LINES_MOST) end
   return inspect.display(value)

@@ -104,6 +104,10 @@ function M.run(session, text, line)
     require("repl.help").print(asked)
     return true
   end
+  if session.venture and text:match "^%s*(.-)%s*$" == session.venture.name then
+    print(("nothing asks for it now: '%s' is typed when an effect asks"):format(session.venture.name))
+    return true
+  end
   local chunk, problem = M.compile(text, session.environment, line)
   if not chunk then
     if problem == "incomplete" then problem = core_err.new { code = "usage", message = "the statement has no end", next = "Something that was opened lacks its `end`, `)` or `}`." } end

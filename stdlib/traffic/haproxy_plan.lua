@@ -120,7 +120,7 @@ function M.refuse(lb, rows, shares, weights)
     local weight = weights[row.server]
     if weight and weight > 0 and not row.takes_requests then
       return traffic.fail("traffic", ("%s/%s is in %s, so %s cannot get its %d %%; nothing was changed"):format(lb.backend, row.server, row.status, row.colour, shares[row.colour]),
-        { next = ("Make it ready first: lb:ready(%q)."):format(row.colour) })
+        { next = ("Make it ready first: traffic.ready %q in a console, lb:ready(%q) in a playbook."):format(row.colour, row.colour) })
     end
     if row.works and row.weight > 0 then worked = true end
     if row.works and weight and weight > 0 then works = true end

@@ -41,6 +41,16 @@ for statement in 'files.write("x", "1")' 'require("files").write("x", "1")' 'pro
   [ $code = 1 ] && [ ! -e "$scratch/x" ] && { grep -q '^refused: this changes production. arm("10m") first, or plan(...) to see what it would do$' <<< "$output" || grep -q CANTOPEN <<< "$output"; }
   check "refused: $statement" $? "$code $output"
 done
+# Nor by how a value shows itself.
+for field in __show __tostring __index __name; do
+  output=$(printf 'setmetatable({ {} }, { %s = function() files.write("x", "1") return "v" end })\nerror(setmetatable({}, { %s = function() files.write("x", "1") return "v" end }))\n' $field $field | repl)
+  [ ! -e "$scratch/x" ]; check "refused: a value that shows itself by $field" $? "$output"
+done
+output=$(printf '_G\nrequire "files"\nsetmetatable({}, { __show = function() end })\n"still there"\n' | repl); code=$?
+[ $code = 0 ] && [ "$(tail -1 <<< "$output")" = 'still there' ]; check 'whatever a value is, the console shows it and goes on' $? "$code $output"
+output=$(printf '1\nfiles.write("x", "1")\n\n2\n' | repl); grep -q '^  the statement of line 2 ended it; what follows was not done$' <<< "$output"; check 'a script says where it ended' $? "$output"
+output=$(repl --attach --reason x); [ $? = 2 ] && grep -q -- '--attach needs a value' <<< "$output"; check 'an option is no value of another' $? "$output"
+output=$("$engine" -e 'status()' 2>&1); [ $? = 2 ] && grep -q "^  next   engine -e 'status()' --venture DIR" <<< "$output"; check 'a word of the console without one' $? "$output"
 output=$(printf 'require "core.task"\n' | repl); [ $? = 2 ] && grep -q 'behind the modules' <<< "$output"; check 'what is behind the modules is not there' $? "$output"
 output=$(printf 'plan(function() files.write("x", "1") process.run { argv = { "reboot" } } end)\n' | repl)
 [ ! -e "$scratch/x" ] && [ "$(grep -c '^plan  ' <<< "$output")" = 2 ]; check 'a plan does nothing' $? "$output"

@@ -69,6 +69,13 @@ t.case("long work tells how far it is, part by part", function()
   end)
 end)
 
+t.case("what is told of work does it no harm, and failed work is not over", function()
+  local metered, told = require "backup.metered", {}
+  t.eq(metered.run(function() error "nobody listens" end, function() return "done" end, 10), "done")
+  t.has(t.raises(function() metered.run(function(at) told[#told + 1] = at end, function() error("no disk", 0) end, 10) end, "no disk").message or "no disk", "no disk")
+  t.eq(told, {})
+end)
+
 t.case("a copy of many steps is of one moment, and comes to its end while others write without a pause", function()
   world(function(folder, url, db)
     t.ok(db:execute "PRAGMA journal_mode = WAL")

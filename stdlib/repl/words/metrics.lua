@@ -66,8 +66,9 @@ local grown = figures.grown
 
 local function p95_of(before, now, colour)
   local first, last = before.colours[colour], now.colours[colour]
-  local seconds = first and last and next(last.buckets) and figures.quantile(first.buckets, last.buckets, 0.95)
-  return seconds and seconds * 1000
+  if not first or not last or not next(last.buckets) then return nil end
+  local seconds, bound = figures.quantile(first.buckets, last.buckets, 0.95)
+  return seconds and seconds * 1000, bound
 end
 
 -- A server by its name in another list.
@@ -78,7 +79,10 @@ end
 local function by_colour(fn, unit)
   local before, now = window(sessions.here())
   local list = {}
-  for _, colour in ipairs(COLOURS) do list[#list + 1] = { name = colour, value = fn(before, now, colour), unit = unit } end
+  for _, colour in ipairs(COLOURS) do
+    local value, bound = fn(before, now, colour)
+    list[#list + 1] = { name = colour, value = value, unit = unit, bound = bound }
+  end
   return figures.new(list)
 end
 
@@ -143,10 +147,11 @@ function p95.by_server()
   local list, count, is_mean = {}, {}, false
   for _, server in ipairs(now.servers) do count[server.colour] = (count[server.colour] or 0) + 1 end
   for _, server in ipairs(now.servers) do
-    local value = count[server.colour] == 1 and p95_of(before, now, server.colour) or nil
+    local value, bound
+    if count[server.colour] == 1 then value, bound = p95_of(before, now, server.colour) end
     local is_busy = (grown((find(before.servers, server.name) or {}).requests, server.requests) or 0) > 0
     if not value and is_busy and not (count[server.colour] == 1 and now.colours[server.colour]) then value, is_mean = server.mean_ms, true end
-    list[#list + 1] = { name = server.name, value = value, unit = "ms" }
+    list[#list + 1] = { name = server.name, value = value, unit = "ms", bound = bound }
   end
   return figures.new(list, is_mean and "means of the last 1024 requests: no histogram says more" or nil)
 end

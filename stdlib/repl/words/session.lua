@@ -50,7 +50,11 @@ function words.plan(fn)
   if type(first) == "function" and not effects[1] then effects, first, err = session:plan_of(first) end -- plan(f)
   if first == nil and core_err.is(err) then return nil, err end
   if not effects[1] then print "plan  nothing would be changed" end
-  for _, described in ipairs(effects) do print(session.plan_text(described)) end
+  for _, described in ipairs(effects) do
+    print(session.plan_text(described))
+    local refused = session:refused_by(described)
+    if refused then print("  refused now  " .. refused) end
+  end
 end
 
 --- Writes what this session did and checked as a playbook: each effect a step with its class, its probe and its undo.

@@ -19,7 +19,7 @@ local function whole(shares, colours)
   for _, colour in ipairs(colours) do if out[colour] == nil then other = colour end end
   if given == 1 and #colours == 2 and other then
     local _, share = next(shares)
-    out[other] = type(share) == "number" and 100 - share or nil
+    out[other] = type(share) == "number" and share >= 0 and share <= 100 and 100 - share or nil
   end
   return out
 end

@@ -53,7 +53,7 @@ local function refuse(here, shares)
   for _, colour in ipairs(COLOURS) do
     if shares[colour] > 0 and here.modes[colour] ~= "ready" then
       return traffic.fail("traffic", ("simulated: %s is in %s and cannot get its %d %%; nothing was changed"):format(colour, here.modes[colour], shares[colour]),
-        { next = ("Make it ready first: lb:ready(%q)."):format(colour) })
+        { next = ("Make it ready first: traffic.ready %q in a console, lb:ready(%q) in a playbook."):format(colour, colour) })
     end
   end
   return true
