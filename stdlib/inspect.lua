@@ -1,5 +1,7 @@
 --- inspect: any value as readable text; what `engine -e` and the console print.
 
+local core_err = require "core.err"
+
 local M = {}
 
 local function is_identifier(key) return type(key) == "string" and key:match "^[%a_][%w_]*$" end
@@ -46,7 +48,7 @@ function M.text(value, indent, seen, width)
     end) .. '"'
   end
   local meta = getmetatable(value)
-  if type(value) ~= "table" or (type(meta) == "table" and rawget(meta, "__tostring")) then return tostring(value) end
+  if type(value) ~= "table" or core_err.is(value) or (type(meta) == "table" and rawget(meta, "__tostring")) then return tostring(value) end
   return table_text(value, indent or "", seen or {}, width or 100)
 end
 

@@ -10,6 +10,7 @@ local M = {}
 M.instead = {
   os = "use process for commands, clock for the time, files for files",
   io = "use files",
+  coroutine = "use parallel or background: tasks are the only coroutines",
   debug = "errors carry their own traceback",
   package = "use require",
   dofile = "use require",

@@ -61,12 +61,7 @@ static void run(struct task *t, int nargs)
     t->state = TASK_RUNNING;
     int nresults = 0;
     int status = lua_resume(t->co, rt->L, nargs, &nresults);
-    if (status == LUA_YIELD && t->waiting == NULL) {
-        /* Only await() may yield a task. */
-        lua_pop(t->co, nresults);
-        lua_pushliteral(t->co, "coroutine.yield was called outside a coroutine");
-        status = LUA_ERRRUN;
-    }
+    assert(status != LUA_YIELD || t->waiting != NULL); /* the sandbox has no other yield than await() */
     rt->current = before;
     if (status == LUA_YIELD) {
         t->state = TASK_WAITING;
@@ -188,7 +183,7 @@ struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
     memset(t, 0, sizeof *t);
     luaL_setmetatable(L, TASK_META);
     t->rt = rt;
-    t->flags = flags | (parent != NULL ? parent->flags & TASK_LOOKS : 0);
+    t->flags = flags | (parent != NULL ? parent->flags & (TASK_LOOKS | TASK_LOOKED) : 0);
     lua_insert(L, -(nargs + 2)); /* task fn args... */
     t->co = lua_newthread(L);    /* task fn args... co */
     lua_pushvalue(L, -1);
@@ -265,6 +260,11 @@ bool task_looks(const struct runtime *rt)
     return rt->current != NULL && (rt->current->flags & TASK_LOOKS);
 }
 
+bool task_looked(const struct runtime *rt)
+{
+    return rt->current != NULL && (rt->current->flags & TASK_LOOKED);
+}
+
 void task_may_change(lua_State *L, const char *what)
 {
     if (!task_looks(runtime_of(L))) return;
@@ -307,7 +307,7 @@ struct task *await_begin(lua_State *L)
 {
     struct task *t = runtime_of(L)->current;
     if (t == NULL) luaL_error(L, "nothing can be waited for here: a file only describes, run() acts");
-    if (t->co != L) luaL_error(L, "a coroutine of your own cannot wait; use parallel or background");
+    assert(t->co == L);
     if (t->canceled) raise_reason(L, t);
     return t;
 }
@@ -352,7 +352,7 @@ static int l_spawn(lua_State *L)
     int flag = flags[luaL_checkoption(L, 1, "", names)];
     luaL_checktype(L, 2, LUA_TFUNCTION);
     struct task *parent = runtime_of(L)->current;
-    if (parent == NULL || parent->co != L) return luaL_error(L, "a task can only be started inside run()");
+    if (parent == NULL) return luaL_error(L, "a task can only be started inside run()");
     if (parent->canceled && !(flag & TASK_SHIELDED)) return raise_reason(L, parent);
     task_spawn(L, parent, lua_gettop(L) - 2, flag);
     return 1;
@@ -379,7 +379,7 @@ static int l_join(lua_State *L)
     if (target->parent != rt->current)
         return luaL_error(L, "a task can only be joined by the one that started it");
     struct task *self = rt->current;
-    if (self == NULL || self->co != L) return luaL_error(L, "a coroutine of your own cannot wait");
+    if (self == NULL) return luaL_error(L, "there is no task here");
     /* Joining works in a canceled task too: the children are ending, and are waited for. */
     struct join *j = lua_newuserdatauv(L, sizeof *j, 0);
     memset(j, 0, sizeof *j);
@@ -489,7 +489,7 @@ static int l_only_look(lua_State *L)
     luaL_checktype(L, 1, LUA_TBOOLEAN);
     if (t == NULL) return luaL_error(L, "there is no task here");
     lua_pushboolean(L, (t->flags & TASK_LOOKS) != 0);
-    t->flags = lua_toboolean(L, 1) ? t->flags | TASK_LOOKS : t->flags & ~TASK_LOOKS;
+    t->flags = lua_toboolean(L, 1) ? t->flags | TASK_LOOKS | TASK_LOOKED : t->flags & ~TASK_LOOKS;
     return 1;
 }
 

@@ -40,6 +40,7 @@ enum task_flags {
     TASK_SHIELDED = 1,   /* the parent's cancellation does not reach it */
     TASK_BACKGROUND = 2, /* nobody joins it: its failure cancels the parent */
     TASK_LOOKS = 4,      /* it may only look at the world, and so may what it starts */
+    TASK_LOOKED = 8, /* it could only look at some time, or what started it could; for good, also below it */
 };
 
 /* Starts fn, which stands under its nargs arguments on L's stack, as a task. [-(nargs+1), +1]: the
@@ -58,7 +59,8 @@ lua_State *task_running(const struct runtime *rt);
 /* Every binding that changes the world calls this first. Raises "read_only", naming what was tried, in a task
  * that may only look. */
 void task_may_change(lua_State *L, const char *what);
-bool task_looks(const struct runtime *rt); /* may the running task only look? */
+bool task_looks(const struct runtime *rt);  /* may the running task only look? */
+bool task_looked(const struct runtime *rt); /* ... now, or before something was let through? */
 
 bool task_is_ended(const struct task *task);
 /* After the end: pushes true, results... or false, err onto L. [-0, +n]; returns n. */

@@ -61,6 +61,8 @@ static void set_meta(lua_State *L)
         lua_setfield(L, -2, "__tostring");
         lua_pushliteral(L, "error");
         lua_setfield(L, -2, "__name");
+        lua_pushliteral(L, "error"); /* what getmetatable gives: Lua cannot reach the table itself */
+        lua_setfield(L, -2, "__metatable");
     }
     lua_setmetatable(L, -2);
 }

@@ -331,6 +331,8 @@ int luaopen_core_json(lua_State *L)
     static const luaL_Reg functions[] = {
         {"encode", l_encode}, {"decode", l_decode}, {"array", l_array}, {NULL, NULL}};
     luaL_newmetatable(L, ARRAY_META);
+    lua_pushliteral(L, ARRAY_META); /* what getmetatable gives: Lua cannot reach the table itself */
+    lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);
     luaL_newlib(L, functions);
     lua_pushlightuserdata(L, NULL);

@@ -3,6 +3,7 @@
  *   open(url) -> db | nil, err                 looks at the url only
  *   run(db, role, lease, seconds, text, ...) -> rows | nil, err
  *        role: "query", "batch", "script", "connect", "begin", "end"; lease: 0 or lease(db)
+ *   for_records(db)                            also whoever may only look may write by it: the journal
  *   lease(db), abandon(db, lease), close(db), is_closed(db), is_read_only(db), name(db), driver(db)
  *   blob(text), null */
 #include "bind/await.h"
@@ -26,6 +27,7 @@ struct db {
     struct sql *sql;
     struct task *lease_task; /* which task began the lease that holds; only compared */
     int64_t lease;
+    bool let_through; /* it writes because an effect was confirmed, and only as long as one is */
 };
 
 struct pending {
@@ -48,7 +50,10 @@ static int l_open(lua_State *L)
     memset(db, 0, sizeof *db);
     luaL_setmetatable(L, DB_META);
     if (sql_open(&db->sql, runtime_of(L)->loop, url, &e) < 0) return err_return(L, &e);
-    if (task_looks(runtime_of(L))) sql_read_only(db->sql);
+    if (task_looks(runtime_of(L)))
+        sql_read_only(db->sql);
+    else
+        db->let_through = task_looked(runtime_of(L));
     return 1;
 }
 
@@ -230,6 +235,7 @@ static int l_run(lua_State *L)
     static const enum sql_role roles[] = {SQL_QUERY, SQL_BATCH, SQL_SCRIPT, SQL_CONNECT, SQL_BEGIN, SQL_END};
     enum { DB = 1, ROLE, LEASE, SECONDS, TEXT, FIRST_PARAM };
     struct db *db = check_db(L);
+    if (db->let_through) task_may_change(L, "a connection that an effect opened");
     enum sql_role role = roles[luaL_checkoption(L, ROLE, NULL, names)];
     int64_t lease = luaL_checkinteger(L, LEASE);
     lua_Number seconds = luaL_checknumber(L, SECONDS);
@@ -270,6 +276,12 @@ static int l_run(lua_State *L)
 }
 
 /* --- the rest ------------------------------------------------------------------------------ */
+
+static int l_for_records(lua_State *L)
+{
+    check_db(L)->let_through = false;
+    return 0;
+}
 
 static int l_lease(lua_State *L)
 {
@@ -355,11 +367,17 @@ int luaopen_core_sql(lua_State *L);
 int luaopen_core_sql(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"open", l_open},     {"run", l_run},
-        {"lease", l_lease},   {"abandon", l_abandon},
-        {"close", l_close},   {"is_closed", l_is_closed},
-        {"name", l_name},     {"is_read_only", l_is_read_only},
-        {"driver", l_driver}, {"blob", l_blob},
+        {"open", l_open},
+        {"run", l_run},
+        {"lease", l_lease},
+        {"abandon", l_abandon},
+        {"close", l_close},
+        {"is_closed", l_is_closed},
+        {"name", l_name},
+        {"is_read_only", l_is_read_only},
+        {"driver", l_driver},
+        {"blob", l_blob},
+        {"for_records", l_for_records},
         {NULL, NULL},
     };
     new_meta(L, DB_META, "__gc", db_gc);

@@ -55,6 +55,26 @@ static int on_busy(void *arg, int tries)
     return 1;
 }
 
+/* A transaction that is held, or an exclusive lock, would keep others from writing although it counts as
+ * reading. The transactions of sql.h are begun and ended by whoever waits for them. */
+static int on_authorize(void *arg, int action, const char *first, const char *second, const char *database,
+                        const char *trigger)
+{
+    const struct sqlite *s = arg;
+    (void)database, (void)trigger;
+    switch (action) {
+    case SQLITE_TRANSACTION:
+        return s->q->role == SQL_BEGIN || s->q->role == SQL_END ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_SAVEPOINT:
+        return SQLITE_DENY;
+    case SQLITE_PRAGMA:
+        if (strcasecmp(first, "optimize") == 0) return SQLITE_DENY; /* it may write what it found */
+        return second != NULL && strcasecmp(first, "locking_mode") == 0 ? SQLITE_DENY : SQLITE_OK;
+    default:
+        return SQLITE_OK;
+    }
+}
+
 static const char *code_name(int extended)
 {
     static const struct {
@@ -70,6 +90,7 @@ static const char *code_name(int extended)
         {SQLITE_BUSY_SNAPSHOT, "SQLITE_BUSY_SNAPSHOT"},
         {SQLITE_ERROR, "SQLITE_ERROR"},
         {SQLITE_PERM, "SQLITE_PERM"},
+        {SQLITE_AUTH, "SQLITE_AUTH"},
         {SQLITE_BUSY, "SQLITE_BUSY"},
         {SQLITE_LOCKED, "SQLITE_LOCKED"},
         {SQLITE_NOMEM, "SQLITE_NOMEM"},
@@ -103,6 +124,12 @@ static int refused(struct sqlite *s, sqlite3 *handle, struct err *e)
     if (q->role == SQL_SCRIPT || (q->role == SQL_BATCH && q->statement > 0))
         snprintf(where, sizeof where, "statement %u: ", q->statement);
     enum err_code kind = ERR_SQL;
+    if ((code & 0xff) == SQLITE_AUTH)
+        return err_set(
+            e, kind, "sql",
+            "%s: %sthis connection only reads, and holds no lock: transactions by db:transaction, no "
+            "savepoints, no PRAGMA locking_mode or optimize (%s)",
+            s->name, where, name);
     if ((code & 0xff) == SQLITE_CANTOPEN) kind = ERR_CONNECT;
     if ((code & 0xff) == SQLITE_NOMEM) kind = ERR_MEMORY;
     return err_set(e, kind, "sql", "%s: %s%s (%s)", s->name, where,
@@ -138,7 +165,10 @@ static int connect_file(struct sqlite *s, struct err *e)
         sqlite3_close(handle);
         return rc;
     }
-    if (s->read_only) sqlite3_exec(handle, "PRAGMA query_only = ON", NULL, NULL, NULL);
+    if (s->read_only) {
+        sqlite3_exec(handle, "PRAGMA query_only = ON", NULL, NULL, NULL);
+        sqlite3_set_authorizer(handle, on_authorize, s);
+    }
     atomic_store(&s->handle, handle);
     return rc;
 }
@@ -232,16 +262,19 @@ static void put_row(struct sql_query *q, sqlite3_stmt *stmt)
     q->rows++;
 }
 
+static int only_reads(struct sqlite *s, struct err *e)
+{
+    snprintf(s->q->sqlstate, sizeof s->q->sqlstate, "SQLITE_READONLY");
+    return err_set(e, ERR_SQL, "sql", "%s: this connection only reads (SQLITE_READONLY)", s->name);
+}
+
 /* The columns are asked for after the first step: a statement that was kept may be prepared anew by it. */
 static int step_all(struct sqlite *s, sqlite3 *handle, sqlite3_stmt *stmt, struct err *e)
 {
     struct sql_query *q = s->q;
     bool keep = q->role == SQL_QUERY;
     /* What a statement before may have said of query_only does not matter. */
-    if (s->read_only && !sqlite3_stmt_readonly(stmt)) {
-        snprintf(q->sqlstate, sizeof q->sqlstate, "SQLITE_READONLY");
-        return err_set(e, ERR_SQL, "sql", "%s: this connection only reads (SQLITE_READONLY)", s->name);
-    }
+    if (s->read_only && !sqlite3_stmt_readonly(stmt)) return only_reads(s, e);
     int64_t changes_before = sqlite3_total_changes64(handle);
     int step = sqlite3_step(stmt);
     if (keep && sql_set_columns(q, (size_t)sqlite3_column_count(stmt), column_name, stmt) < 0)
@@ -312,6 +345,7 @@ static int run_text(struct sqlite *s, struct err *e)
 static int run_batch(struct sqlite *s, struct err *e)
 {
     sqlite3 *handle = atomic_load(&s->handle);
+    if (s->read_only) return only_reads(s, e); /* nobody asks for a batch to read */
     if (sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) return refused(s, handle, e);
     int rc = run_text(s, e);
     if (rc == 0 && s->q->affected > 0 && sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)

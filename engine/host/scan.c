@@ -13,6 +13,7 @@ static const struct forbidden FORBIDDEN[] = {
     {"os", "use process.run{ argv = {...} } for commands, clock for the time, files for files, secret for "
            "variables"},
     {"io", "use the module files"},
+    {"coroutine", "use parallel or background: tasks are the only coroutines"},
     {"debug", "errors carry their own traceback"},
     {"package", "use require"},
     {"dofile", "use require"},

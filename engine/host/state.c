@@ -59,6 +59,40 @@ static int text_only_load(lua_State *L)
     return 1;
 }
 
+/* setmetatable(table, metatable), without finalizers: one would run in whichever task happens to collect,
+ * with what that may do. Also none that is no function yet: from then on it can become one. */
+static int set_metatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    if (type == LUA_TTABLE) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return err_misuse(
+                L, "__gc is not available: it would run in whichever task collects; use a variable "
+                   "with <close>, whose __close runs where its block ends");
+        lua_pop(L, 1);
+    }
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* getmetatable(value), but false for userdata: whoever had the metatables of bindings could give them a
+ * finalizer of his own. */
+static int get_metatable(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (!lua_getmetatable(L, 1))
+        lua_pushnil(L);
+    else if (luaL_getmetafield(L, 1, "__metatable") == LUA_TNIL && lua_isuserdata(L, 1))
+        lua_pushboolean(L, 0);
+    return 1;
+}
+
 static void remove_global(lua_State *L, const char *name)
 {
     lua_pushnil(L);
@@ -67,9 +101,10 @@ static void remove_global(lua_State *L, const char *name)
 
 static int open_sandbox(lua_State *L)
 {
+    /* No coroutines: tasks are the only ones, which the watchdog and every wait rely on. */
     static const luaL_Reg libraries[] = {
         {LUA_GNAME, luaopen_base},       {LUA_TABLIBNAME, luaopen_table}, {LUA_STRLIBNAME, luaopen_string},
-        {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8}, {LUA_COLIBNAME, luaopen_coroutine},
+        {LUA_MATHLIBNAME, luaopen_math}, {LUA_UTF8LIBNAME, luaopen_utf8},
     };
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
         luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
@@ -79,6 +114,8 @@ static int open_sandbox(lua_State *L)
     remove_global(L, "loadfile");
     remove_global(L, "collectgarbage");
     lua_register(L, "load", text_only_load);
+    lua_register(L, "setmetatable", set_metatable);
+    lua_register(L, "getmetatable", get_metatable);
     lua_getglobal(L, "string");
     lua_pushnil(L);
     lua_setfield(L, -2, "dump");

@@ -17,7 +17,7 @@ local Registry = {}
 Registry.__index = Registry
 
 local ROOTS = { "stdlib", "playbooks" }
-local BASE = { string = string, table = table, math = math, utf8 = utf8, coroutine = coroutine }
+local BASE = { string = string, table = table, math = math, utf8 = utf8 }
 
 -- The objects that the parts of a procedure are given, by the names that their parameters have everywhere: whose methods they have, and what of their
 -- fields parts read.

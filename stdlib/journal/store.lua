@@ -8,6 +8,7 @@ local advice = require "advice"
 local core_boundary = require "core.boundary"
 local core_clock = require "core.clock"
 local core_err = require "core.err"
+local core_sql = require "core.sql"
 local core_task = require "core.task"
 local schema = require "journal.schema"
 local sql = require "sql"
@@ -99,6 +100,9 @@ function M.prepare(url)
     renewals, err = sql.prepare(url, { timeout = TIMEOUT_S })
     if not renewals then return failed(err, "the journal cannot be opened") end
   end
+  -- A console records what it only looks at, too, whenever its journal was opened.
+  core_sql.for_records(db.core)
+  core_sql.for_records(renewals.core)
   return setmetatable({ db = db, renewals = renewals, dialect = db:dialect(), patience = PATIENCE_S }, Store)
 end
 

@@ -67,6 +67,8 @@ return playbook { name = "x", about = "y", run = function()
 end }
 L
 ends 'a playbook that calls os.execute' 2 "execute.lua:3: 'os' is not available in a playbook; use process" -- "$engine" "$scratch/execute.lua" --state "$scratch/state"
+echo 'return playbook { name = "x", about = "y", run = function() coroutine.wrap(print)() end }' > "$scratch/coroutine.lua"
+ends 'a playbook with a coroutine' 2 "coroutine.lua:1: 'coroutine' is not available in a playbook; use parallel or background" -- "$engine" "$scratch/coroutine.lua" --state "$scratch/state"
 echo 'return { name = "x" }' > "$scratch/table.lua"
 ends 'not a playbook' 2 'must end with .return playbook' -- "$engine" "$scratch/table.lua" --state "$scratch/state"
 echo 'return playbook { name = "x", runn = function() end }' > "$scratch/field.lua"

@@ -63,6 +63,21 @@ repl --state .engine -e 'runs()' > "$scratch/runs"; [ "$(tail -1 "$scratch/runs"
 all=$( (cd "$scratch" && "$engine" status --all) | wc -l) some=$( (cd "$scratch" && "$engine" status) | wc -l); [ "$some" = 1 ] && [ "$all" -gt 1 ]; check '... in status too, and all of them when asked' $? "$some of $all"
 output=$(printf 'arm("2h", "x")\n' | repl); [ $? = 2 ] && grep -q 'an hour at most' <<< "$output"; check 'nobody is armed for long' $? "$output"
 
+# What once went round the gate.
+output=$(printf '%s\n' 'f = setmetatable({}, { __gc = function() process.spawn { argv = { "touch", "finalized" } } end })' 'f = nil' | repl)
+[ $? = 1 ] && [ ! -e "$scratch/finalized" ] && grep -q 'use a variable with <close>' <<< "$output"; check 'no finalizers, which would run when nobody looks' $? "$output"
+output=$(timeout -s KILL 30 "$engine" repl -e 'coroutine.wrap(function() while true do end end)()' 2>&1); [ $? = 2 ] && grep -q 'tasks are the only coroutines' <<< "$output"; check 'no coroutines, which nobody would stop' $? "$output"
+"$engine" -e "local db <close> = assert(sql.open 'sqlite:$scratch/rows.db') assert(db:execute 'CREATE TABLE rows (x)')"
+opening="effect.change(\"open\", function() db = sql.open(\"sqlite:$scratch/rows.db\") end)"
+writing='db:execute("INSERT INTO rows VALUES (42)")'
+for last in 'disarm()' 'runs()'; do
+  output=$(printf '%s\n' 'arm("1m", "a test")' 'confirm "yes"' "$opening" "$last" "$writing" | repl)
+  [ $? = 1 ] && grep -q '^✓ .*, audit' <<< "$output" && grep -q '^refused: ' <<< "$output"; check "a connection that an effect opened writes nothing later, after $last" $? "$output"
+done
+output=$(printf '%s\n' 'arm("1m", "a test")' 'confirm "yes"' "$opening" 'confirm "yes"' "effect.change(\"write\", function() return $writing end)" | repl)
+[ $? = 0 ] && [ "$("$engine" -e "local db <close> = assert(sql.open 'sqlite:$scratch/rows.db') return db:value 'SELECT count(*) FROM rows'")" = 1 ]; check '... but in the next effect' $? "$output"
+output=$(printf '%s\n' "db = sql.open('sqlite:$scratch/rows.db')" 'db:query "BEGIN"' | repl); [ $? = 1 ] && grep -q 'only reads, and holds no lock' <<< "$output"; check 'who only looks at a database locks nothing' $? "$output"
+
 screen() { $tmux capture-pane -p; }
 until_seen() {
   local end=$((SECONDS + 20))

@@ -177,7 +177,7 @@ local PROGRAMS = {
   "for _ in pairs {} do end for i = 1, 0 do end while false do end return 4", "do end do do end end return 5", "local x = 0 for i = 3, 1, -1 do x = x * 10 + i end return x",
   "local t = setmetatable({}, { __index = function(_, k) return k .. '!' end, __call = function(_, a) return a end }) return t.x, t [[y]], t{1}[1]",
   "local a = {} function a.b() return 1 end function a:c() return self == a end return a.b(), a:c()", "local x\tlocal y = 1\r\nreturn x, y", "local r = {} for k, v in next, { 1, 2 } do r[#r + 1] = k + v end return r[1], r[2]",
-  "local co = coroutine.wrap(function(a) for i = 1, 2 do a = coroutine.yield(a + i) end return a end) return co(1), co(5), co(9)", "local function f(n) if n == 0 then return 'deep' end return f(n - 1) end return f(100000)",
+  "local function f(n) if n == 0 then return 'deep' end return f(n - 1) end return f(100000)",
   "local log = {} do local c <close> = setmetatable({}, { __close = function() log[1] = 'closed' end }) for i = 1, 2 do if i == 1 then goto out end end ::out:: end return log[1]",
   "local __hit, __turn, __hit_ = 1, 2, 3 for i = 1, __turn do __hit = __hit + i end return __hit, __turn, __hit_", "local _ENV = { a = 1 } for i = 1, 2 do a = a + i end return a", "return (function() end)()",
   "local a = 1for i = 1, 2 do a = a + i end return a", "local a = {} a.x = 1(tostring)'' return a.x", "repeat local x = 1 until x return 6", "local n = 0 repeat n = n + 1 if n < 3 then goto c end do break end ::c:: until false return n", "\t#nothing",

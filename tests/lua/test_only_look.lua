@@ -1,5 +1,6 @@
 -- A task that may only look: what the console's statements run in until something was confirmed.
 local t = require "test"
+local core_sql = require "core.sql"
 local core_task = require "core.task"
 
 local function looking(fn)
@@ -66,6 +67,94 @@ t.case("it can be lifted for what was confirmed, and others are not affected", f
   end))
   t.eq(core_task.only_look(false), false)
   t.ok(process.run { argv = { "true" } })
+end)
+
+t.case("SQLite: a connection that an effect opened writes as long as an effect runs", function()
+  local folder = t.ok(files.mkdtemp())
+  local url = ("sqlite:%s/a.db"):format(folder)
+  local db <close> = t.ok(sql.open(url))
+  t.ok(db:execute "CREATE TABLE a (x integer)")
+  local function let_through(fn)
+    core_task.only_look(false)
+    fn()
+    core_task.only_look(true)
+  end
+  t.ok(looking(function()
+    local kept <const> = {}
+    let_through(function()
+      kept.here = t.ok(sql.open(url))
+      kept.prepared = t.ok(sql.prepare(url))
+      parallel { function() kept.below = t.ok(sql.open(url)) end }
+      shield(function() kept.shielded = t.ok(sql.open(url)) end)
+      for _, open in pairs(kept) do t.ok(open:query "INSERT INTO a VALUES (1)") end
+    end)
+    for name, open in pairs(kept) do
+      for _, use in ipairs {
+        function() return open:query "INSERT INTO a VALUES (2)" end, function() return open:execute "INSERT INTO a VALUES (2)" end,
+        function() return open:batch { { "INSERT INTO a VALUES (2)" }, { "INSERT INTO a VALUES (3)" } } end,
+        function() return open:transaction(function(tx) return tx:query "INSERT INTO a VALUES (2)" end) end,
+        function() return open:within(5):value "SELECT count(*) FROM a" end,
+        function() return parallel { function() return open:query "INSERT INTO a VALUES (2)" end } end,
+      } do
+        local err = t.raises(use, "a connection that an effect opened", name)
+        t.eq(err.code, "read_only")
+      end
+    end
+    let_through(function() t.ok(kept.here:query "INSERT INTO a VALUES (1)") end)
+    for _, open in pairs(kept) do open:close() end
+    -- The journal's are opened when something is first recorded, and must be there for what is only looked at.
+    local records
+    let_through(function()
+      records = t.ok(sql.open(url))
+      core_sql.for_records(records.core)
+    end)
+    t.ok(records:query "INSERT INTO a VALUES (1)")
+    records:close()
+    -- One of a task that was never restricted is its own.
+    t.ok(db:query "INSERT INTO a VALUES (1)")
+  end))
+  t.eq(db:query("SELECT DISTINCT x FROM a"), { { x = 1 }, columns = { "x" }, affected = 0 })
+  t.eq(db:value "SELECT count(*) FROM a", 7)
+  files.remove_tree(folder)
+end)
+
+t.case("SQLite: reading keeps nobody from writing", function()
+  local folder = t.ok(files.mkdtemp())
+  local url = ("sqlite:%s/a.db"):format(folder)
+  local db <close> = t.ok(sql.open(url, { timeout = 1 }))
+  t.ok(db:execute "CREATE TABLE a (x integer); INSERT INTO a VALUES (7)")
+  t.ok(looking(function()
+    local reading <close> = t.ok(sql.open(url))
+    for _, text in ipairs {
+      "BEGIN", "begin deferred", "BEGIN IMMEDIATE", "BEGIN EXCLUSIVE", "/* a */ BEGIN", "SAVEPOINT a", "COMMIT", "ROLLBACK", "END", "RELEASE a",
+      "PRAGMA locking_mode = EXCLUSIVE", "PRAGMA Main.Locking_Mode('exclusive')", "EXPLAIN BEGIN", "PRAGMA optimize", "PRAGMA optimize(-1)",
+    } do
+      for _, way in ipairs { "query", "execute" } do
+        local rows, err = reading[way](reading, text)
+        t.eq(rows, nil, text)
+        t.eq(err.sqlstate, "SQLITE_AUTH", text)
+        t.has(err.message, "only reads, and holds no lock")
+      end
+    end
+    t.eq(reading:value "PRAGMA locking_mode", "normal")
+    t.eq(reading:value "SELECT x FROM a", 7)
+    core_task.only_look(false)
+    t.ok(db:execute "INSERT INTO a VALUES (8)")
+    core_task.only_look(true)
+    -- A transaction that somebody waits for is one; inside it no other begins either.
+    t.eq(reading:transaction(function(tx)
+      t.eq(tx:query "COMMIT", nil)
+      t.eq(tx:query "SAVEPOINT a", nil)
+      return tx:value "SELECT count(*) FROM a"
+    end), 2)
+    t.raises(function() reading:transaction(function() error "given up" end) end, "given up")
+    local affected, err = reading:batch { { "INSERT INTO a VALUES ($1)", 9 }, { "DELETE FROM a" } }
+    t.eq(affected, nil)
+    t.eq(err.sqlstate, "SQLITE_READONLY")
+  end))
+  t.ok(db:execute "BEGIN; INSERT INTO a VALUES (9); COMMIT") -- a connection that writes is asked nothing
+  t.eq(db:value "SELECT count(*) FROM a", 3)
+  files.remove_tree(folder)
 end)
 
 t.case("SQLite: the connection itself reads alone, whatever it is told", function()

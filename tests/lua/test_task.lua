@@ -65,8 +65,45 @@ t.case("a background failure reaches its owner", function()
   end, "it broke")
 end)
 
-t.case("a coroutine of your own cannot wait", function()
-  t.raises(function() coroutine.wrap(function() sleep(0) end)() end, "cannot wait")
+t.case("tasks are the only coroutines", function()
+  t.raises(function() return _G["coroutine"] end, "tasks are the only coroutines")
+  t.eq(rawget(_G, "coroutine"), nil)
+  t.raises(function() return require "coroutine" end, "not found")
+end)
+
+t.case("there are no finalizers: they would run in whichever task collects", function()
+  local err = t.raises(function() setmetatable({}, { __gc = function() end }) end, "use a variable with <close>")
+  t.has(err.where or err.message, "test_task.lua")
+  t.raises(function() setmetatable({}, { __gc = false }) end, "__gc is not available") -- it could become a function
+  local later = setmetatable({}, {})
+  getmetatable(later).__gc = function() end -- too late: only setmetatable arms one
+  t.raises(function() setmetatable(later, getmetatable(later)) end, "__gc is not available")
+  t.ok(setmetatable({}, setmetatable({}, { __index = { __gc = function() end } }))) -- an inherited one is none
+end)
+
+t.case("setmetatable is otherwise Lua's own", function()
+  local meta = { __index = { a = 1 } }
+  local object = {}
+  t.eq(setmetatable(object, meta), object)
+  t.eq(object.a, 1)
+  t.eq(getmetatable(setmetatable(object, nil)), nil)
+  t.raises(function() setmetatable(1, {}) end, "bad argument #1 to 'setmetatable' (table expected, got number)")
+  t.raises(function() setmetatable({}) end, "nil or table expected")
+  t.raises(function() setmetatable(setmetatable({}, { __metatable = "mine" }), {}) end, "cannot change a protected metatable")
+  t.eq(getmetatable(setmetatable({}, { __metatable = "mine" })), "mine")
+  t.eq(getmetatable("").__index, string)
+end)
+
+t.case("the metatables of the bindings are not within reach", function()
+  local _, err = files.read "/no/such/file"
+  t.eq(getmetatable(err), "error")
+  t.eq(getmetatable(json.array {}), "json.array")
+  for _, value in ipairs { require("core.task").spawn("", function() end), require("core.sql").null } do
+    t.eq(type(value), "userdata")
+    t.eq(getmetatable(value), false)
+  end
+  t.eq(getmetatable(require("core.json").null), nil)
+  t.eq(require("inspect").text(err), tostring(err))
 end)
 
 t.case("unknown globals and forbidden libraries are named", function()

@@ -16,7 +16,7 @@ return playbook {
     os.execute "ls"
     undeclared = helth
     local release = run.args.release
-    return relaese, release
+    return relaese, release, coroutine.running()
   end,
 }
 -- expect 3:23 `"helth"` there is no module 'helth'; did you mean 'health'?
@@ -31,3 +31,4 @@ return playbook {
 -- expect 16:5 `os` 'os' is not available in a playbook
 -- expect 17:5 `undeclared` 'undeclared' is not declared
 -- expect 19:12 `relaese` there is no global 'relaese'; did you mean 'release'?
+-- expect 19:30 `coroutine` 'coroutine' is not available in a playbook
