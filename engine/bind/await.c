@@ -450,6 +450,13 @@ static int l_interruptible(lua_State *L)
     return 0;
 }
 
+/* task.outlive_ctrl_c(boolean): between two tasks that Ctrl-C is for, it cancels nothing: a console stays */
+static int l_outlive_ctrl_c(lua_State *L)
+{
+    runtime_of(L)->outlives_ctrl_c = lua_toboolean(L, 1);
+    return 0;
+}
+
 /* task.canceled() -> boolean: is the running task being canceled? */
 static int l_canceled(lua_State *L)
 {
@@ -520,6 +527,7 @@ int luaopen_core_task(lua_State *L)
         {"sleep", l_sleep},
         {"canceled", l_canceled},
         {"interruptible", l_interruptible},
+        {"outlive_ctrl_c", l_outlive_ctrl_c},
         {"worst_stall", l_worst_stall},
         {"only_look", l_only_look},
         {"context", l_context},

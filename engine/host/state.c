@@ -127,11 +127,15 @@ static int open_sandbox(lua_State *L)
     return 0;
 }
 
-/* The first signal cancels what can be interrupted; its own clean-up then runs. */
+/* The first signal cancels what can be interrupted, SIGTERM all of it; its own clean-up then runs. */
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct state *s = handle->data;
-    struct task *task = s->rt.interruptible != NULL ? s->rt.interruptible : s->main_task;
+    struct task *task = s->main_task;
+    if (signum == SIGINT && s->rt.interruptible != NULL)
+        task = s->rt.interruptible;
+    else if (signum == SIGINT && s->rt.outlives_ctrl_c)
+        return;
     if (task == NULL) return;
     if (task_is_canceled(task)) {
         log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is",

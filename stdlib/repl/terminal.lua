@@ -131,8 +131,10 @@ function M.run(session)
     local loading = task.background(load, session, path)
     task.background(function() pcall(refresh, session) end)
     task.background(function() pcall(session.keep, session) end)
+    core_task.outlive_ctrl_c(true)
     type_and_run(session, path, loading)
   end)
+  core_task.outlive_ctrl_c(false)
   session:close()
   if ok then return 0 end
   if not core_err.is(err) then error(err, 0) end
