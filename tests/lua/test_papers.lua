@@ -296,6 +296,26 @@ t.case("how long a step should take, by the venture's past runs, whatever the co
   end)
 end)
 
+t.case("what another playbook did says nothing of what comes", function()
+  with_journal(function(j)
+    promoted(j)
+    for _, name in ipairs { "console", "What a console did by hand" } do
+      local by_hand = begin(j, { playbook = name })
+      by_hand:done("sql: UPDATE users SET plan = 1", 0.01)
+      by_hand:finish("done", 0, "done")
+    end
+    local run = begin(j, { release = "1.2" })
+    local past = require("display.expected").read(j, t.ok(j:run(run.id)))
+    local next_steps = table.concat(past.next { steps = {}, values = {} }, "\n")
+    t.ok(next_steps:find "30%.2%.2 watch" and not next_steps:find "sql:", next_steps)
+    t.ok(past.total {} > 1, past.total {})
+    t.eq(run:record().expected.runs, 1)
+    run:finish("aborted", 1, "nothing changed")
+    local console = begin(j, { playbook = "console" })
+    t.eq(require("display.expected").read(j, t.ok(j:run(console.id))).next { steps = {}, values = {} }, {})
+  end)
+end)
+
 t.case("a handoff is accepted once, by somebody, in the chain", function()
   with_journal(function(j)
     local run, back = promoted(j), rolled_back(j)
