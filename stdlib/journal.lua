@@ -538,6 +538,16 @@ function Journal:events(run, after) return decoded({ "data" }, self.store:query(
 ---@return integer? seq, table? err
 function Journal:last_event(run) return self.store:value("SELECT max(seq) FROM events WHERE run = $1", run) end
 
+--- Has a run an event of this kind?
+---@param run string
+---@param kind string
+---@return boolean?, table? err
+function Journal:has_event(run, kind)
+  local rows, err = self.store:query("SELECT seq FROM events WHERE run = $1 AND kind = $2 LIMIT 1", run, kind)
+  if not rows then return nil, err end
+  return rows[1] ~= nil
+end
+
 --- The sources that a run is made of.
 function Journal:sources(run)
   return self.store:query("SELECT s.name, s.path, s.hash, t.text FROM sources s JOIN texts t ON t.hash = s.hash WHERE s.run = $1 ORDER BY s.n", run)
