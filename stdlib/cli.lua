@@ -69,6 +69,8 @@ local function call(command, argv)
     return command.run({}, argv)
   end
   if command.parts then return command.run({}, argv) end -- it knows the words of its parts
+  -- What tells a machine of the journal tells it of its errors too, also those of the command line.
+  if command.journal and commands.options(command).json and require("display.attended").options(argv).json then require("display").use_json() end
   local options, err = arguments.parse(argv, commands.options(command), ("engine %s --help"):format(command.name))
   if not options then return usage(err) end
   err = commands.check_words(command, options.words)
