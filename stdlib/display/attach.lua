@@ -1,8 +1,10 @@
 --- display.attach: `engine attach`: a run that is under way, from any terminal, as whoever began it sees it.
 
+local behind = require "display.behind"
 local clock = require "clock"
 local core_err = require "core.err"
 local display = require "display"
+local files = require "files"
 local follow = require "repl.follow"
 local journal_option = require "journal.option"
 local model = require "display.model"
@@ -35,17 +37,46 @@ local function tell_engine(journal, row, view, where)
   view.is_gone = is_gone
 end
 
--- Off a terminal: how it stands, and from then on a line an event.
+local TAKEN_UP = { resume = true, rollback = true }
+
+-- The file that the run's engine prints to, if it is of this machine and of the engine that has the run now, with what was read of it already.
+local function output_of(row, taken_up_at)
+  local folder = row.state_folder and row.state_folder .. "/runs/" .. row.id
+  local path = folder and behind.output(folder)
+  local stat = path and files.stat(path)
+  if not stat or (taken_up_at and stat.modified < taken_up_at) then return nil end
+  return { path = path, read = stat.size }
+end
+
+-- The lines that were printed since.
+local function tell_output(output)
+  local all = files.read(output.path) or ""
+  local whole = all:sub(output.read + 1):match "^(.*\n)"
+  if not whole then return end
+  output.read = output.read + #whole
+  for line in whole:gmatch "([^\n]*)\n" do print(display.plain(line)) end
+end
+
+-- Off a terminal: how it stands, and from then on the lines of its engine; from elsewhere a line an event.
 local function tell(journal, row, view, where)
-  for _, event in ipairs(assert(journal:events(row.id))) do view:take(event) end
+  local taken_up_at
+  for _, event in ipairs(assert(journal:events(row.id))) do
+    view:take(event)
+    if TAKEN_UP[event.kind] then taken_up_at = clock.of_utc(event.at) end
+  end
   tell_state(view)
+  local output = output_of(row, taken_up_at)
   while true do
+    local ended
     for _, event in ipairs(assert(journal:events(row.id, view.last_seq))) do
       view:take(event)
-      local line = follow.line(event)
+      if TAKEN_UP[event.kind] then output = nil end -- by another engine, which prints elsewhere
+      local line = not output and follow.line(event)
       if line then print(display.plain(line)) end
-      if event.kind == "run_end" then return event.data.exit_code end
+      if event.kind == "run_end" then ended = event.data.exit_code end
     end
+    if output then tell_output(output) end
+    if ended then return ended end
     tell_engine(journal, row, view, where)
     task.sleep(POLL_S)
   end

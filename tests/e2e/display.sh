@@ -131,6 +131,9 @@ engine_pid=$(engine_of "$run")
 kill -9 "$terminal"
 seen 'the terminal part is killed' 'Killed'
 kill -0 "$engine_pid"; check '... and the run goes on' $?
+timeout 3 "$engine" attach "$run" --state "$state" > "$scratch/plain" 2>&1 < /dev/null
+grep -q "^· run $run of demo, release 1.2" "$scratch/plain" && grep -q '^▶ 30.2.2 watch blue at 10 %' "$scratch/plain" && grep -q 'traffic: blue 10 %, green 90 %' "$scratch/plain"; check 'attach off a terminal begins with how it stands' $? "$(cat "$scratch/plain")"
+grep -q '· [0-9.]* of [0-9.]* s: blue [0-9]* requests' "$scratch/plain"; check '... and goes on with the plain lines' $? "$(cat "$scratch/plain")"
 $tmux send-keys -R # what was drawn before is not what is waited for
 $tmux send-keys -l "stty sane; $engine attach $run --state $state; echo ended \$?"; $tmux send-keys Enter
 seen 'attached again' '^▶ 30\.2\.2 watch'
@@ -176,6 +179,10 @@ seen '... it is left' '^ended 130'
 run=$(run_of)
 "$engine" rollback "$run" --state "$state" > "$scratch/back" 2>&1; code=$?
 grep -qE '^  state  .*green serves 1\.1 at 100 %' "$scratch/back" && { [ $code = 1 ] || [ $code = 4 ]; }; check 'off a terminal a run in the background is taken back' $? "$code $(cat "$scratch/back")"
+before=$(ls "$state/terminal")
+open 80 24 "$(stage30 nothing)"
+seen 'a command that is refused before its run' '^ended 2'
+[ "$(ls "$state/terminal")" = "$before" ]; check '... leaves nothing behind' $? "$(ls "$state/terminal")"
 open 80 24 "export TERM=dumb; $(stage30 nothing)"
 seen 'on a dumb terminal: plain lines' '^ended 2'
 ! screen | grep -q 'detach'; check '... and nothing is drawn' $? "$(screen)"

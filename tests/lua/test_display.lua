@@ -316,3 +316,30 @@ t.case("a rollback that failed is told, also when the run was interrupted", func
   t.eq(ended { outcome = "rolled_back", exit = 4 }, "rolled_back 130")
   t.eq(ended(), "interrupted 130")
 end)
+
+local function engine(words, env) return t.ok(process.run { argv = { process.self().exe, table.unpack(words) }, env = env }) end
+
+t.case("without a name in the environment the operator is the process's user", function()
+  local function actor(env) return (engine({ "-e", "return require('execute').actor()" }, env).stdout:gsub("%s+$", "")) end
+  t.eq(actor { USER = "ana" }, "ana")
+  t.eq(actor { USER = "", LOGNAME = "bo" }, "bo")
+  local name = t.ok(process.run { argv = { "id", "-un" } }).stdout:gsub("%s+$", "")
+  t.eq(actor { USER = false, LOGNAME = false }, name)
+end)
+
+t.case("errors of status and log are objects for machines", function()
+  local folder = t.ok(files.mkdtemp())
+  for _, name in ipairs { "status", "log" } do
+    for _, words in ipairs { { name, "--json", "--state", folder .. "/none" }, { name, "--json", "--nonsense" } } do
+      local ended = engine(words)
+      local object = t.ok(json.decode(ended.stdout))
+      t.eq({ ended.code, object.kind, object.v, object.data.code }, { 2, "error", 1, "usage" }, name)
+      t.has(ended.stderr, "✗ E0100 usage")
+    end
+  end
+  t.ok(require("journal").open(folder .. "/journal.db")):close()
+  local ended = engine { "status", "nothing", "--json", "--state", folder }
+  t.eq({ ended.code, json.decode(ended.stdout).data.code }, { 2, "not_found" })
+  t.has(engine({ "status", "nothing", "--state", folder }).stdout, "there is no run nothing")
+  files.remove_tree(folder)
+end)

@@ -464,3 +464,37 @@ t.case("an empty run has a report too", function()
     t.has(html.of(document), "Traffic was not moved, and no request was judged.")
   end)
 end)
+
+t.case("what status says of a run, and what there is to type", function()
+  local state, pause = require "report.state", require "run.pause"
+  with_journal(function(j, folder)
+    local run = begin(j)
+    local function now()
+      local row = t.ok(j:run(run.id))
+      local found = state.of(j, row)
+      return { found.word, state.next(j, row, found, " --state s") or "nothing" }
+    end
+    local function ask(kind) return pause.command(j, { words = { run.id }, state = "s" }, kind) end
+    local print_before, printed = print, {}
+    rawset(_G, "print", function(line) printed[#printed + 1] = line end)
+    local _ <close> = setmetatable({}, { __close = function() rawset(_G, "print", print_before) end })
+    t.eq(now(), { "running", "nothing" })
+    t.eq(ask "pause", 0)
+    t.has(table.concat(printed, "\n"), ("  next   engine go-on %s --state %s/s"):format(run.id, files.realpath "."))
+    t.eq(now(), { "paused", ("engine go-on %s --state s"):format(run.id) })
+    t.has(select(2, ask "pause").message, "is paused by")
+    run:event("reason", { text = "errors above 5 %" })
+    t.eq(now(), { "going back", "nothing" })
+    for _, kind in ipairs { "pause", "go_on" } do
+      local code, err = ask(kind)
+      t.eq({ code, err.code }, { nil, "usage" })
+      t.has(err.message, "it is going back; nothing waits")
+    end
+    local db = t.ok(sql.open("sqlite:" .. folder .. "/journal.db"))
+    t.ok(db:query "UPDATE leases SET started = 1")
+    db:close()
+    t.eq(now(), { "engine gone", ("engine resume %s --state s | engine rollback %s --state s"):format(run.id, run.id) })
+    run:finish("failed", 5, "the disk is full")
+    t.eq(now(), { "failed", ("engine rollback %s --state s"):format(run.id) })
+  end)
+end)
