@@ -5,9 +5,11 @@ local commands = require "commands"
 
 local M = {}
 
-local function failure(err, code)
+-- options: those of a command that reads the journal, which the next one is told of too.
+local function failure(err, code, options)
   require("display").failure(err)
-  print("  next   " .. require("advice").next(err))
+  local advice = require("advice").next(err)
+  print("  next   " .. (options and require("journal.option").named(advice, options) or advice))
   return code
 end
 
@@ -46,7 +48,7 @@ local function with_journal(command, options)
   if not journal then return failure(err, err.code == "journal" and 1 or 2) end
   local code, problem = command.run(journal, options)
   journal:close()
-  if not code then return failure(problem, problem.code == "journal" and 1 or 2) end
+  if not code then return failure(problem, problem.code == "journal" and 1 or 2, options) end
   return code
 end
 

@@ -239,7 +239,8 @@ local function exit_of(run, err)
 end
 
 -- How a command names this run's journal.
-local function options_of(run) return journal_option.text { state = run.state_folder, journal = run.journal_option.journal } end
+local function option_of(run) return { state = run.state_folder, journal = run.journal_option.journal } end
+local function options_of(run) return journal_option.text(option_of(run)) end
 
 --- The engine's part in a run is over and the run is not: it stays in the journal as it is.
 local function leave(run, err)
@@ -247,7 +248,7 @@ local function leave(run, err)
   run.journal:close()
   display.failure(err)
   local code = exit_of(run, err)
-  if err.next then print("  next   " .. err.next) end
+  if err.next then print("  next   " .. journal_option.named(err.next, option_of(run))) end
   print(("  next   engine %s %s%s   exit %d"):format(code == 6 and "status" or "resume", run.id, options_of(run), code))
   return code
 end
@@ -293,7 +294,7 @@ local function finish(run, ok, value)
   if result.summary then print("  state  " .. display.plain(result.summary)) end
   if result.err then display.failure(result.err) end
   local reason = run.reason_of_failure or result.err or (not ok and value) or nil
-  if reason and code ~= 130 then print("  next   " .. advice.next(reason)) end
+  if reason and code ~= 130 then print("  next   " .. journal_option.named(advice.next(reason), option_of(run))) end
   if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s%s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
   return code
 end

@@ -67,7 +67,8 @@ local function status_of_all(journal, all, where)
   return 0
 end
 
-local function status_of_run(journal, run, where)
+local function status_of_run(journal, run, options)
+  local where = journal_option.text(options)
   local state = report_state.of(journal, run)
   say("run %s  %s  %s  release %s  %s%s", run.id, run.venture or "-", run.playbook, run.release or "-", state.word, run.exit_code and ("  exit %d"):format(run.exit_code) or "")
   if run.summary then say("%s", run.summary) end
@@ -81,7 +82,7 @@ local function status_of_run(journal, run, where)
   if state.paused then say("%s since %s", require("run.pause").text(state.paused), state.paused.at) end
   if state.question then say("waiting for an answer: %s", state.question.question) end
   local handoff = require("papers.standing").handoff(assert(journal:events(run.id)), run)
-  if handoff then say("handoff: %s", handoff.text) end
+  if handoff then say("handoff: %s", journal_option.named(handoff.text, options)) end
   say_next(report_state.next(journal, run, state, where))
   return 0
 end
@@ -94,11 +95,10 @@ end
 function M.status(journal, id, options)
   options = options or {}
   if options.json then return status_for_machines(journal, id, options.all) end
-  local where = journal_option.text(options)
-  if not id then return status_of_all(journal, options.all, where) end
+  if not id then return status_of_all(journal, options.all, journal_option.text(options)) end
   local run, err = journal:run(id)
   if not run then return nil, err end
-  return status_of_run(journal, run, where)
+  return status_of_run(journal, run, options)
 end
 
 --- `engine log`: a run's events, one line each; with verify, the proof of the chain.

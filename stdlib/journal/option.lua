@@ -76,6 +76,17 @@ function M.text(options)
   return text
 end
 
+--- Advice whose commands name their journal: those about a run that do not yet, and one that is all of it.
+---@param advice string
+---@param options table of M.text
+---@return string
+---@usage assert(require("journal.option").named("engine resume 7f3c12, or engine rollback 7f3c12", { state = "/s" }) == "engine resume 7f3c12 --state /s, or engine rollback 7f3c12 --state /s")
+function M.named(advice, options)
+  local where = M.text(options)
+  if advice:find "^engine [%l-]+$" then return advice .. where end
+  return (advice:gsub("(engine [%l -]+ %x%x%x%x%x%x)%f[%X]( ?%-?%-?)", function(command, rest) return rest ~= " --" and command .. where .. rest or nil end))
+end
+
 --- The options that name the same journal to another process: words of its command line, and what its environment needs.
 ---@param options table
 ---@return string[] words, table<string, any> environment

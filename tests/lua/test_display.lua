@@ -340,6 +340,6 @@ t.case("errors of status and log are objects for machines", function()
   t.ok(require("journal").open(folder .. "/journal.db")):close()
   local ended = engine { "status", "nothing", "--json", "--state", folder }
   t.eq({ ended.code, json.decode(ended.stdout).data.code }, { 2, "not_found" })
-  t.has(engine({ "status", "nothing", "--state", folder }).stdout, "there is no run nothing")
+  t.has(engine({ "status", "nothing", "--state", folder }).stdout, "there is no run nothing\n  next   engine status --state " .. folder)
   files.remove_tree(folder)
 end)
