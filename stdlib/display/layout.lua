@@ -5,6 +5,7 @@
 
 local figures = require "repl.figures"
 local is_watch = require("display.model").is_watch
+local report_state = require "report.state"
 local text = require "display.text"
 
 local M = {}
@@ -199,7 +200,7 @@ end
 local function keys_line(view)
   if view.prompt then return { { view.prompt, colour = YELLOW } } end
   local model = view.model
-  if model.is_dead then return { { "its engine is gone: " .. require("report.state").after_engine(model.row, view.where or ""), colour = YELLOW }, { "  d detach", optional = 1 } } end
+  if model.is_dead then return { { report_state.after_engine(model.row, view.where or ""), colour = YELLOW }, { "  d detach", optional = 1 } } end
   if model.question then
     local answers = view.columns >= 40 and "  y yes  n no  d detach" or "  y yes  n no"
     return { { "? " .. text.cut(model.question.question, math.max(1, view.columns - 3 - #answers)), colour = YELLOW }, { answers } }
@@ -236,6 +237,7 @@ function M.lines(view)
   if view.progress then add(5, { { "   " .. M.progress(view.progress) } }) end
   local held = view.model:held()
   if held then add(8, { { "   ! " .. held:gsub("[\n\t]+", " "), colour = YELLOW } }) end
+  if view.model.is_dead then add(9, { { "   ! its engine is gone", colour = YELLOW }, { "; " .. report_state.guardian(view.model.row), optional = 1 } }) end
   add(1, next_line(view))
   add(view.prompt and 10 or view.model.question and 9 or 5, keys_line(view))
   while #lines > math.max(1, view.rows - 1) do
