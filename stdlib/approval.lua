@@ -42,7 +42,7 @@ function M.ask(run, question, evidence, place)
   local asked = run.recorded and run.recorded.answers[place]
   local seq = asked and asked.seq or assert(run.journal:ask(run.id, { place = place, question = question, evidence = evidence or {} }))
   local interactive = core_terminal.interactive(0)
-  display.line("ask", 0, ("%s? %s"):format(question, interactive and "[yes/no]" or ("waiting; answer with: engine approve %s --state %s"):format(run.id, run.state_folder)))
+  display.line("ask", 0, ("%s? %s"):format(question, interactive and "[yes/no]" or ("waiting; answer with: engine approve %s%s"):format(run.id, require("journal.option").text { state = run.state_folder, journal = run.journal_option and run.journal_option.journal })))
   local began = clock.now()
   local ok, row = task.scope("approval of " .. question, timeout, function()
     if interactive then background(from_terminal, run, seq, timeout) end

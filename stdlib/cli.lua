@@ -6,9 +6,11 @@ local core_err = require "core.err"
 
 local M = {}
 
-local function failure(err, code)
+-- options: those of a command that reads the journal, which the next one is told of too.
+local function failure(err, code, options)
   require("display").failure(err)
-  print("  next   " .. require("advice").next(err))
+  local advice = require("advice").next(err)
+  print("  next   " .. (options and require("journal.option").named(advice, options) or advice))
   return code
 end
 
@@ -55,7 +57,7 @@ local function with_journal(command, options)
   if not journal then return failure(err, err.code == "journal" and 1 or 2) end
   local code, problem = command.run(journal, options)
   journal:close()
-  if not code then return failure(problem, problem.code == "journal" and 1 or 2) end
+  if not code then return failure(problem, problem.code == "journal" and 1 or 2, options) end
   return code
 end
 
@@ -78,6 +80,8 @@ local function call(command, argv)
     return command.run({}, argv)
   end
   if command.parts then return command.run({}, argv) end -- it knows the words of its parts
+  -- What tells a machine of the journal tells it of its errors too, also those of the command line.
+  if command.journal and commands.options(command).json and require("display.attended").options(argv).json then require("display").use_json() end
   local options, err = arguments.parse(argv, commands.options(command), ("engine %s --help"):format(command.name))
   if not options then return usage(err) end
   err = commands.check_words(command, options.words)

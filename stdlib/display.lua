@@ -8,6 +8,7 @@ local behind = require "display.behind"
 local core_clock = require "core.clock"
 local core_secret = require "core.secret"
 local core_terminal = require "core.terminal"
+local display_text = require "display.text"
 
 local M = {}
 
@@ -33,13 +34,11 @@ function M.duration(seconds)
   return ("%.3f s"):format(seconds)
 end
 
---- A text without what a terminal would obey: names and messages may come from anybody. Line breaks and tabs stay.
+--- A text without what a terminal would obey: names and messages may come from anybody. Line breaks and tabs stay; bytes that are no UTF-8 are shown as such.
 ---@param text string
 ---@return string
----@usage assert(display.plain "a\27[2Jb" == "a\\x1B[2Jb")
-function M.plain(text)
-  return (text:gsub("[%c\127]", function(c) return not c:find "[\n\t]" and ("\\x%02X"):format(c:byte()) or nil end):gsub("\xC2([\x80-\x9F])", function(c) return ("\\x%02X"):format(c:byte()) end))
-end
+---@usage assert(display.plain "a\27[2Jb\xFF" == "a\\x1B[2Jb\\xFF")
+function M.plain(text) return display_text.plain(text) end
 
 --- One line: a mark, the text, indented by depth.
 ---@param kind "begin"|"done"|"failed"|"canceled"|"note"|"warn"|"ask"
@@ -145,6 +144,10 @@ function M.progress_of(what)
   end
 end
 
+--- A value of its own for machines, as one line of stdout whatever else goes there.
+---@param value table plain data
+function M.value(value) core_terminal.write(1, core_secret.redact(require("json").encode(value)) .. "\n") end
+
 --- The first line of a run.
 function M.header(run)
   behind.run_known(run)
@@ -157,7 +160,7 @@ function M.failure(err, depth)
   M.object("error", { number = err.number, code = err.code, message = err.message, where = err.where, next = err.next })
   M.line("failed", depth or 0, ("%s %s: %s"):format(err.number or "", err.code or "error", err.message or tostring(err)))
   if err.cause then print("  cause  " .. M.plain(core_secret.redact(tostring(err.cause)))) end
-  if err.where then print("  where  " .. err.where) end
+  if err.where then print("  where  " .. M.plain(err.where)) end
 end
 
 return M

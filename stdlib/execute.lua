@@ -87,10 +87,30 @@ local function venture_option(argv)
   end
 end
 
---- Who runs the engine, for the journal.
+local user
+
+-- The name of the user that this process is, as the machine's own list has it; a number for one of elsewhere.
+local function name_of_user()
+  local id = (files.read "/proc/self/status" or ""):match "\nUid:%s+(%d+)"
+  for line in ((files.read "/etc/passwd" or ""):gmatch "[^\n]+") do
+    local name, number = line:match "^([^:]+):[^:]*:(%d+):"
+    if id and number == id then return name end
+  end
+  return id and "uid " .. id or "unknown"
+end
+
+--- Who runs the engine, for the journal: USER or LOGNAME, and without them the process's user.
 ---@return string
 ---@usage assert(#require("execute").actor() > 0)
-function M.actor() return require("core.secret").environment "USER" or require("core.secret").environment "LOGNAME" or "unknown" end
+function M.actor()
+  local environment = require("core.secret").environment
+  for _, name in ipairs { "USER", "LOGNAME" } do
+    local value = environment(name)
+    if value and value ~= "" then return value end
+  end
+  user = user or name_of_user() -- grants may forbid a second look
+  return user
+end
 
 -- The proxy's socket, when it is one of the file system.
 local function socket_of(traffic) return traffic.socket and traffic.socket:sub(1, 1) == "/" and traffic.socket or nil end
@@ -170,13 +190,14 @@ function M.prepare(path, argv, is_stock)
   if journal then err = state_folder_problem(state_folder) end
   if not journal or err then return nil, err end
   local guardian = venture and require("guardian").prepare(venture, option)
+  local actor = M.actor()
   M.restrict(venture, state_folder, path)
   local args = {}
   for key in pairs(playbook.args) do args[key] = parsed[key] end
   return M.new_run {
     plan_wanted = parsed.plan,
     playbook = playbook, path = path, args = args, venture = venture, mode = parsed.mode or venture and venture.mode or "auto",
-    reason = parsed.reason, actor = M.actor(), state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
+    reason = parsed.reason, actor = actor, state_folder = journal_option.absolute(state_folder), journal_option = option, guardian = guardian,
     settings = venture and { venture = files.realpath(venture.folder), environment = venture.environment_read, guardian = venture.guardian, owner = venture.owner, place = venture.console.environment } or {},
     open_journal = function()
       local made, problem = files.mkdir(state_folder)
@@ -217,12 +238,9 @@ local function exit_of(run, err)
   return 1
 end
 
--- How a command names this run's journal. An address may be a secret; the environment has it then.
-local function options_of(run)
-  local given = run.journal_option.journal
-  local shown = type(given) == "string" and given:match "^env:" and " --journal " .. given or given and " --journal URL" or ""
-  return ("--state %s%s"):format(run.state_folder, shown)
-end
+-- How a command names this run's journal.
+local function option_of(run) return { state = run.state_folder, journal = run.journal_option.journal } end
+local function options_of(run) return journal_option.text(option_of(run)) end
 
 --- The engine's part in a run is over and the run is not: it stays in the journal as it is.
 local function leave(run, err)
@@ -230,8 +248,8 @@ local function leave(run, err)
   run.journal:close()
   display.failure(err)
   local code = exit_of(run, err)
-  if err.next then print("  next   " .. err.next) end
-  print(("  next   engine %s %s %s   exit %d"):format(code == 6 and "status" or "resume", run.id, options_of(run), code))
+  if err.next then print("  next   " .. journal_option.named(err.next, option_of(run))) end
+  print(("  next   engine %s %s%s   exit %d"):format(code == 6 and "status" or "resume", run.id, options_of(run), code))
   return code
 end
 
@@ -243,7 +261,8 @@ end
 function M.outcome_of(run, ok, value)
   local result = run.result or (ok and type(value) == "table" and value) or {}
   local code = result.exit or (ok and 0 or exit_of(run, value))
-  if not ok then code = (value.code == "interrupted" and 130) or code end
+  -- A rollback that failed is told whatever else was wanted of the run.
+  if not ok and value.code == "interrupted" and code ~= 5 then code = 130 end
   return result.outcome or (ok and "done" or (code == 130 and "interrupted" or "failed")), code, result
 end
 
@@ -272,11 +291,11 @@ local function finish(run, ok, value)
   if not run.id and run.journal then run.journal:close() end
   if not ok and not (run.result and run.result.outcome) then display.failure(value) end
   if run.reason_of_failure then display.failure(run.reason_of_failure) end
-  if result.summary then print("  state  " .. result.summary) end
+  if result.summary then print("  state  " .. display.plain(result.summary)) end
   if result.err then display.failure(result.err) end
   local reason = run.reason_of_failure or result.err or (not ok and value) or nil
-  if reason and code ~= 130 then print("  next   " .. advice.next(reason)) end
-  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s %s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
+  if reason and code ~= 130 then print("  next   " .. journal_option.named(advice.next(reason), option_of(run))) end
+  if run.id then print(("  next   %s   exit %d"):format(result.next or ("engine %s %s%s"):format(code == 5 and "rollback" or "log", run.id, options_of(run)), code)) end
   return code
 end
 

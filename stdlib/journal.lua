@@ -491,12 +491,15 @@ function Journal:may_be_asked() return self.head:may_be_asked() end
 local CHANGED = "playbook <> 'console' OR EXISTS (SELECT 1 FROM events WHERE events.run = runs.id AND events.kind = 'step_begin')"
 
 --- Runs, the latest first.
----@param filter? { venture?: string, limit?: integer, changed?: boolean } changed: without the consoles that only looked
+---@param filter? { venture?: string, playbook?: string, limit?: integer, changed?: boolean } playbook: of a venture, only those of this one; changed: without the consoles that only looked
 ---@return table[]?, table? err
 function Journal:runs(filter)
   filter = filter or {}
   if filter.changed then
     return decoded({ "args", "settings" }, self.store:query(("SELECT * FROM runs WHERE %s ORDER BY seq DESC LIMIT $1"):format(CHANGED), filter.limit or 20))
+  end
+  if filter.venture and filter.playbook then
+    return decoded({ "args", "settings" }, self.store:query("SELECT * FROM runs WHERE venture = $1 AND playbook = $2 ORDER BY seq DESC LIMIT $3", filter.venture, filter.playbook, filter.limit or 20))
   end
   if filter.venture then
     return decoded({ "args", "settings" }, self.store:query("SELECT * FROM runs WHERE venture = $1 ORDER BY seq DESC LIMIT $2", filter.venture, filter.limit or 20))
@@ -535,6 +538,16 @@ function Journal:events(run, after) return decoded({ "data" }, self.store:query(
 ---@param run string
 ---@return integer? seq, table? err
 function Journal:last_event(run) return self.store:value("SELECT max(seq) FROM events WHERE run = $1", run) end
+
+--- Has a run an event of this kind?
+---@param run string
+---@param kind string
+---@return boolean?, table? err
+function Journal:has_event(run, kind)
+  local rows, err = self.store:query("SELECT seq FROM events WHERE run = $1 AND kind = $2 LIMIT 1", run, kind)
+  if not rows then return nil, err end
+  return rows[1] ~= nil
+end
 
 --- The sources that a run is made of.
 function Journal:sources(run)

@@ -6,6 +6,7 @@
 
 local core_err = require "core.err"
 local core_secret = require "core.secret"
+local display = require "display"
 local files = require "files"
 local handoff = require "papers.handoff"
 local html = require "papers.html"
@@ -65,7 +66,7 @@ function M.command(journal, options)
   written, err = M.write(record, folder)
   if not written then return nil, err end
   local outcome = standing.outcome(record)
-  print(("run %s  %s: %s"):format(record.run.id, outcome.word, outcome.text))
+  print(("run %s  %s: %s"):format(record.run.id, outcome.word, display.plain(outcome.text)))
   for _, one in ipairs(written) do print("  " .. one.path) end
   if not record.proof then print("  the chain of events is NOT verified: " .. record.proof_error.message) end
   return record.proof and 0 or 1
@@ -73,7 +74,7 @@ end
 
 --- `engine handoff accept`: the next stage takes the run over; with who, when and why in the journal.
 ---@param journal table
----@param options { words: string[], reason?: string }
+---@param options { words: string[], reason?: string, state?: string, venture?: string, journal?: string }
 ---@return integer? exit, table? err code usage or not_found
 function M.accept(journal, options)
   if options.words[1] ~= "accept" or not options.words[2] then
@@ -84,8 +85,9 @@ function M.accept(journal, options)
   local accepted
   accepted, err = journal:accept_handoff(row.id, { by = require("execute").actor(), reason = options.reason })
   if not accepted then return nil, err end
-  print(("run %s of %s, release %s: handoff %s"):format(row.id, row.venture or "no venture", row.release or "none", standing.handoff(assert(journal:events(row.id)), row).text))
-  print(("  next   engine status %s"):format(row.id))
+  local text = standing.handoff(assert(journal:events(row.id)), row).text
+  print(display.plain(("run %s of %s, release %s: handoff %s"):format(row.id, row.venture or "no venture", row.release or "none", text)))
+  print(("  next   engine status %s%s"):format(row.id, require("journal.option").text(options)))
   return 0
 end
 

@@ -1,28 +1,35 @@
 --- report: what the commands status, log and approve print from the journal.
 
 local display = require "display"
+local journal_option = require "journal.option"
 local json = require "json"
+local report_state = require "report.state"
+local text = require "display.text"
 
 local M = {}
 
 local function table_line(widths, ...)
   local cells = {}
   for i, cell in ipairs { ... } do
-    local text = tostring(cell)
-    cells[i] = text .. (" "):rep((widths[i] or 0) - utf8.len(text))
+    local shown = text.one_line(tostring(cell))
+    cells[i] = shown .. (" "):rep((widths[i] or 0) - text.width(shown))
   end
   print((table.concat(cells, "  "):gsub("%s+$", "")))
 end
 
-local function state_of(journal, run) return require("run.pause").of(assert(journal:signals(run.id))) and "paused" or "running" end
+-- What comes from anybody is shown as text.
+local function say(...) print(display.plain((...):format(select(2, ...)))) end
 
--- A run for machines: what is in the journal of it, and what it waits for.
+local function say_next(command) if command then print("  next   " .. command) end end
+
+-- A run for machines: what is in the journal of it, how it stands and what it waits for.
 local function run_object(journal, run)
-  local paused = not run.outcome and require("run.pause").of(assert(journal:signals(run.id))) or nil
-  local question = not run.outcome and journal:open_question(run.id) or nil
+  local state = report_state.of(journal, run)
+  local paused = state.paused
   return {
     v = 1, run = run.id, venture = run.venture, playbook = run.playbook, release = run.release, by = run.actor, mode = run.mode, started_at = run.started_at, ended_at = run.ended_at,
-    outcome = run.outcome, exit = run.exit_code, summary = run.summary, paused = paused and { by = paused.by, reason = paused.reason, since = paused.at }, question = question and question.question,
+    state = state.word, outcome = run.outcome, exit = run.exit_code, summary = run.summary, paused = paused and { by = paused.by, reason = paused.reason, since = paused.at },
+    question = state.question and state.question.question,
   }
 end
 
@@ -36,56 +43,68 @@ end
 
 local function status_for_machines(journal, id, all)
   if not id then
-    for _, run in ipairs(assert(journal:runs { limit = 10, changed = not all })) do print(json.encode(run_object(journal, run))) end
+    for _, run in ipairs(assert(journal:runs { limit = 10, changed = not all })) do display.value(run_object(journal, run)) end
     return 0
   end
   local run, err = journal:run(id)
   if not run then return nil, err end
   local object = run_object(journal, run)
   object.steps = steps_object(journal, run)
-  print(json.encode(object))
+  display.value(object)
   return 0
 end
 
---- `engine status`: the latest runs; with a run, its steps.
----@param journal table
----@param id? string
----@param options? { all?: boolean, json?: boolean } all: also the consoles that only looked
----@return integer? exit, table? err
-function M.status(journal, id, options)
-  options = options or {}
-  if options.json then return status_for_machines(journal, id, options.all) end
-  if not id then
-    local runs = assert(journal:runs { limit = 10, changed = not options.all })
-    if not runs[1] then print "no run yet" end
-    for _, run in ipairs(runs) do
-      table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", run.outcome or state_of(journal, run), run.exit_code or "")
-    end
-    return 0
+-- The latest runs, and what the first of them that needs something needs. That nobody took a promoted one over matters of the latest alone.
+local function status_of_all(journal, all, where)
+  local runs, command = assert(journal:runs { limit = 10, changed = not all }), nil
+  if not runs[1] then print "no run yet" end
+  for i, run in ipairs(runs) do
+    local state = report_state.of(journal, run)
+    table_line({ 6, 24, 12, 10, 12, 4 }, run.id, run.started_at, run.venture or run.playbook, run.release or "-", state.word, run.exit_code or "")
+    if i == 1 or not run.ended_at then command = command or report_state.next(journal, run, state, where) end
   end
-  local run, err = journal:run(id)
-  if not run then return nil, err end
-  print(("run %s  %s  %s  release %s  %s%s"):format(run.id, run.venture or "-", run.playbook, run.release or "-", run.outcome or "running", run.exit_code and ("  exit %d"):format(run.exit_code) or ""))
-  if run.summary then print(run.summary) end
+  say_next(command)
+  return 0
+end
+
+local function status_of_run(journal, run, options)
+  local where = journal_option.text(options)
+  local state = report_state.of(journal, run)
+  say("run %s  %s  %s  release %s  %s%s", run.id, run.venture or "-", run.playbook, run.release or "-", state.word, run.exit_code and ("  exit %d"):format(run.exit_code) or "")
+  if run.summary then say("%s", run.summary) end
   local depth = {}
   for _, step in ipairs(assert(journal:steps(run.id))) do
     depth[step.seq] = step.parent and depth[step.parent] + 1 or 0
     display.line((step.state == "running" or step.state == "intent") and "begin" or step.state, depth[step.seq],
       ("%s  %s"):format(step.name, step.seconds and display.duration(step.seconds) or step.state))
   end
-  local paused = not run.outcome and require("run.pause").of(assert(journal:signals(run.id)))
-  if paused then print(("%s since %s; engine go-on %s"):format(require("run.pause").text(paused), paused.at, run.id)) end
-  local question = journal:open_question(run.id)
-  if question and not run.outcome then print(("waiting for an answer: %s; engine approve %s"):format(question.question, run.id)) end
+  if state.gone and run.playbook ~= "console" then say("its engine is gone; %s", report_state.guardian(run)) end
+  if state.paused then say("%s since %s", require("run.pause").text(state.paused), state.paused.at) end
+  if state.question then say("waiting for an answer: %s", state.question.question) end
   local handoff = require("papers.standing").handoff(assert(journal:events(run.id)), run)
-  if handoff then print("handoff: " .. handoff.text) end
+  if handoff then say("handoff: %s", journal_option.named(handoff.text, options)) end
+  say_next(report_state.next(journal, run, state, where))
   return 0
+end
+
+--- `engine status`: the latest runs; with a run, its steps.
+---@param journal table
+---@param id? string
+---@param options? { all?: boolean, json?: boolean, state?: string, venture?: string, journal?: string } all: also the consoles that only looked
+---@return integer? exit, table? err
+function M.status(journal, id, options)
+  options = options or {}
+  if options.json then return status_for_machines(journal, id, options.all) end
+  if not id then return status_of_all(journal, options.all, journal_option.text(options)) end
+  local run, err = journal:run(id)
+  if not run then return nil, err end
+  return status_of_run(journal, run, options)
 end
 
 --- `engine log`: a run's events, one line each; with verify, the proof of the chain.
 ---@param journal table
 ---@param id? string
----@param options? { verify?: boolean, json?: boolean } json: an object a line, as a run tells them with --json
+---@param options? { verify?: boolean, json?: boolean, state?: string, venture?: string, journal?: string } json: an object a line, as a run tells them with --json
 ---@return integer? exit, table? err
 function M.log(journal, id, options)
   options = options or {}
@@ -95,39 +114,46 @@ function M.log(journal, id, options)
       display.failure(err)
       return 1
     end
-    print(options.json and json.encode { v = 1, chain = "whole", events = proof.events } or ("%d events, chain whole"):format(proof.events))
+    if options.json then display.value { v = 1, chain = "whole", events = proof.events } else print(("%d events, chain whole"):format(proof.events)) end
     if not id then return 0 end
   end
   local run, err = journal:run(id)
   if not run then return nil, err end
   for _, event in ipairs(assert(journal:events(run.id))) do
-    if options.json then print(json.encode { v = 1, at = event.at, run = run.id, seq = event.seq, step = event.step, kind = event.kind, data = event.data })
-    else print(("%s  %5d  %-10s  %s"):format(event.at, event.seq, event.kind, json.encode(event.data))) end
+    if options.json then display.value { v = 1, at = event.at, run = run.id, seq = event.seq, step = event.step, kind = event.kind, data = event.data }
+    else say("%s  %5d  %-10s  %s", event.at, event.seq, event.kind, json.encode(event.data)) end
   end
+  if not options.json then say_next(report_state.next(journal, run, report_state.of(journal, run), journal_option.text(options))) end
   return 0
 end
 
 --- `engine approve`: answers the question that a run waits for.
+---@param journal table
+---@param options { words: string[], no?: boolean, reason?: string, state?: string, venture?: string, journal?: string }
 ---@return integer? exit, table? err
-function M.approve(journal, id, answer, reason)
-  local run, err = journal:run(id)
+function M.approve(journal, options)
+  local answer = options.no and "no" or "yes"
+  local run, err = journal:run(options.words[1])
   if not run then return nil, err end
   local question = journal:open_question(run.id)
   if not question then
-    print(("run %s waits for no answer\n  next   engine status %s"):format(run.id, run.id))
+    print(("run %s waits for no answer\n  next   engine status %s%s"):format(run.id, run.id, journal_option.text(options)))
     return 1
   end
   local row
-  row, err = journal:answer(run.id, question.seq, { answer = answer, by = require("execute").actor(), reason = reason })
+  row, err = journal:answer(run.id, question.seq, { answer = answer, by = require("execute").actor(), reason = options.reason })
   if not row then return nil, err end
-  print(("%s: %s, by %s"):format(question.question, answer, row.by))
+  say("%s: %s, by %s", question.question, answer, row.by)
   return 0
 end
 
 --- `engine unlock`: says whose lock it is and since when; with yes it is taken away.
+---@param journal table
+---@param options { words: string[], yes?: boolean, reason?: string, state?: string, venture?: string, journal?: string }
 ---@return integer? exit, table? err
-function M.unlock(journal, id, yes, reason)
-  local run, err = journal:run(id)
+function M.unlock(journal, options)
+  local yes, where = options.yes, journal_option.text(options)
+  local run, err = journal:run(options.words[1])
   if not run then return nil, err end
   local lease, lives = journal:holder(journal:lease_of(run))
   if not lease or not lease.run then
@@ -137,17 +163,17 @@ function M.unlock(journal, id, yes, reason)
   print(("run %s holds %s since %s for %s: process %d on %s, which %s; epoch %d"):format(lease.run, lease.venture, lease.acquired_at, lease.operation, lease.pid, lease.host,
     lives and "lives" or "is gone", lease.epoch))
   if not lives and not yes then
-    print(("  next   engine resume %s, or engine rollback %s: a dead holder's lock is taken over by itself"):format(lease.run, lease.run))
+    print(("  next   %s: a dead holder's lock is taken over by itself"):format(report_state.after_engine({ id = lease.run }, where)))
     return 0
   end
   if not yes then
-    print "  next   engine unlock --yes takes it away: that engine stops before it does or records anything more"
+    print(("  next   engine unlock %s --yes%s takes it away: that engine stops before it does or records anything more"):format(run.id, where))
     return 0
   end
   local done
-  done, err = journal:unlock(run, require("execute").actor(), reason)
+  done, err = journal:unlock(run, require("execute").actor(), options.reason)
   if not done then return nil, err end
-  print(("taken away; next   engine resume %s, or engine rollback %s"):format(lease.run, lease.run))
+  print(("taken away\n  next   %s"):format(report_state.after_engine({ id = lease.run }, where)))
   return 0
 end
 

@@ -13,13 +13,15 @@ local M = {}
 
 local POLL_S = 0.2
 
+local where_of = require("journal.option").text
+
 local function usage(message, next_step) return nil, core_err.new { code = "usage", message = message, next = next_step } end
 
 -- The run that is meant: the named one, or the latest.
 local function row_of(journal, options)
   local row, err = journal:run(options.words[1])
   if not row then return nil, err end
-  if row.playbook == "console" then return usage(("%s was a console: nothing of it goes on by itself"):format(row.id), ("engine log %s says what it did"):format(row.id)) end
+  if row.playbook == "console" then return usage(("%s was a console: nothing of it goes on by itself"):format(row.id), ("engine log %s%s says what it did"):format(row.id, where_of(options))) end
   local _, lives = journal:holder(journal:lease_of(row))
   return row, nil, lives
 end
@@ -88,14 +90,14 @@ local function go_on(journal, row, options, operation)
   if not parts then return nil, err end
   local option = { state = options.state or row.state_folder, journal = options.journal }
   local guardian = parts.venture and require("guardian").prepare(parts.venture, option)
-  execute.restrict(parts.venture, option.state, row.path)
   local actor = options.actor or execute.actor()
+  execute.restrict(parts.venture, option.state, row.path)
   local epoch
   epoch, err = journal:take_up(row, { operation = operation, actor = actor, reason = options.reason })
   if not epoch then
     if err.code ~= "lock_held" then return nil, err end
     display.failure(err)
-    print("  next   " .. (err.next or "engine status"))
+    print(("  next   engine status %s%s"):format(row.id, where_of(options)))
     return 6
   end
   -- Since the proof, that it was taken up was written, and what somebody asked meanwhile.
@@ -122,13 +124,14 @@ function M.resume(journal, options)
   local row, err, lives = row_of(journal, options)
   if not row then return nil, err end
   if row.ended_at then
-    local log = ("engine log %s says what it did"):format(row.id)
-    return usage(("run %s has ended: %s"):format(row.id, row.outcome), 
-      row.exit_code == 5 and ("engine rollback %s tries again; %s"):format(row.id, log) or row.outcome == "promoted" and ("engine rollback %s takes it back; %s"):format(row.id, log) or log)
+    local where = where_of(options)
+    local log, back = ("engine log %s%s says what it did"):format(row.id, where), ("engine rollback %s%s"):format(row.id, where)
+    return usage(("run %s has ended: %s"):format(row.id, row.outcome),
+      row.exit_code == 5 and ("%s tries again; %s"):format(back, log) or row.outcome == "promoted" and ("%s takes it back; %s"):format(back, log) or log)
   end
   if lives then
     display.failure(journal:held_by(journal:lease_of(row)))
-    print("  next   engine status " .. row.id)
+    print(("  next   engine attach %s%s"):format(row.id, where_of(options)))
     return 6
   end
   return go_on(journal, row, options, "resume")
@@ -168,13 +171,13 @@ local function ask(journal, row, options)
   return true
 end
 
-local function wait_for_end(journal, row)
+local function wait_for_end(journal, row, options)
   display.line("note", 0, ("run %s is under way and was asked to roll back"):format(row.id))
   while true do
     local now = assert(journal:run(row.id))
     if now.ended_at then
-      print("  state  " .. (now.summary or now.outcome))
-      print(("  next   engine log %s   exit %d"):format(now.id, now.exit_code))
+      print("  state  " .. display.plain(now.summary or now.outcome))
+      print(("  next   engine log %s%s   exit %d"):format(now.id, where_of(options), now.exit_code))
       return now.exit_code
     end
     local _, lives = journal:holder(journal:lease_of(now))
@@ -205,7 +208,7 @@ function M.look(journal, options)
   if not row then return nil, err end
   local known = known_of(journal, row)
   local problem = refusal(journal, row, known, options.type)
-  if problem then return usage(problem, "engine status " .. row.id) end
+  if problem then return usage(problem, ("engine status %s%s"):format(row.id, where_of(options))) end
   return { row = row, lives = lives, lines = preview(row, known, options.type) }
 end
 
@@ -223,7 +226,7 @@ function M.rollback(journal, options)
   asked, err = ask(journal, row, options)
   if not asked then return nil, err end
   if lives then
-    local code = wait_for_end(journal, row)
+    local code = wait_for_end(journal, row, options)
     if code then return code end
   end
   return go_on(journal, row, options, "rollback")

@@ -61,7 +61,7 @@ function M.start(words, option)
     files.remove_tree(folder)
     return nil, err
   end
-  return require("display.viewer").run { handle = handle, folder = folder, output = folder .. "/output", open_journal = function() return open_journal(option) end }
+  return require("display.viewer").run { handle = handle, folder = folder, output = folder .. "/output", option = option, open_journal = function() return open_journal(option) end }
 end
 
 return M

@@ -1,12 +1,10 @@
---- display.expected: what can be expected of a run by the venture's past ones: how long each step takes, what comes next, how long a
+--- display.expected: what can be expected of a run by the past ones of its playbook: how long each step takes, what comes next, how long a
 -- rollback takes.
 
 local papers = require "papers.expected"
 local steps_of = require("journal.steps").of
 
 local M = {}
-
-local RUNS = 50
 
 local function split(rows)
   local steps, values = {}, {}
@@ -28,16 +26,16 @@ local function way(steps, is_back)
   return names, seconds
 end
 
---- Reads the past of a run's venture.
+--- Reads the past of a run.
 ---@param journal table
 ---@param row table of the run
 ---@return { of: (fun(name: string, values: table): number?), rollback_s?: number, next: (fun(model: table): string[]), total: fun(values: table): number? }
 function M.read(journal, row)
   local took = papers.read(journal, row, split)
   local names, names_values, release, back = nil, nil, nil, {}
-  for _, past in ipairs(row.venture and journal:runs { venture = row.venture, limit = RUNS } or {}) do
+  for _, past in ipairs(papers.past(journal, row)) do
     local is_back = past.exit_code == 4
-    if past.seq < row.seq and (is_back or (past.exit_code == 0 and not names)) then
+    if is_back or (past.exit_code == 0 and not names) then
       local steps, values = split(steps_of(assert(journal:events(past.id))))
       local found, seconds = way(steps, is_back)
       if is_back then back[#back + 1] = seconds

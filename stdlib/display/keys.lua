@@ -3,6 +3,7 @@
 local clock = require "core.clock"
 local layout = require "display.layout"
 local process = require "process"
+local text = require "display.text"
 
 local M = {}
 
@@ -37,15 +38,20 @@ local function cancel(self)
   require("task").background(process.stop, engine, { grace = CANCEL_GRACE_S })
 end
 
+-- A question has its labels from the longest to the shortest: the first that leaves room for what is typed is shown.
 local function rollback_question(self)
   local seconds = self.expected and self.expected.rollback_s
   local venture = self.model.row.venture
-  return { kind = "rollback", text = "", words = { y = true, [venture or "y"] = true },
-    label = ("roll back%s? first all traffic goes back. type %s or y: "):format(seconds and ", about " .. layout.time(seconds) or "", venture or "yes") }
+  local what, how = "roll back" .. (seconds and ", about " .. layout.time(seconds) or ""), ("type %s or y: "):format(venture or "yes")
+  return { kind = "rollback", text = "", words = { y = true, [venture or "yes"] = true }, labels = { what .. "? first all traffic goes back. " .. how, what .. "? " .. how, "roll back? " .. how, how, "roll back? y: ", "y: " } }
 end
 
 local function answer_question(self, answer)
-  return { kind = "answer", answer = answer, seq = self.model.question.seq, text = "", label = ("%s to '%s'? Enter: "):format(answer:upper(), self.model.question.question), words = { [""] = true } }
+  local question = self.model.question
+  local labels = { ("%s to '%s'? Enter: "):format(answer:upper(), question.question) }
+  for _, columns in ipairs { 40, 20, 10 } do labels[#labels + 1] = ("%s to '%s'? Enter: "):format(answer:upper(), text.cut(question.question, columns)) end
+  labels[#labels + 1] = ("%s? Enter: "):format(answer:upper())
+  return { kind = "answer", answer = answer, seq = question.seq, text = "", labels = labels, words = { [""] = true } }
 end
 
 local function done_with(self, question)
@@ -66,14 +72,16 @@ local function answered(self, key)
   if question.kind == "interrupt" then
     self.question = nil
     if key == "d" then return "left" end
-    if key == "p" then pause(self)
+    if self.model:goes_back() then
+      if key == CTRL_C then self:say "· it is going back already" end
+    elseif key == "p" then pause(self)
     elseif key == "r" then signal(self, "rollback")
     elseif key == CTRL_C then cancel(self) end
   elseif key == ESCAPE or key == CTRL_C then self.question = nil
   elseif key:find("^" .. ENTER) then
     self.question = nil
     done_with(self, question)
-  elseif key:find("^" .. BACKSPACE) then question.text = question.text:sub(1, -2)
+  elseif key:find("^" .. BACKSPACE) then question.text = question.text:match "^(.*)[%z\1-\127\xC2-\xF4][\x80-\xBF]*$" or ""
   elseif not key:find "%c" then question.text = question.text .. key end
 end
 
@@ -87,8 +95,8 @@ local function key(self, one)
   elseif one == "l" then self.show_all = not self.show_all
   elseif self.model and not self.model.outcome then
     if self.model.question and (one == "y" or one == "n") then self.question = answer_question(self, one == "y" and "yes" or "no")
-    elseif one == "p" and not self.model.reason then pause(self)
-    elseif one == "r" and not self.model.reason then self.question = rollback_question(self) end
+    elseif one == "p" and not self.model:goes_back() then pause(self)
+    elseif one == "r" and not self.model:goes_back() then self.question = rollback_question(self) end
   end
 end
 
@@ -104,16 +112,31 @@ function M.take(self, typed)
   if question and question.until_at and clock.now() >= question.until_at then return "left" end
 end
 
---- The question that is open, as a line; nil when there is none.
+-- What Ctrl-C asks, from the longest to the shortest.
+local function interrupt_labels(self)
+  local left = math.max(0, math.ceil(self.question.until_at - clock.now()))
+  local leave = ("d detach (in %.0f s)"):format(left)
+  if self.model:goes_back() then return { ("Ctrl-C: it is going back already; %s, any other key looks on"):format(leave), ("it is going back; %s"):format(leave), leave } end
+  local hold = self.model.paused and "p go on" or "p pause"
+  return { ("Ctrl-C: %s, %s, r roll back, Ctrl-C again rolls back and ends with 130, any other key goes on"):format(leave, hold), ("Ctrl-C: %s, %s, r or Ctrl-C again rolls back"):format(leave, hold),
+    ("%s, %s, r roll back"):format(leave, hold), ("d (%.0f s), %s, r back"):format(left, hold), "d, p, r?" }
+end
+
+--- The question that is open, as a line; nil when there is none. What is to be typed, and what was, is always seen.
 ---@param self table viewer
+---@param columns? integer how wide it may be
 ---@return string?
-function M.prompt(self)
+function M.prompt(self, columns)
   local question = self.question
   if not question then return nil end
-  if question.kind == "interrupt" then
-    return ("Ctrl-C: d detach (in %.0f s), p %s, r roll back, Ctrl-C again cancels, any other key goes on"):format(math.max(0, math.ceil(question.until_at - clock.now())), self.model.paused and "go on" or "pause")
+  local typed = question.text or ""
+  local labels = question.labels or interrupt_labels(self)
+  for _, label in ipairs(labels) do
+    if text.width(label .. typed) <= (columns or math.huge) then return label .. typed end
   end
-  return question.label .. question.text
+  local last = labels[#labels]
+  while typed ~= "" and text.width(last .. typed) > columns do typed = typed:gsub("^[%z\1-\127\xC2-\xF4][\x80-\xBF]*", "", 1) end
+  return last .. typed
 end
 
 return M

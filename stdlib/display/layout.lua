@@ -5,6 +5,7 @@
 
 local figures = require "repl.figures"
 local is_watch = require("display.model").is_watch
+local report_state = require "report.state"
 local text = require "display.text"
 
 local M = {}
@@ -40,7 +41,7 @@ local function header(view)
   left[#left + 1] = { "  run " .. row.id, optional = 1 }
   left[#left + 1] = { "  " .. row.actor, optional = 2 }
   local total = view.expected and view.expected.total(model.values)
-  local time = M.time(view.now - view.began) .. (total and not model.reason and view.columns >= 40 and " / ~" .. M.time(total) or "")
+  local time = M.time(view.now - view.began) .. (total and not model:goes_back() and view.columns >= 40 and " / ~" .. M.time(total) or "")
   return text.justified(left, { { time } }, view.columns)
 end
 
@@ -71,17 +72,9 @@ local function done_lines(view, most)
   return lines
 end
 
--- The canary's stage clock stands still while it holds, so that of the journal counts; between two records it goes on as time does.
-local function stage_time(view)
-  local watched = view.model.watched
-  local stage = watched and watched.at and watched.stage
-  if not stage then return nil end
-  local since = view.model:held() and 0 or math.min(6, math.max(0, view.now - watched.at))
-  return stage.seconds + since, stage.minimum
-end
-
--- The share that the canary comes to after the one that it is at.
+-- The share that the canary comes to after the one that it is at; nothing on the way back.
 local function next_share(model)
+  if model:goes_back() then return nil end
   local now = model.weights and model.values.colours and model.weights[model.values.colours.new]
   for _, stage in ipairs(model.forecast and model.forecast.stages or {}) do
     if now and stage.share > now then return stage.share end
@@ -92,7 +85,7 @@ local function current_line(view, step)
   local took = view.now - step.began
   local usual = view.expected and view.expected.of(step.name, view.model.values)
   if is_watch(step.name) then
-    local stage_took, minimum = stage_time(view)
+    local stage_took, minimum = view.model:stage_time(view.now)
     if stage_took then took, usual = stage_took, minimum end
   end
   local line = { { "▶ ", colour = CYAN }, { step.name .. "  " }, { M.time(took) .. (usual and "/" .. M.time(usual) or "") } }
@@ -163,7 +156,7 @@ local function failed_lines(view)
 end
 
 local function next_line(view)
-  if view.model.reason or view.model.failed or not view.expected then return nil end
+  if view.model:goes_back() or view.model.failed or not view.expected then return nil end
   local names = view.expected.next(view.model)
   if not names[1] then return nil end
   local line = {}
@@ -207,11 +200,14 @@ end
 local function keys_line(view)
   if view.prompt then return { { view.prompt, colour = YELLOW } } end
   local model = view.model
-  if model.question then return { { ("? %s  "):format(model.question.question), colour = YELLOW }, { "y yes  n no  d detach" } } end
-  if model.is_dead then return { { ("the engine died; the guardian acts, or: engine resume %s"):format(model.row.id), colour = YELLOW } } end
+  if model.is_dead then return { { report_state.after_engine(model.row, view.where or ""), colour = YELLOW }, { "  d detach", optional = 1 } } end
+  if model.question then
+    local answers = view.columns >= 40 and "  y yes  n no  d detach" or "  y yes  n no"
+    return { { "? " .. text.cut(model.question.question, math.max(1, view.columns - 3 - #answers)), colour = YELLOW }, { answers } }
+  end
   local back = view.expected and view.expected.rollback_s
   local keys = { { "d detach  l logs", colour = DIM } }
-  if not model.reason then
+  if not model:goes_back() then
     keys[#keys + 1] = { model.paused and "  p go on" or "  p pause", colour = DIM }
     keys[#keys + 1] = { "  r rollback" .. (back and (" (%s)"):format(about(back)) or ""), colour = DIM }
   end
@@ -219,7 +215,7 @@ local function keys_line(view)
 end
 
 --- The lines of a view, at most one less than the terminal has, the most important ones if there is no room for all.
----@param view { model: table, columns: integer, rows: integer, now: number, began: number, expected?: table, progress?: table, prompt?: string }
+---@param view { model: table, columns: integer, rows: integer, now: number, began: number, expected?: table, progress?: table, prompt?: string, where?: string } where: the options that name the journal
 ---@return table[] lines of pieces
 ---@usage local m = require("display.model").new { id = "7f3c", venture = "shop", mode = "auto", actor = "ana" }  local lines = require("display.layout").lines { model = m, columns = 80, rows = 24, now = 65, began = 0 }  assert(require("display.text").line(lines[1], 80):match "^shop  auto  run 7f3c  ana +1:05$")
 function M.lines(view)
@@ -241,6 +237,7 @@ function M.lines(view)
   if view.progress then add(5, { { "   " .. M.progress(view.progress) } }) end
   local held = view.model:held()
   if held then add(8, { { "   ! " .. held:gsub("[\n\t]+", " "), colour = YELLOW } }) end
+  if view.model.is_dead then add(9, { { "   ! its engine is gone", colour = YELLOW }, { "; " .. report_state.guardian(view.model.row), optional = 1 } }) end
   add(1, next_line(view))
   add(view.prompt and 10 or view.model.question and 9 or 5, keys_line(view))
   while #lines > math.max(1, view.rows - 1) do

@@ -90,6 +90,7 @@ function tell.slots(self, event, at)
   remember(watched.slow, rate(now[1], "slow"))
   if now[1].requests > 0 then watched.heard_at = at end
   watched.p95_ms, watched.readings, watched.stage, watched.at = data.p95_ms or {}, data.readings, data.stage, at
+  watched.ran, watched.runs_since = 0, at
 end
 
 function tell.canary(self, event) self.canary, self.canary_reason = event.data.state, event.data.reason end
@@ -119,12 +120,44 @@ function tell.run_end(self, event)
   self.outcome, self.exit_code, self.summary = event.data.outcome, event.data.exit_code, event.data.summary
 end
 
+local BETWEEN_RECORDS_S = 6
+
+local function run_since(watched, now) return math.min(BETWEEN_RECORDS_S, math.max(0, now - watched.runs_since)) end
+
+-- The stage clock stands still while the run holds: what it ran until then stays, and it goes on from there.
+local function hold_clock(self, at)
+  local watched = self.watched
+  if not watched or not watched.at then return end
+  local holds = self:held() ~= nil
+  if holds and watched.runs_since then
+    watched.ran, watched.runs_since = watched.ran + run_since(watched, at), nil
+  elseif not holds and not watched.runs_since then
+    watched.runs_since = at
+  end
+end
+
+--- How long the canary's stage has run: by its last record, and since then as time goes, unless it holds.
+---@param now number
+---@return number? seconds, number? minimum
+function Model:stage_time(now)
+  local watched = self.watched
+  if not watched or not watched.at or not watched.stage then return nil end
+  return watched.stage.seconds + watched.ran + (watched.runs_since and run_since(watched, now) or 0), watched.stage.minimum
+end
+
+--- Is the run on its way back?
+---@return boolean
+function Model:goes_back() return self.reason ~= nil or self.rollback_asked ~= nil end
+
 --- Takes one event more, in the order of the journal.
 ---@param event table
 function Model:take(event)
   local fn = tell[event.kind]
   self.last_seq = event.seq or self.last_seq
-  if fn then fn(self, event, clock.of_utc(event.at)) end
+  if not fn then return end
+  local at = clock.of_utc(event.at)
+  fn(self, event, at)
+  hold_clock(self, at)
 end
 
 --- The steps that are under way and have none under way within them.
@@ -178,7 +211,7 @@ end
 ---@return string? why
 function Model:held()
   if self.outcome then return nil end
-  if self.paused and not self.reason then
+  if self.paused and not self:goes_back() then
     return ("PAUSED by %s%s"):format(self.paused.by, self.paused.reason and ": " .. self.paused.reason or "")
   end
   return self.canary == "HOLD" and "on hold: " .. tostring(self.canary_reason) or nil

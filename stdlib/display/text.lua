@@ -18,17 +18,48 @@ local function width_of(code)
   return 1
 end
 
+-- A text with something in place of each byte that is no part of UTF-8.
+local function mended(text, instead)
+  local out, from = {}, 1
+  while true do
+    local length, bad = utf8.len(text, from)
+    if length then break end
+    out[#out + 1] = text:sub(from, bad - 1) .. instead(text:byte(bad))
+    from = bad + 1
+  end
+  return from == 1 and text or table.concat(out) .. text:sub(from)
+end
+
 --- A text whose every byte is a part of UTF-8.
 ---@param text string
 ---@return string
 ---@usage assert(require("display.text").valid "a\xFFb" == "a?b")
-function M.valid(text)
-  while true do
-    local length, bad = utf8.len(text)
-    if length then return text end
-    text = text:sub(1, bad - 1) .. "?" .. text:sub(bad + 1)
-  end
+function M.valid(text) return mended(text, function() return "?" end) end
+
+local function hex(byte) return ("\\x%02X"):format(byte) end
+
+-- Characters that are written as what they are: C1 controls, and those that change the direction of what follows.
+local function shown(character)
+  local code = utf8.codepoint(character)
+  if code < 0xA0 then return hex(code) end
+  if (code >= 0x202A and code <= 0x202E) or (code >= 0x2066 and code <= 0x2069) then return ("\\u{%X}"):format(code) end
 end
+
+--- A text without what a terminal would obey, and without bytes that are no text. Line breaks and tabs stay.
+---@param text string
+---@return string
+---@usage assert(require("display.text").plain "a\27[2Jb\xFF" == "a\\x1B[2Jb\\xFF")
+function M.plain(text)
+  if not text:find "[%c\127-\xFF]" then return text end
+  text = mended(text, hex):gsub("[%c\127]", function(c) return not c:find "[\n\t]" and hex(c:byte()) or nil end)
+  return (text:gsub("[\xC2\xE2][\x80-\xBF]+", shown))
+end
+
+--- A text as a part of one line: plain, and without line breaks and tabs.
+---@param text string
+---@return string
+---@usage assert(require("display.text").one_line "a\n\tb\27" == "a b\\x1B")
+function M.one_line(text) return (M.plain(text):gsub("[\n\t]+", " ")) end
 
 --- How many columns a text takes.
 ---@param text string
@@ -47,15 +78,16 @@ end
 ---@return string
 ---@usage assert(require("display.text").cut("a long one", 6) == "a lon…" and require("display.text").cut("short", 6) == "short")
 function M.cut(text, columns)
+  text = M.one_line(text)
   if M.width(text) <= columns then return text end
   if columns < 1 then return "" end
   local width, last = 0, 0
-  for position, code in utf8.codes(M.valid(text)) do
+  for position, code in utf8.codes(text) do
     width = width + width_of(code)
     if width > columns - 1 then break end
     last = position + #utf8.char(code) - 1
   end
-  return M.valid(text):sub(1, last) .. "…"
+  return text:sub(1, last) .. "…"
 end
 
 --- A text in ASCII alone.
@@ -70,6 +102,13 @@ local function total(pieces)
   local width = 0
   for _, piece in ipairs(pieces) do width = width + M.width(piece[1]) end
   return width
+end
+
+-- Names, reasons and messages may come from anybody, and what they take on the terminal is counted as it is shown.
+local function safe(pieces)
+  local out = {}
+  for i, piece in ipairs(pieces) do out[i] = { M.one_line(piece[1]), colour = piece.colour, optional = piece.optional } end
+  return out
 end
 
 -- Leaves out the optional pieces of the highest number until the rest fits.
@@ -96,7 +135,7 @@ end
 function M.line(pieces, columns, look)
   look = look or {}
   local out, left = {}, columns
-  for _, piece in ipairs(thinned(pieces, columns)) do
+  for _, piece in ipairs(thinned(safe(pieces), columns)) do
     local text = M.cut(piece[1], left)
     left = left - M.width(text)
     if look.ascii then text = M.ascii(text) end
@@ -114,6 +153,7 @@ end
 ---@usage local text = require "display.text"  assert(text.line(text.justified({ { "a" } }, { { "b" } }, 5), 5) == "a   b")
 function M.justified(left, right, columns)
   local pieces = {}
+  left, right = safe(left), safe(right)
   for _, piece in ipairs(thinned(left, math.max(1, columns - total(right) - 1))) do pieces[#pieces + 1] = piece end
   local space = columns - total(pieces) - total(right)
   if space < 1 then -- the right side is shown whole

@@ -8,11 +8,13 @@ local behind = require "display.behind"
 local display = require "display"
 local files = require "files"
 local follow = require "repl.follow"
+local journal_option = require "journal.option"
 local json = require "json"
 local keys = require "display.keys"
 local layout = require "display.layout"
 local model = require "display.model"
 local process = require "process"
+local report_state = require "report.state"
 local screen = require "display.screen"
 local task = require "task"
 
@@ -21,6 +23,7 @@ local M = {}
 local LOOK_S = 0.25        -- between two looks, and two drawings
 local SHARED_LOOK_S = 1    -- at a journal that several machines share
 local PROGRESS_OLD_S = 10  -- what was not said again for so long is over
+local ALIVE_S = 1          -- between two looks at whether the engine lives
 
 local COLOURS = { ["✓"] = "32", ["✗"] = "31", ["!"] = "33", ["?"] = "35", ["▶"] = "36", ["·"] = "2" }
 
@@ -35,6 +38,7 @@ end
 
 local function coloured(self, line)
   local look = self.look
+  line = display.plain(line)
   local indent, mark, rest = line:match "^(%s*)([%z\1-\127\xC2-\xF4][\x80-\xBF]*)( .*)$"
   local colour = mark and COLOURS[mark]
   if look.ascii then line = require("display.text").ascii(line) end
@@ -52,20 +56,20 @@ local function read_output(self)
   if not whole then return end
   self.read = self.read + #whole
   for line in whole:gmatch "([^\n]*)\n" do
-    if self.show_all or is_told(line) then self.above[#self.above + 1] = coloured(self, display.plain(line)) end
+    if self.show_all or is_told(line) then self.above[#self.above + 1] = coloured(self, line) end
   end
 end
 
 -- The run, as soon as its engine has begun it.
 local function find_run(self)
-  if self.model or not self.folder then return end
+  if self.model or not self.folder or self.cannot_look then return end
   local id = files.read(self.folder .. "/run")
   if not id then return end
   if not self.journal then
     local journal, err = self.open_journal()
     if not journal then
       self.above[#self.above + 1] = coloured(self, "! the journal cannot be looked at: " .. err.message)
-      self.folder = nil
+      self.cannot_look = true
       return
     end
     self.journal = journal
@@ -104,17 +108,29 @@ local function read_journal(self)
     self.model:take(event)
     if not is_first and not self.output then
       local line = follow.line(event)
-      if line then self.above[#self.above + 1] = coloured(self, display.plain(line)) end
+      if line then self.above[#self.above + 1] = coloured(self, line) end
     end
   end
 end
 
+-- Is there an engine that has the run? This one's own is a child, whose end is heard of at once.
+local function look_for_engine(self)
+  local now = clock.now()
+  if self.handle or self.model.outcome or (self.sought and now - self.sought < ALIVE_S) then return end
+  self.sought = now
+  local ok, state = pcall(function() return report_state.of(self.journal, assert(self.journal:run(self.model.row.id))) end)
+  if ok then self.model.is_dead = state.gone end
+end
+
 --- Finds out what has changed.
-function Viewer:look_at()
+---@param at_once? boolean however short ago the last look was
+function Viewer:look_at(at_once)
   read_output(self)
   find_run(self)
   if self.model then
+    if at_once and self.looked then self.looked = -math.huge end
     read_journal(self)
+    look_for_engine(self)
     read_progress(self)
   end
 end
@@ -123,12 +139,12 @@ end
 function Viewer:draw()
   local columns, rows = core_terminal.size(1)
   columns, rows = columns or 80, rows or 24
-  local lines = {}
+  local lines, prompt = {}, keys.prompt(self, columns - 2)
   if self.model and not self.is_over then
     lines = layout.lines { model = self.model, columns = columns - 1, rows = rows, now = clock.wall(), began = self.began, expected = self.expected,
-      progress = self.progress, prompt = keys.prompt(self) or (self.journal_away and "the journal is away: " .. self.journal_away) }
-  elseif not self.model and keys.prompt(self) then
-    lines = { { { keys.prompt(self) } } }
+      progress = self.progress, where = self:where(), prompt = prompt or (self.journal_away and "the journal is away: " .. self.journal_away) }
+  elseif not self.model and prompt then
+    lines = { { { prompt } } }
   end
   local text = self.screen:draw(lines, self.above, columns)
   self.above = {}
@@ -159,7 +175,7 @@ end
 -- What the keys and the end of the run do. Returns an exit code when this viewer is over.
 local function turn(self)
   local is_last = has_ended(self) -- what it said before its end is read after this
-  self:look_at()
+  self:look_at(is_last)
   self:draw()
   if is_last then return "ended" end
   local typed, err = core_terminal.read_keys(LOOK_S)
@@ -167,29 +183,48 @@ local function turn(self)
   return keys.take(self, typed or "")
 end
 
+--- The options that name the run's journal to the command that comes next.
+---@return string
+function Viewer:where()
+  local option, row = self.option or {}, self.model and self.model.row
+  if row and row.state_folder and not option.venture and not option.state and not option.journal then return journal_option.text { state = row.state_folder } end
+  return journal_option.text(option)
+end
+
+-- What a run whose engine is gone is left as, and what to type.
+local function say_gone(self, code)
+  local weights, row = self.model.weights, self.model.row
+  print(("  state  %s; %s"):format(weights and ("traffic was last seen at blue %s %%, green %s %%"):format(tostring(weights.blue), tostring(weights.green)) or "traffic had not moved", report_state.guardian(row)))
+  print(("  next   %s%s"):format(report_state.after_engine(row, self:where()), code and ("   exit %d"):format(code) or ""))
+end
+
+-- The exit code of the engine that this terminal began. One that was killed has left its run as it was.
 local function code_of_engine(self)
   local ended = assert(process.wait(self.handle))
   if ended.code then return ended.code end
-  print(("✗ the engine was ended by signal %s"):format(tostring(ended.signal)))
-  if self.model then print(("  next   engine attach %s shows what its guardian does; engine status %s"):format(self.model.row.id, self.model.row.id)) end
-  return 1
+  if self.model and self.model.outcome then return self.model.exit_code end
+  print(("✗ the engine was ended by signal %s%s"):format(tostring(ended.signal), self.model and "; run " .. self.model.row.id .. " is as it left it" or " before its run began"))
+  if not self.model then return 1 end
+  say_gone(self, 130)
+  return 130
 end
-
-local function options_text(self) return self.model and self.model.row.state_folder and " --state " .. self.model.row.state_folder or "" end
 
 -- Somebody left it: says how to come back.
 local function left(self)
   if not self.model then
-    print "  next   the engine goes on in the background; engine status"
+    print(("  next   the engine goes on in the background; engine status%s"):format(self:where()))
+  elseif self.model.is_dead then
+    print(("✗ the engine of run %s is gone"):format(self.model.row.id))
+    say_gone(self)
   else
-    print(("  next   run %s goes on; engine attach %s%s"):format(self.model.row.id, self.model.row.id, options_text(self)))
+    print(("  next   run %s goes on; engine attach %s%s"):format(self.model.row.id, self.model.row.id, self:where()))
   end
   return self.handle and 130 or 0
 end
 
 --- Shows a run until it ends or somebody leaves it. Returns the exit code: that of the run, or 130 when this terminal began it and it goes on.
 -- handle: the engine's process, when this terminal began it, with its folder (see display.behind); or row: a run.
----@param fields { journal?: table, open_journal?: fun(): table?, table?, row?: table, handle?: table, folder?: string, output?: string }
+---@param fields { journal?: table, open_journal?: fun(): table?, table?, row?: table, handle?: table, folder?: string, output?: string, option?: table } option: the command line's, of journal.option
 ---@return integer
 function M.run(fields)
   local self = setmetatable(fields, Viewer)
@@ -211,7 +246,8 @@ function M.run(fields)
   end)
   local function leave(code)
     if self.journal then self.journal:close() end
-    if self.folder and self.model then files.remove_tree(self.folder) end -- what is in it is with the run now
+    -- What is in it is with the run now. An engine that has not begun one and goes on needs it still.
+    if self.folder and (self.model or not process.alive(self.handle)) then files.remove_tree(self.folder) end
     return code
   end
   if not ok then
@@ -221,8 +257,8 @@ function M.run(fields)
   if ended == "left" then return leave(left(self)) end
   if self.handle then return leave(code_of_engine(self)) end
   if not self.output then
-    print("  state  " .. (self.model.summary or self.model.outcome))
-    print(("  next   engine log %s%s   exit %s"):format(self.model.row.id, options_text(self), tostring(self.model.exit_code)))
+    print("  state  " .. display.plain(self.model.summary or self.model.outcome))
+    print(("  next   engine log %s%s   exit %s"):format(self.model.row.id, self:where(), tostring(self.model.exit_code)))
   end
   return leave(self.model.exit_code or 0)
 end

@@ -61,6 +61,32 @@ end
 ---@usage assert(require("journal.option").absolute "/a" == "/a" and require("journal.option").absolute("b"):sub(1, 1) == "/")
 function M.absolute(path) return path:sub(1, 1) == "/" and path or assert(files.realpath ".") .. "/" .. path end
 
+-- A word as a shell takes it.
+local function quoted(word) return word:find "[^%w%./_:=@%%+-]" and "'" .. word:gsub("'", "'\\''") .. "'" or word end
+
+--- The options that name the same journal in a command that somebody types, from any folder. An address may be a secret, so it is not shown; one that
+-- the environment has is found there again.
+---@param options { state?: string, venture?: string, journal?: any }
+---@return string "" or options with a space before each
+---@usage assert(require("journal.option").text { state = "/s", journal = "env:J" } == " --state /s --journal env:J" and require("journal.option").text {} == "")
+function M.text(options)
+  local text, given = "", options.journal
+  if options.state or options.venture then text = " --state " .. quoted(M.absolute(M.state_folder(options))) end
+  if given then text = text .. " --journal " .. (type(given) == "string" and given:match "^env:" and given or "URL") end
+  return text
+end
+
+--- Advice whose commands name their journal: those about a run that do not yet, and one that is all of it.
+---@param advice string
+---@param options table of M.text
+---@return string
+---@usage assert(require("journal.option").named("engine resume 7f3c12, or engine rollback 7f3c12", { state = "/s" }) == "engine resume 7f3c12 --state /s, or engine rollback 7f3c12 --state /s")
+function M.named(advice, options)
+  local where = M.text(options)
+  if advice:find "^engine [%l-]+$" then return advice .. where end
+  return (advice:gsub("(engine [%l -]+ %x%x%x%x%x%x)%f[%X]( ?%-?%-?)", function(command, rest) return rest ~= " --" and command .. where .. rest or nil end))
+end
+
 --- The options that name the same journal to another process: words of its command line, and what its environment needs.
 ---@param options table
 ---@return string[] words, table<string, any> environment

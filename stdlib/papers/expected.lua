@@ -4,7 +4,7 @@ local steps_of = require("journal.steps").of
 
 local M = {}
 
-local RUNS = 50 -- the latest ones of the venture are looked through
+local RUNS = 50 -- the latest ones are looked through
 
 local WAY_BACK = { "^RB%d", "^rollback", "^abort", "^undo" }
 
@@ -43,7 +43,20 @@ function M.median(numbers)
   return #numbers % 2 == 1 and numbers[half + 1] or (numbers[half] + numbers[half + 1]) / 2
 end
 
---- What a run's steps took in the past: the median over the venture's earlier runs that were promoted; for steps of the way back over
+--- The earlier runs that say something about a run: those of the same playbook, the latest first. A console is like no other.
+---@param journal table
+---@param row table of the run
+---@return table[]
+function M.past(journal, row)
+  local past = {}
+  if not row.venture or row.playbook == "console" then return past end
+  for _, one in ipairs(assert(journal:runs { venture = row.venture, playbook = row.playbook, limit = RUNS })) do
+    if one.seq < row.seq then past[#past + 1] = one end
+  end
+  return past
+end
+
+--- What a run's steps took in the past: the median over the earlier runs of its playbook that were promoted; for steps of the way back over
 -- those that were rolled back and verified.
 ---@param journal table
 ---@param row table of the run
@@ -51,8 +64,8 @@ end
 ---@return { runs: integer, of: fun(name: string, values: table): number?, integer? } runs: how many promoted ones there are; of: seconds and the number of runs behind them
 function M.read(journal, row, split)
   local took, promoted = {}, 0
-  for _, past in ipairs(row.venture and assert(journal:runs { venture = row.venture, limit = RUNS }) or {}) do
-    if past.seq < row.seq and (past.exit_code == 0 or past.exit_code == 4) then
+  for _, past in ipairs(M.past(journal, row)) do
+    if past.exit_code == 0 or past.exit_code == 4 then
       if past.exit_code == 0 then promoted = promoted + 1 end
       local steps, values = split(steps_of(assert(journal:events(past.id))))
       for _, step in ipairs(steps) do

@@ -29,6 +29,18 @@ end
 ---@usage assert(require("run.pause").text { by = "ana", reason = "lunch" } == "paused by ana: lunch")
 function M.text(paused) return ("paused by %s%s"):format(paused.by, paused.reason and ": " .. paused.reason or "") end
 
+--- Is a run on its way back, or has it been asked to go? No pause holds it then.
+---@param journal table
+---@param run string
+---@param signals table[] of journal:signals
+---@return boolean
+function M.goes_back(journal, run, signals)
+  for _, signal in ipairs(signals) do if signal.kind == "rollback" then return true end end
+  local goes_back, err = journal:has_event(run, "reason")
+  if goes_back == nil then error(err, 0) end
+  return goes_back
+end
+
 --- Is there a pause that holds the run? A rollback is held by none.
 ---@param run table
 ---@return boolean
@@ -56,27 +68,25 @@ end
 
 --- `engine pause` and `engine go-on`: asks it of a run that is under way.
 ---@param journal table
----@param options { words: string[], reason?: string }
+---@param options { words: string[], reason?: string, state?: string, venture?: string, journal?: string }
 ---@param kind "pause"|"go_on"
 ---@return integer? exit, table? err code usage, not_found or journal
 function M.command(journal, options, kind)
   local row, err = journal:run(options.words[1])
   if not row then return nil, err end
-  local _, lives = journal:holder(journal:lease_of(row))
-  local function usage(message, next_step) return nil, core_err.new { code = "usage", message = message, next = next_step } end
-  if row.ended_at then return usage(("run %s has ended: %s"):format(row.id, row.outcome), "engine status " .. row.id) end
-  if row.playbook == "console" then return usage(("%s is a console"):format(row.id), "engine status") end
-  local signals
-  signals, err = journal:signals(row.id)
-  if not signals then return nil, err end
-  local paused = M.of(signals)
-  if kind == "pause" and paused then return usage(("run %s is %s already, since %s"):format(row.id, M.text(paused), paused.at), "engine go-on " .. row.id) end
-  if kind == "go_on" and not paused then return usage(("run %s is not paused"):format(row.id), "engine status " .. row.id) end
+  local where = require("journal.option").text(options)
+  local function usage(message, command) return nil, core_err.new { code = "usage", message = message, next = ("engine %s %s%s"):format(command, row.id, where) } end
+  if row.ended_at then return usage(("run %s has ended: %s"):format(row.id, row.outcome), "status") end
+  if row.playbook == "console" then return usage(("%s is a console"):format(row.id), "log") end
+  local state = require("report.state").of(journal, row)
+  if state.goes_back then return usage(("run %s: it is going back; nothing waits"):format(row.id), "attach") end
+  if kind == "pause" and state.paused then return usage(("run %s is %s already, since %s"):format(row.id, M.text(state.paused), state.paused.at), "go-on") end
+  if kind == "go_on" and not state.paused then return usage(("run %s is not paused"):format(row.id), "status") end
   local asked
   asked, err = journal:signal(row.id, { kind = kind, by = require("execute").actor(), reason = options.reason })
   if not asked then return nil, err end
-  print(("run %s of %s %s%s"):format(row.id, row.venture or "no venture", kind == "pause" and "was asked to pause" or "was asked to go on", lives and "" or "; its engine is gone, and one that resumes it finds this"))
-  print(("  next   engine %s %s"):format(kind == "pause" and "go-on" or "status", row.id))
+  print(("run %s of %s %s%s"):format(row.id, row.venture or "no venture", kind == "pause" and "was asked to pause" or "was asked to go on", state.gone and "; its engine is gone, and one that resumes it finds this" or ""))
+  print(("  next   engine %s %s%s"):format(kind == "pause" and "go-on" or "status", row.id, where))
   return 0
 end
 

@@ -92,7 +92,7 @@ seen 'the past run says how long it takes and what comes' '^demo 1\.1 -> 1\.2 .*
 seen '... and what comes next' '^· 30\.[0-9.]+ '
 seen 'the canary' '^▶ 30\.2\.2 watch blue at 10 %  0:0[0-9]'
 $tmux send-keys C-c
-seen 'Ctrl-C asks' '^Ctrl-C: d detach \(in [0-9]+ s\), p pause, r roll back, Ctrl-C again cancels'
+seen 'Ctrl-C asks' '^Ctrl-C: d detach \(in [0-9]+ s\), p pause, r roll back, Ctrl-C again rolls back and ends with 130'
 $tmux send-keys d
 seen 'd leaves it: the run goes on' '^  next   run [0-9a-f]+ goes on; engine attach'
 seen '... with the terminal given back' '^ended 130, icanon$'
@@ -131,6 +131,9 @@ engine_pid=$(engine_of "$run")
 kill -9 "$terminal"
 seen 'the terminal part is killed' 'Killed'
 kill -0 "$engine_pid"; check '... and the run goes on' $?
+timeout 3 "$engine" attach "$run" --state "$state" > "$scratch/plain" 2>&1 < /dev/null
+grep -q "^· run $run of demo, release 1.2" "$scratch/plain" && grep -q '^▶ 30.2.2 watch blue at 10 %' "$scratch/plain" && grep -q 'traffic: blue 10 %, green 90 %' "$scratch/plain"; check 'attach off a terminal begins with how it stands' $? "$(cat "$scratch/plain")"
+grep -q '· [0-9.]* of [0-9.]* s: blue [0-9]* requests' "$scratch/plain"; check '... and goes on with the plain lines' $? "$(cat "$scratch/plain")"
 $tmux send-keys -R # what was drawn before is not what is waited for
 $tmux send-keys -l "stty sane; $engine attach $run --state $state; echo ended \$?"; $tmux send-keys Enter
 seen 'attached again' '^▶ 30\.2\.2 watch'
@@ -146,8 +149,15 @@ seen 'a question is drawn' '^\? .*  y yes  n no  d detach$'
 run=$(run_of)
 engine_pid=$(engine_of "$run")
 kill -9 "$engine_pid"
-seen 'the engine is killed, and what to do is said' '^  next   engine attach [0-9a-f]+ shows what its guardian does'
-seen '... with the terminal given back' '^ended 1, icanon$'
+seen 'the engine is killed, and what to do is said' "^  next   engine resume $run --state [^ ]+ \\| engine rollback $run --state"
+seen '... with the terminal given back' '^ended 130, icanon$'
+screen | grep -q '^✗ the engine was ended by signal 9' && screen | grep -q '^  state  traffic had not moved; its guardian takes it back'; check '... and how it stands' $? "$(screen)"
+"$engine" status --state "$state" | grep -q "^$run .*engine gone$"; check '... which status says too' $?
+"$engine" pause "$run" --reason "$(printf 'lun\033[31mch')" --state "$state" | grep -q 'its engine is gone'; check '... and pause' $?
+"$engine" status "$run" --state "$state" > "$scratch/gone"; grep -q 'ch since ' "$scratch/gone" && ! grep -q "$(printf '\033')" "$scratch/gone"; check '... without obeying a reason' $? "$(cat -v "$scratch/gone")"
+"$engine" go-on "$run" --state "$state" > /dev/null
+timeout 3 "$engine" attach "$run" --state "$state" > "$scratch/gone" 2>&1 < /dev/null
+grep -q 'its engine is gone' "$scratch/gone" && grep -q '^? 30' "$scratch/gone" && grep -q 'traffic: not moved yet' "$scratch/gone" && ! grep -q 'goes on; engine attach' "$scratch/gone"; check '... and attach off a terminal' $? "$(cat "$scratch/gone")"
 $tmux send-keys -R
 $tmux send-keys -l "$engine resume $run --state $state; echo ended \$?"; $tmux send-keys Enter
 seen 'resume is shown on the terminal too, and asks' '^\? .*  y yes  n no  d detach$'
@@ -169,6 +179,10 @@ seen '... it is left' '^ended 130'
 run=$(run_of)
 "$engine" rollback "$run" --state "$state" > "$scratch/back" 2>&1; code=$?
 grep -qE '^  state  .*green serves 1\.1 at 100 %' "$scratch/back" && { [ $code = 1 ] || [ $code = 4 ]; }; check 'off a terminal a run in the background is taken back' $? "$code $(cat "$scratch/back")"
+before=$(ls "$state/terminal")
+open 80 24 "$(stage30 nothing)"
+seen 'a command that is refused before its run' '^ended 2'
+[ "$(ls "$state/terminal")" = "$before" ]; check '... leaves nothing behind' $? "$(ls "$state/terminal")"
 open 80 24 "export TERM=dumb; $(stage30 nothing)"
 seen 'on a dumb terminal: plain lines' '^ended 2'
 ! screen | grep -q 'detach'; check '... and nothing is drawn' $? "$(screen)"

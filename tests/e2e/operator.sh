@@ -51,10 +51,13 @@ wait $assisted
 
 # Somebody takes it over, once.
 "$engine" status "$run" --state "$state" | grep -q 'handoff: not accepted yet'; check 'status says that nobody has taken it over' $?
-"$engine" handoff accept "$run" --reason 'on call' --state "$state" > "$scratch/accepted" 2>&1; check 'the handoff is accepted' $? "$scratch/accepted"
+next=$("$engine" status --state "$state" | sed -n 's/^  next   engine //p')
+eval "\"$engine\" $next --reason 'on call'" > "$scratch/accepted" 2>&1; check "the handoff is accepted, by the command that status names: $next" $? "$scratch/accepted"
 "$engine" handoff accept "$run" --state "$state" > "$scratch/again" 2>&1
 [ $? = 2 ] && grep -q 'accepted already, by' "$scratch/again"; check 'and not twice' $? "$scratch/again"
 "$engine" status "$run" --state "$state" | grep -q 'handoff: accepted by .*: on call'; check 'status says who has it' $?
+{ "$engine" status --state "$state"; "$engine" status "$run" --state "$state"; "$engine" log "$run" --state "$state"; } > "$scratch/quiet"
+! grep -q '^  next ' "$scratch/quiet"; check '... and that there is nothing to do' $? "$scratch/quiet"
 
 # The next deployment goes onto the other colour. Release 1.2 is 1.1 with another name.
 cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"

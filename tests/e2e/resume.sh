@@ -57,7 +57,7 @@ schema='the schema was migrated (traffic-safe)'
 canary() {
   begin canary
   die $engine_pid
-  ask status "$run" > "$scratch/status" && grep -q '▶ 30.2.2 watch green at 50' "$scratch/status" && grep -q 'running$' <(head -1 "$scratch/status"); check 'status of a run that died in the canary' $? "$scratch/status"
+  ask status "$run" > "$scratch/status" && grep -q '▶ 30.2.2 watch green at 50' "$scratch/status" && grep -q 'engine gone$' <(head -1 "$scratch/status") && grep -q "next   engine resume $run --state [^ ]* | engine rollback $run --state" "$scratch/status"; check 'status of a run that died in the canary' $? "$scratch/status"
   proved 'after the death in the canary'
   "$engine" resume --state "$state" --reason 'it was killed' > "$scratch/resume.1" 2>&1 &
   one=$!
@@ -71,7 +71,7 @@ canary() {
   grep -q 'green serves 1.1 at 100 %, verified' "$scratch/resume.$winner" && has_outcome 'promoted 0' && is_at "$AFTER"; check 'resume after a kill in the canary ends promoted' $? "$scratch/resume.$winner"
   ! grep -q "▶ 30.1.3 backup" "$scratch/resume.$winner"; check 'what was done is not done again' $? "$scratch/resume.$winner"
   ask resume > "$scratch/ended" 2>&1
-  [ $? = 2 ] && grep -q "has ended: promoted" "$scratch/ended" && grep -q "engine rollback $run takes it back" "$scratch/ended"; check 'resume of a promoted run says that it has ended' $? "$scratch/ended"
+  [ $? = 2 ] && grep -q "has ended: promoted" "$scratch/ended" && grep -q "engine rollback $run --state [^ ]* takes it back" "$scratch/ended"; check 'resume of a promoted run says that it has ended' $? "$scratch/ended"
 }
 
 # --- rollback of a promoted run
@@ -227,7 +227,7 @@ failed_rollback() {
   ask rollback --type database > "$scratch/broken.1" 2>&1
   [ $? = 5 ] && has_outcome 'failed 5' && grep -q 'is not what was restored and compared' "$scratch/broken.1" && grep -q "next   engine rollback $run" "$scratch/broken.1"; check 'a rollback that failed exits 5 and names the command that tries it again' $? "$scratch/broken.1"
   ask resume > "$scratch/broken.2" 2>&1
-  [ $? = 2 ] && grep -q "engine rollback $run tries again" "$scratch/broken.2"; check 'resume of it says so too' $? "$scratch/broken.2"
+  [ $? = 2 ] && grep -q "engine rollback $run --state [^ ]* tries again" "$scratch/broken.2"; check 'resume of it says so too' $? "$scratch/broken.2"
   mv "$DEMO_BACKUPS.away" "$DEMO_BACKUPS"
   ask rollback > "$scratch/broken.3" 2>&1
   [ $? = 4 ] && has_outcome 'rolled_back 4' && is_at "$BEFORE" && ! grep -q '▶ rollback: all traffic' "$scratch/broken.3"; check 'and then it comes to its end; what was done is not done again' $? "$scratch/broken.3"

@@ -241,3 +241,105 @@ t.case("progress is left with the run, and is gone when the work is over", funct
   t.eq(behind.progress { what = "backup", done = 1, all = 3 }, false)
   files.remove_tree(folder)
 end)
+
+t.case("on the way back nothing comes next", function()
+  local m = model_of(with(CANARY, { 121, "traffic", { blue = 100, green = 0 } }, { 121, "reason", { text = "breach" } }, { 121, "step_begin", { name = "RB1 watch error rates of blue" }, 5 }))
+  t.ok(shown(m):find "▶ RB1 watch error rates of blue  0:01" and not shown(m):find "next", shown(m))
+  local asked = model_of(with(CANARY, { 121, "signal", { signal = "rollback", by = "bo" } }, { 121, "signal", { signal = "pause", by = "ana" } }))
+  t.ok(not shown(asked):find "next 50" and not shown(asked):find "PAUSED" and not shown(asked):find "p pause", shown(asked))
+end)
+
+t.case("a stage's clock stands still while the run holds, and goes on from there", function()
+  local paused = with(CANARY, { 123, "signal", { signal = "pause", by = "bo" } })
+  local function clock_at(events, seconds) return math.tointeger((model_of(events):stage_time(BEGAN + seconds))) end
+  t.eq(clock_at(CANARY, 122), 122)
+  t.eq({ clock_at(paused, 123), clock_at(paused, 400) }, { 123, 123 })
+  local again = with(paused, { 400, "signal", { signal = "go_on", by = "bo" } })
+  t.eq({ clock_at(again, 400), clock_at(again, 402) }, { 123, 125 })
+  -- The canary's own hold ends a little after the pause that it came of.
+  local held = with(paused, { 124, "canary", { state = "HOLD", reason = "paused by bo" } }, { 400, "signal", { signal = "go_on", by = "bo" } })
+  t.eq(clock_at(held, 401), 123)
+  t.eq(clock_at(with(held, { 401, "canary", { state = "S10" } }), 403), 125)
+  t.eq(clock_at(with(again, slots(124, "100.0.0.2/900.1.0.9")), 0), 124)
+end)
+
+t.case("what people wrote is text", function()
+  local evil = "lun\27[31mch\27[2J\n\u{9B}2J\u{202E}\xFF"
+  local safe = "lun\\x1B[31mch\\x1B[2J \\x9B2J\\u{202E}\\xFF"
+  t.eq(text.one_line(evil), safe)
+  t.eq(display.plain "é ▶\tok\n\xE9t\xE9", "é ▶\tok\n\\xE9t\\xE9")
+  local m = model_of(with(CANARY, { 121, "signal", { signal = "pause", by = evil, reason = evil } }, { 121, "ask", { seq = 1, question = evil } }, { 122, "step_begin", { name = "30.9 " .. evil }, 9 }))
+  m.row.actor, m.row.venture, m.row.release = evil, evil, evil
+  for _, columns in ipairs { 20, 79, 300 } do
+    local all = shown(m, { columns = columns })
+    t.ok(not all:find "[%z\1-\9\11-\31\127]" and not all:find("\u{9B}", 1, true) and utf8.len(all), all)
+    for line in all:gmatch "[^\n]+" do t.ok(text.width(line) <= columns, line) end
+  end
+end)
+
+t.case("a narrow window shows what to type, and what was", function()
+  local v = viewer()
+  keys.take(v, "rsh")
+  t.eq(keys.prompt(v, 50), "roll back? type shop or y: sh")
+  t.eq({ keys.prompt(v, 30), keys.prompt(v, 20), keys.prompt(v, 5) }, { "roll back? type shop or y: sh", "type shop or y: sh", "y: sh" })
+  keys.take(v, "opshop")
+  t.eq(keys.prompt(v, 8), "y: pshop")
+  v = viewer(with(CANARY, { 121, "ask", { seq = 3, question = "30.2.2 traffic: 50 % to green" } }))
+  keys.take(v, "y")
+  for _, columns in ipairs { 12, 30, 60 } do t.ok(text.width(keys.prompt(v, columns)) <= columns and keys.prompt(v, columns):find "Enter: $", keys.prompt(v, columns)) end
+  t.ok(shown(v.model, { columns = 30 }):find "y yes  n no\n?", shown(v.model, { columns = 30 }))
+end)
+
+t.case("keys: Ctrl-C on the way back says so, and asks for nothing", function()
+  local v = viewer()
+  keys.take(v, "\3")
+  t.ok(keys.prompt(v):find("Ctrl-C again rolls back", 1, true))
+  v = viewer(with(CANARY, { 121, "reason", { text = "breach" } }))
+  keys.take(v, "\3")
+  t.ok(keys.prompt(v):find "^Ctrl%-C: it is going back already; d detach")
+  keys.take(v, "\3")
+  keys.take(v, "\3p\3r")
+  t.eq(v.asked, {})
+  t.eq(v.said[1], "· it is going back already")
+end)
+
+t.case("an engine that is gone is said to be, with what to type", function()
+  local m = model_of(CANARY)
+  m.is_dead = true
+  t.ok(shown(m, { columns = 119, where = " --state /s" }):find("\n   ! its engine is gone; nobody goes on with it by itself\n.*engine resume 7f3c %-%-state /s | engine rollback 7f3c %-%-state /s  d detach$"))
+end)
+
+t.case("a rollback that failed is told, also when the run was interrupted", function()
+  local outcome_of, interrupted = require("execute").outcome_of, { code = "interrupted" }
+  local function ended(result) return table.concat({ outcome_of({ id = "7f3c", result = result }, false, interrupted) }, " ", 1, 2) end
+  t.eq(ended { outcome = "failed", exit = 5 }, "failed 5")
+  t.eq(ended { outcome = "rolled_back", exit = 4 }, "rolled_back 130")
+  t.eq(ended(), "interrupted 130")
+end)
+
+local function engine(words, env) return t.ok(process.run { argv = { process.self().exe, table.unpack(words) }, env = env }) end
+
+t.case("without a name in the environment the operator is the process's user", function()
+  local function actor(env) return (engine({ "-e", "return require('execute').actor()" }, env).stdout:gsub("%s+$", "")) end
+  t.eq(actor { USER = "ana" }, "ana")
+  t.eq(actor { USER = "", LOGNAME = "bo" }, "bo")
+  local name = t.ok(process.run { argv = { "id", "-un" } }).stdout:gsub("%s+$", "")
+  t.eq(actor { USER = false, LOGNAME = false }, name)
+end)
+
+t.case("errors of status and log are objects for machines", function()
+  local folder = t.ok(files.mkdtemp())
+  for _, name in ipairs { "status", "log" } do
+    for _, words in ipairs { { name, "--json", "--state", folder .. "/none" }, { name, "--json", "--nonsense" } } do
+      local ended = engine(words)
+      local object = t.ok(json.decode(ended.stdout))
+      t.eq({ ended.code, object.kind, object.v, object.data.code }, { 2, "error", 1, "usage" }, name)
+      t.has(ended.stderr, "✗ E0100 usage")
+    end
+  end
+  t.ok(require("journal").open(folder .. "/journal.db")):close()
+  local ended = engine { "status", "nothing", "--json", "--state", folder }
+  t.eq({ ended.code, json.decode(ended.stdout).data.code }, { 2, "not_found" })
+  t.has(engine({ "status", "nothing", "--state", folder }).stdout, "there is no run nothing\n  next   engine status --state " .. folder)
+  files.remove_tree(folder)
+end)

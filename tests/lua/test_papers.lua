@@ -296,6 +296,26 @@ t.case("how long a step should take, by the venture's past runs, whatever the co
   end)
 end)
 
+t.case("what another playbook did says nothing of what comes", function()
+  with_journal(function(j)
+    promoted(j)
+    for _, name in ipairs { "console", "What a console did by hand" } do
+      local by_hand = begin(j, { playbook = name })
+      by_hand:done("sql: UPDATE users SET plan = 1", 0.01)
+      by_hand:finish("done", 0, "done")
+    end
+    local run = begin(j, { release = "1.2" })
+    local past = require("display.expected").read(j, t.ok(j:run(run.id)))
+    local next_steps = table.concat(past.next { steps = {}, values = {} }, "\n")
+    t.ok(next_steps:find "30%.2%.2 watch" and not next_steps:find "sql:", next_steps)
+    t.ok(past.total {} > 1, past.total {})
+    t.eq(run:record().expected.runs, 1)
+    run:finish("aborted", 1, "nothing changed")
+    local console = begin(j, { playbook = "console" })
+    t.eq(require("display.expected").read(j, t.ok(j:run(console.id))).next { steps = {}, values = {} }, {})
+  end)
+end)
+
 t.case("a handoff is accepted once, by somebody, in the chain", function()
   with_journal(function(j)
     local run, back = promoted(j), rolled_back(j)
@@ -442,5 +462,39 @@ t.case("an empty run has a report too", function()
     local document = report.of(run:record())
     t.eq(document.outcome.word, "Done")
     t.has(html.of(document), "Traffic was not moved, and no request was judged.")
+  end)
+end)
+
+t.case("what status says of a run, and what there is to type", function()
+  local state, pause = require "report.state", require "run.pause"
+  with_journal(function(j, folder)
+    local run = begin(j)
+    local function now()
+      local row = t.ok(j:run(run.id))
+      local found = state.of(j, row)
+      return { found.word, state.next(j, row, found, " --state s") or "nothing" }
+    end
+    local function ask(kind) return pause.command(j, { words = { run.id }, state = "s" }, kind) end
+    local print_before, printed = print, {}
+    rawset(_G, "print", function(line) printed[#printed + 1] = line end)
+    local _ <close> = setmetatable({}, { __close = function() rawset(_G, "print", print_before) end })
+    t.eq(now(), { "running", "nothing" })
+    t.eq(ask "pause", 0)
+    t.has(table.concat(printed, "\n"), ("  next   engine go-on %s --state %s/s"):format(run.id, files.realpath "."))
+    t.eq(now(), { "paused", ("engine go-on %s --state s"):format(run.id) })
+    t.has(select(2, ask "pause").message, "is paused by")
+    run:event("reason", { text = "errors above 5 %" })
+    t.eq(now(), { "going back", "nothing" })
+    for _, kind in ipairs { "pause", "go_on" } do
+      local code, err = ask(kind)
+      t.eq({ code, err.code }, { nil, "usage" })
+      t.has(err.message, "it is going back; nothing waits")
+    end
+    local db = t.ok(sql.open("sqlite:" .. folder .. "/journal.db"))
+    t.ok(db:query "UPDATE leases SET started = 1")
+    db:close()
+    t.eq(now(), { "engine gone", ("engine resume %s --state s | engine rollback %s --state s"):format(run.id, run.id) })
+    run:finish("failed", 5, "the disk is full")
+    t.eq(now(), { "failed", ("engine rollback %s --state s"):format(run.id) })
   end)
 end)

@@ -236,7 +236,7 @@ t.case("a rollback that failed is tried again by the same command, as often as i
     t.eq(first.code, 5)
     local id = p:row().id
     t.has(first.text, "next   engine rollback " .. id)
-    t.has(p:engine({ "resume" }).text, ("engine rollback %s tries again"):format(id))
+    t.has(p:engine({ "resume" }).text, ("engine rollback %s --state %s/state tries again"):format(id, p.folder))
     t.has(p:engine({ "rollback", "--type", "traffic" }).text, "goes on as it was chosen")
     local again = p:engine { "rollback" }
     t.eq(again.code, 5)
@@ -285,7 +285,7 @@ t.case("a step that nothing can say of: resume asks, and `engine approve` decide
       local handle = t.ok(process.spawn { argv = { ENGINE, "resume", "--state", p.folder .. "/state" }, cwd = p.folder, log = p.folder .. "/log" })
       while not p:journal(function(j) return j:open_question(run) end) do sleep(0.02) end
       local status = p:engine { "status", run }
-      t.has(status.text, "waiting for an answer: did 'go' happen before the engine died; engine approve " .. run)
+      t.has(status.text, ("waiting for an answer: did 'go' happen before the engine died\n  next   engine approve %s --state %s/state\n"):format(run, p.folder))
       t.eq(p:engine({ "approve", run, answer == "--no" and answer or nil }).code, 0)
       process.wait(handle)
       t.eq(p:did(), did)
@@ -329,7 +329,7 @@ t.case("one engine a run: resume of a run whose engine lives exits 6; a lock tha
     local shown = p:engine { "unlock" }
     t.eq(shown.code, 0)
     t.has(shown.text, "which lives; epoch 1")
-    t.has(shown.text, "engine unlock --yes takes it away")
+    t.has(shown.text, ("engine unlock %s --yes --state %s/state takes it away"):format(run, p.folder))
     t.eq(p:journal(function(j) return j:holder("run " .. run).run end), run)
     local taken = p:engine { "unlock", "--yes", "--reason", "it hangs" }
     t.eq(taken.code, 0)
