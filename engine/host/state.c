@@ -127,15 +127,15 @@ static int open_sandbox(lua_State *L)
     return 0;
 }
 
-/* The first signal cancels what can be interrupted, SIGTERM all of it; its own clean-up then runs. */
+/* The first signal cancels what can be interrupted; its own clean-up then runs. In a console that is the
+ * statement, and nothing when there is none; SIGTERM ends the console. */
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct state *s = handle->data;
-    struct task *task = s->main_task;
-    if (signum == SIGINT && s->rt.interruptible != NULL)
-        task = s->rt.interruptible;
-    else if (signum == SIGINT && s->rt.outlives_ctrl_c)
-        return;
+    bool in_console = s->rt.outlives_ctrl_c;
+    if (in_console && signum == SIGINT && s->rt.interruptible == NULL) return;
+    bool is_for_main = s->rt.interruptible == NULL || (in_console && signum == SIGTERM);
+    struct task *task = is_for_main ? s->main_task : s->rt.interruptible;
     if (task == NULL) return;
     if (task_is_canceled(task)) {
         log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is",
