@@ -121,6 +121,11 @@ ends 'a shell that is none' 2 "completion needs 'bash' or 'zsh' or 'fish', not '
 ends 'help for a command that is none' 2 "'rolback' is neither a command nor a playbook; did you mean 'rollback'" 'next   engine rollback --help' -- "$engine" help rolback
 ends 'a check of nothing' 2 'there is no file or folder no/such' 'next   Give the path of a playbook' -- "$engine" check no/such
 
+ends 'the file in the place of its folder' 2 '✗ E0100 usage: --venture takes a folder, and .*good/venture.lua is a file in one' 'next   Give its folder: --venture .*/good' -- deploy --venture "$scratch/good/venture.lua"
+ends 'the same for config' 2 '✗ E0100 usage: --venture takes a folder' 'next   Give its folder' -- "$engine" config --venture "$scratch/good/venture.lua"
+ends 'a folder in the place of a key' 2 '--venture is missing' "next   engine config --venture $scratch/good" -- "$engine" config "$scratch/good"
+ends 'a name and not what' 2 "new needs 'venture' or 'playbook', not 'shop'" 'next   engine new venture shop' -- "$engine" new shop
+
 # State and journal.
 touch "$scratch/file"
 ends 'a state folder that is a file' 2 'the state folder .*/file is a file' 'next   Name a folder with --state DIR' -- "$engine" "$stage30" --venture "$scratch/good" --release 1.1 --state "$scratch/file"
