@@ -146,16 +146,16 @@ function M.load(folder, recorded)
     resolved, secret_err, at = resolve_all(config, { late = true, vault = config.vault }, {}, found)
   end
   if not resolved then
-    return fail("secret", path, schema.line_of(source, at), ("%s: %s"):format(schema.path_text(at), secret_err.message), secret_err.next)
+    return fail("secret", path, require("check.rules_configuration").line_of(source, at), ("%s: %s"):format(schema.path_text(at), secret_err.message), secret_err.next)
   end
   local problems = schema.check(config, description.venture)
   -- A run that is gone through again was let begin; it must be able to end.
   if not problems[1] and not (recorded and recorded.source) then problems = senseless(config, simulated) end
   if problems[1] then
-    local lines = {}
+    local lines, line_of = {}, require("check.rules_configuration").line_of
     for _, problem in ipairs(problems) do
       local at_text = schema.path_text(problem.path)
-      lines[#lines + 1] = ("%s:%d: %s%s"):format(path, schema.line_of(source, problem.path), at_text ~= "" and at_text .. ": " or "", problem.text)
+      lines[#lines + 1] = ("%s:%d: %s%s"):format(path, line_of(source, problem.path), at_text ~= "" and at_text .. ": " or "", problem.text)
     end
     return nil, core_err.new { code = "config", op = "read configuration", message = table.concat(lines, "\n") }
   end

@@ -93,6 +93,17 @@ end
 
 local ADVISED = { add = true, give = true, lower = true, raise = true, remove = true, write = true }
 
+--- The line of a configuration's text in which what stands at a path begins; as well as module schema can tell when the text does not show it.
+---@param text string
+---@param path any[]
+---@return integer
+---@usage assert(require("check.rules_configuration").line_of("return { a = {\n{ b = 1 },\n{ b = 2 } } }", { "a", 2, "b" }) == 3)
+function M.line_of(text, path)
+  local subject = require("check.subject").of_text("venture.lua", text)
+  local field = subject:parse() and M.locate(subject, path)
+  return field and (subject.source:position((field.key or field.value).at)) or schema.line_of(text, path)
+end
+
 local function start_of(node) return { at = node.at, to = node.at } end
 
 -- What a problem's text says is to be done, as a sentence of its own.

@@ -130,6 +130,7 @@ t.case("what makes no sense is refused, with its line", function()
     { "env:PATH", "PATH", "V/venture.lua:3: secret \"PATH\" does not say where it is kept; did you mean secret \"env:PATH\"?" },
     { "env:PATH", "evn:PATH", "V/venture.lua:3: secret \"evn:...\": there is no kind of secret evn; did you mean secret \"env:...\"?" },
     { "env:PATH", "env:", "secret \"env:\" names nothing" },
+    { '"{digest}" } } }', '"{digest}" } },\n{ name = "b", sql = "SELECT 1", params = { "{digst}" } } }', "V/venture.lua:11: gates[2].params[1]: there is no {digst}" },
     { "watch = 300", "error_rate = 0.005", "canary.target_error_rate: must not be above error_rate, but 0.01 is more than 0.005" },
     { "watch = 300", "max_watch = 60", "canary.max_watch: must not be below watch, but 60 is less than 300" },
     { "watch = 300", 'advance = "evidence", max_bake = 60', "canary.max_bake: must not be below bake, but 60 is less than 900" },
