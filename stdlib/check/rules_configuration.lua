@@ -99,7 +99,7 @@ local ADVISED = { add = true, give = true, lower = true, raise = true, remove = 
 ---@return integer
 ---@usage assert(require("check.rules_configuration").line_of("return { a = {\n{ b = 1 },\n{ b = 2 } } }", { "a", 2, "b" }) == 3)
 function M.line_of(text, path)
-  local subject = require("check.subject").of_text("venture.lua", text)
+  local subject = require("check.subject").of_text("venture.lua", text, require("check.registry").new {})
   local field = subject:parse() and M.locate(subject, path)
   return field and (subject.source:position((field.key or field.value).at)) or schema.line_of(text, path)
 end
@@ -169,7 +169,7 @@ local function check_twice(subject)
   end)
 end
 
--- A password that stands in an address is in the file's history, and in every copy of it. From here on it is not printed.
+-- A password that stands in an address is in the file's history, and in every copy of it.
 local function check_passwords(subject, value, path)
   for key, item in pairs(value) do
     local here = table.move(path, 1, #path, 1, {})
@@ -179,7 +179,6 @@ local function check_passwords(subject, value, path)
     elseif type(item) == "string" then
       local scheme, password = item:match "^(%a[%w+.-]*)://[^:/@%s]*:([^@/%s]+)@"
       if password and not M.is_unknown(password) then
-        secret.wrap(password, "password")
         local field = M.locate(subject, here)
         subject:report("warning", start_of(field and field.value or subject.tree), ("%s: a password stands in this %s address in clear"):format(schema.path_text(here), scheme),
           "Write secret \"env:NAME\" in its place and set that variable, or leave the password out of the address.")

@@ -13,6 +13,7 @@ M.CHECK_LISTS = { { "gates" }, { "health" }, { "smoke" }, { "flows" }, { "invari
 
 -- Filled into the commands of an environment, and into the texts of a check.
 local IN_COMMANDS = { release = true, folder = true, host = true, port = true, colour = true, database = true }
+local IN_TRAFFIC = { get = {}, set = { blue = true, green = true }, ready = { colour = true }, drain = { colour = true, seconds = true }, maintenance = { colour = true } }
 local IN_CHECKS = { version = true, release = true, digest = true, venture_id = true, venture = true, colour = true }
 -- What others call it.
 local MEANT = { dir = "folder", path = "folder", directory = "folder", color = "colour", db = "database", version = "release" }
@@ -142,21 +143,30 @@ local function canary(problems, config)
   end
 end
 
-local function commands(problems, config)
-  for _, key in ipairs { "command", "provision", "destroy", "alive" } do
-    local argv = at(config, "environment", key)
-    for index, text in ipairs(type(argv) == "table" and argv or {}) do
-      for name in (type(text) == "string" and text or ""):gmatch "{([%w_]+)}" do
-        local path = { "environment", key, index }
-        if not IN_COMMANDS[name] then
-          local near = MEANT[name] or schema.nearest(name, IN_COMMANDS)
-          add(problems, path, "there is no {%s} to fill in%s", name, near and ("; did you mean {%s}?"):format(near) or "; known: " .. names(IN_COMMANDS))
-        elseif name == "database" and at(config, "environment", "database") == nil then
-          add(problems, path, "{database} needs environment.database: the database's address as the application gets it")
-        end
+-- The placeholders of an argv; a driver refuses what it has no value for, also where it has none at all.
+local function argv_placeholders(problems, path, argv, known)
+  for index, text in ipairs(type(argv) == "table" and argv or {}) do
+    for name in (type(text) == "string" and text or ""):gmatch "{([%w_]+)}" do
+      if not known[name] then
+        local near = MEANT[name] and known[MEANT[name]] and MEANT[name] or schema.nearest(name, known)
+        add(problems, below(path, index), "there is no {%s} to fill in%s", name, near and ("; did you mean {%s}?"):format(near) or next(known) and "; known: " .. names(known) or "")
       end
     end
   end
+end
+
+local function commands(problems, config)
+  for _, key in ipairs { "command", "provision", "destroy", "alive" } do
+    local argv = at(config, "environment", key)
+    argv_placeholders(problems, { "environment", key }, argv, IN_COMMANDS)
+    for index, text in ipairs(type(argv) == "table" and argv or {}) do
+      if type(text) == "string" and text:find("{database}", 1, true) and at(config, "environment", "database") == nil then
+        add(problems, { "environment", key, index }, "{database} needs environment.database: the database's address as the application gets it")
+      end
+    end
+  end
+  if at(config, "traffic", "driver") ~= "command" then return end
+  for key, known in pairs(IN_TRAFFIC) do argv_placeholders(problems, { "traffic", key }, at(config, "traffic", key), known) end
 end
 
 -- Braces are also JSON, patterns and arrays of SQL: only a name that is nearly one of those that exist is certainly meant as one, and in
@@ -166,7 +176,7 @@ local function placeholders(problems, path, value, known, is_address)
     for key, item in pairs(value) do placeholders(problems, below(path, key), item, known, is_address) end
   elseif type(value) == "string" then
     for name in value:gmatch "{(%a[%w_]*)}" do
-      local near = not known[name] and (known[MEANT[name]] and MEANT[name] or #name > 3 and schema.nearest(name, known))
+      local near = not known[name] and (MEANT[name] and known[MEANT[name]] and MEANT[name] or #name > 3 and schema.nearest(name, known))
       if near or is_address and not known[name] then
         add(problems, path, "there is no {%s} to fill in%s", name, near and ("; did you mean {%s}?"):format(near) or "; known: " .. names(known))
       end
