@@ -20,8 +20,23 @@ end
 ---@usage assert(arguments.dashed "dry_run" == "--dry-run" and arguments.dashed "e" == "-e")
 function M.dashed(key) return (#key == 1 and "-" or "--") .. key:gsub("_", "-") end
 
+-- The folder of a path that ends with the file of a venture.
+local function folder_of_venture(path) return path == "venture.lua" and "." or path:match "^(.+)/venture%.lua$" end
+
+-- The command line with the folder that an option needs, when one of the words is one.
+local function with_folder(option, description, words, next_step)
+  local command = next_step and next_step:match "^(.+) %-%-help$"
+  for _, word in ipairs(command and description.value == "DIR" and words or {}) do
+    local folder = folder_of_venture(word) or word
+    local stat = require("files").stat(folder, { follow = true })
+    if stat and stat.type == "directory" then return ("%s %s %s"):format(command, option, folder) end
+  end
+end
+
 local function convert(name, text, description, next_step)
   local kind = description.type or "string"
+  local folder = description.value == "DIR" and folder_of_venture(text)
+  if folder then return usage(("--%s takes a folder, and %s is a file in one"):format(name, text), ("Give its folder: --%s %s"):format(name, folder)) end
   if kind == "string" then return text end
   local number = tonumber(text)
   if kind == "number" and number then return number end
@@ -76,7 +91,7 @@ function M.parse(argv, descriptions, next_step)
     local option = M.dashed(key)
     if parsed[key] == nil then parsed[key] = description.default end
     if parsed[key] == nil and description.required then
-      return usage(("%s is missing%s"):format(option, description.about and ": " .. description.about or ""), next_step)
+      return usage(("%s is missing%s"):format(option, description.about and ": " .. description.about or ""), with_folder(option, description, parsed.words, next_step) or next_step)
     end
     if description.one_of and parsed[key] ~= nil then
       local known = {}

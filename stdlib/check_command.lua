@@ -18,6 +18,11 @@ M.options = {
 
 local COLOURS = { error = "31", warning = "33", note = "2" }
 
+-- As long as it was: what stands under the line keeps its place.
+local function without_password(text)
+  return (text:gsub("(://[^:/@%s\"']*:)([^@/%s\"']+)@", function(before, password) return before .. ("*"):rep(#password) .. "@" end))
+end
+
 local function coloured(text, colour)
   if core_terminal.colour(1) then return ("\27[%sm%s\27[0m"):format(colour, text) end
   return text
@@ -31,7 +36,7 @@ function M.text(finding)
   local colour = COLOURS[finding.severity]
   local mark = finding.severity == "error" and "" or finding.severity .. ": "
   return core_secret.redact(("%s:%d:%d: %s\n  %s\n  %s\n  fix: %s"):format(finding.path, finding.line, finding.column, coloured(mark .. finding.message, colour),
-    finding.excerpt, coloured(finding.carets, colour), finding.fix))
+    without_password(finding.excerpt), coloured(finding.carets, colour), finding.fix))
 end
 
 local function count(findings, severity)

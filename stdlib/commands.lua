@@ -221,7 +221,12 @@ function M.check_words(command, given)
       return usage(("%s needs %s"):format(table.concat({ command.name, table.unpack(given) }, " "), what(read)), read.choices[1] == "RUN" and "engine status lists the runs." or nil)
     end
     local ok, near = fits(word, read)
-    if word and not ok then return usage(("%s needs %s, not '%s'%s"):format(command.name, what(read), word, near and ("; did you mean '%s'?"):format(near) or "")) end
+    if word and not ok then
+      -- With one word too few it is this one that was left out.
+      local whole = not near and #given == #command.words - 1 and table.concat({ "engine", command.name, table.unpack(given, 1, position - 1) }, " ")
+      return usage(("%s needs %s, not '%s'%s"):format(command.name, what(read), word, near and ("; did you mean '%s'?"):format(near) or ""),
+        whole and ("%s %s %s"):format(whole, read.choices[1], table.concat(given, " ", position)) or nil)
+    end
   end
 end
 

@@ -9,6 +9,7 @@ local core_secret = require "core.secret"
 local files = require "files"
 local schema = require "schema"
 local description = require "configuration_schema"
+local sense = require "configuration.sense"
 
 local M = {}
 
@@ -24,6 +25,15 @@ local function line_with(source, name)
   return select(2, source:sub(1, at - 1):gsub("\n", "")) + 1
 end
 
+--- What to do about the words with which a configuration failed.
+---@param message string
+---@return string
+---@usage assert(configuration.advice "v.lua:3: secret takes a reference":find "env:NAME")
+function M.advice(message)
+  if message:find("%f[%w]secret [\"t]") then return "Say where the secret is kept: env:NAME, file:/path, vault:PATH#KEY or command:ARGV." end
+  return "A configuration only describes: it can use secret, env, minutes and hours, nothing else."
+end
+
 --- The only names that a configuration can use. `env` reads plain settings; what is secret goes
 -- through `secret`, which is resolved later and can never be printed.
 ---@param problems string[] gets the names of variables that are not set
@@ -35,6 +45,8 @@ function M.sandbox(problems, read)
   return {
     secret = function(reference)
       if type(reference) ~= "string" then error("secret takes a reference such as \"env:NAME\"", 2) end
+      local problem = require("secret").malformed(reference)
+      if problem then error(problem, 2) end
       return setmetatable({ reference = reference }, SecretReference)
     end,
     env = function(name, default)
@@ -75,6 +87,16 @@ local function resolve_all(value, options, path, found)
   return true
 end
 
+-- What makes no sense, without what is only simulated.
+local function senseless(config, simulated)
+  local problems = {}
+  for _, problem in ipairs(sense.problems(config)) do
+    local value = schema.value_at(config, problem.path)
+    if not (simulated and type(value) == "string" and value:find("simulated", 1, true)) then problems[#problems + 1] = problem end
+  end
+  return problems
+end
+
 --- Loads, checks and completes a venture's configuration. The plain settings that it read from the environment, without those that
 -- hold a secret, are in config.environment_read.
 ---@param folder string the venture's folder
@@ -110,8 +132,7 @@ function M.load(folder, recorded)
   if not chunk then return nil, err end
   local ok, config = pcall(chunk)
   if not ok then
-    return nil, core_err.new { code = "config", op = "read configuration", message = tostring(config),
-      next = "A configuration only describes: it can use secret, env, minutes and hours, nothing else." }
+    return nil, core_err.new { code = "config", op = "read configuration", message = tostring(config), next = M.advice(tostring(config)) }
   end
   if type(config) ~= "table" then return fail("config", path, 1, "must return a table, but returns a " .. type(config)) end
   if missing[1] then
@@ -125,14 +146,16 @@ function M.load(folder, recorded)
     resolved, secret_err, at = resolve_all(config, { late = true, vault = config.vault }, {}, found)
   end
   if not resolved then
-    return fail("secret", path, schema.line_of(source, at), ("%s: %s"):format(schema.path_text(at), secret_err.message), secret_err.next)
+    return fail("secret", path, require("check.rules_configuration").line_of(source, at), ("%s: %s"):format(schema.path_text(at), secret_err.message), secret_err.next)
   end
   local problems = schema.check(config, description.venture)
+  -- A run that is gone through again was let begin; it must be able to end.
+  if not problems[1] and not (recorded and recorded.source) then problems = senseless(config, simulated) end
   if problems[1] then
-    local lines = {}
+    local lines, line_of = {}, require("check.rules_configuration").line_of
     for _, problem in ipairs(problems) do
       local at_text = schema.path_text(problem.path)
-      lines[#lines + 1] = ("%s:%d: %s%s"):format(path, schema.line_of(source, problem.path), at_text ~= "" and at_text .. ": " or "", problem.text)
+      lines[#lines + 1] = ("%s:%d: %s%s"):format(path, line_of(source, problem.path), at_text ~= "" and at_text .. ": " or "", problem.text)
     end
     return nil, core_err.new { code = "config", op = "read configuration", message = table.concat(lines, "\n") }
   end

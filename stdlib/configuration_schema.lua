@@ -47,6 +47,7 @@ M.check = record {
   migrations = { type = "boolean", about = "true: all migrations of the serving release must have been applied" },
   flow = list({ type = "any" }, "a sequence of HTTP steps; each may save fields for the next"),
 }
+M.check.meant = { url = "http", uri = "http", address = "http", query = "sql", cmd = "command", argv = "command", exec = "command", port = "tcp" } -- what others call them
 
 M.venture = record {
   name = { type = "string", required = true, about = "the venture's name" },
@@ -106,7 +107,7 @@ M.venture = record {
     driver = { type = "string", one_of = { "haproxy_log", "nginx_log", "haproxy_stats", "prometheus", "none" }, default = "haproxy_log",
       about = "how requests are seen: each one in the proxy's log (best), by its counters, by what the colours expose, or not at all (health checks alone)" },
     path = { type = "string", about = "logs: the unix datagram socket that the engine opens; holds few lines, see udp" },
-    udp = { type = "text", about = "logs, instead of path: the UDP port on loopback that it opens, which loses nothing at high rates" },
+    udp = { type = "port", about = "logs, instead of path: the UDP port on loopback that it opens, which loses nothing at high rates" },
     endpoint = { type = "string", default = "/metrics", about = "prometheus: where a colour exposes its figures" },
     requests = { type = "string", default = "http_requests_total", about = "prometheus: the counter of requests" },
     errors = { type = "string", default = "http_errors_total", about = "prometheus: the counter of failed requests" },

@@ -1,9 +1,10 @@
 --- schema: checks a plain table against a description and fills defaults. Knows nothing of ventures.
 --
 -- A description is a table:
---   type      "string" | "text" (string or secret) | "number" | "integer" | "boolean" | "list" |
---             "map" (any keys) | "record" (the named keys only) | "any"
+--   type      "string" | "text" (string or secret) | "number" | "integer" | "port" (whole number, or string or secret
+--             that holds one) | "boolean" | "list" | "map" (any keys) | "record" (the named keys only) | "any"
 --   keys      for a record: name -> description
+--   meant     for a record: what somebody may call a key -> its name, where likeness would not tell
 --   items     for a list or map: the description of each value
 --   required, default, one_of = { values }, min, max, pattern with must_be (what it says when it does not match), about
 
@@ -14,6 +15,7 @@ local M = {}
 local function type_matches(value, kind)
   if kind == "any" then return true end
   if kind == "text" then return type(value) == "string" or core_secret.is(value) end
+  if kind == "port" then return math.type(value) == "integer" or type(value) == "string" or core_secret.is(value) end
   if kind == "integer" then return math.type(value) == "integer" end
   if kind == "list" or kind == "map" or kind == "record" then return type(value) == "table" and not core_secret.is(value) end
   return type(value) == kind
@@ -46,7 +48,8 @@ function M.nearest(word, candidates)
     local d = distance(word, candidate)
     if not best or d < best_distance or (d == best_distance and candidate < best) then best, best_distance = candidate, d end
   end
-  if best and best_distance <= math.max(2, #word // 3) then return best end
+  -- Where every letter would be another one, nothing is left of the word.
+  if best and best_distance <= math.max(2, #word // 3) and best_distance < #word then return best end
 end
 
 local function key_names(keys)
@@ -73,7 +76,7 @@ local function check_record(value, description, path, problems)
     if keys[key] then
       value[key] = check(value[key], keys[key], extended(path, key), problems)
     else
-      local near = type(key) == "string" and M.nearest(key, keys)
+      local near = type(key) == "string" and (description.meant and description.meant[key] or M.nearest(key, keys))
       if near then meant[near] = true end
       problems[#problems + 1] = {
         path = extended(path, key), key = key, near = near or nil,
@@ -94,10 +97,22 @@ local function check_record(value, description, path, problems)
   end
 end
 
+-- A number as people write it, in quotation marks: what to write in its place.
+local function as_number(value, kind)
+  if type(value) ~= "string" or kind ~= "number" and kind ~= "integer" then return "" end
+  local text, unit = value:match "^%s*([%d.]+)%s*([%a%%]*)%s*$"
+  local number = tonumber(text)
+  if not number then return "" end
+  if unit == "" or unit == "ms" then return ("; write %s"):format(text) end
+  if unit == "%" and kind == "number" then return ("; write %.12g, which is %s %%"):format(number / 100, text) end
+  local seconds = ({ s = 1, sec = 1, m = 60, min = 60, h = 3600, d = 86400 })[unit]
+  return seconds and ("; write %.12g, in seconds%s"):format(number * seconds, unit == "m" and (", or minutes(%s)"):format(text) or unit == "h" and (", or hours(%s)"):format(text) or "") or ""
+end
+
 function check(value, description, path, problems)
   local kind = description.type
   if not type_matches(value, kind) then
-    problems[#problems + 1] = { path = path, text = ("must be %s %s, but is %s"):format(kind:match "^[aeiou]" and "an" or "a", kind, type(value)) }
+    problems[#problems + 1] = { path = path, text = ("must be %s %s, but is %s%s"):format(kind:match "^[aeiou]" and "an" or "a", kind, type(value), as_number(value, kind)) }
     return value
   end
   if description.one_of then
@@ -150,6 +165,19 @@ function M.path_text(path)
     else out[#out + 1] = (#out > 0 and "." or "") .. tostring(key) end
   end
   return table.concat(out)
+end
+
+--- What stands at a path of a value; nil when nothing does.
+---@param value any
+---@param path any[]
+---@return any
+---@usage assert(schema.value_at({ a = { 7 } }, { "a", 1 }) == 7)
+function M.value_at(value, path)
+  for _, key in ipairs(path) do
+    if type(value) ~= "table" or core_secret.is(value) then return nil end
+    value = value[key]
+  end
+  return value
 end
 
 --- The line of a Lua source where the key at path is written, as well as text can tell; else 1.

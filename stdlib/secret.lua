@@ -12,6 +12,25 @@ local core_err = require "core.err"
 
 local M = {}
 
+--- The kinds of references, each with one that can be written.
+M.kinds = { env = "env:NAME", file = "file:/run/secrets/NAME", vault = "vault:PATH#KEY", command = "command:pass show NAME" }
+
+--- What is wrong with the form of a reference, and what to write; nil when it has one of the kinds. A text that may be the secret itself is not repeated.
+---@param reference string
+---@return string? problem
+---@usage assert(secret.malformed "env:TOKEN" == nil and secret.malformed("TOKEN"):find('did you mean secret "env:TOKEN"', 1, true))
+function M.malformed(reference)
+  local kind, rest = reference:match "^([%w_]+):(.*)$"
+  if kind and M.kinds[kind] then
+    return rest == "" and ('secret "%s:" names nothing; write secret "%s"'):format(kind, M.kinds[kind]) or nil
+  end
+  local near = kind and rest:sub(1, 2) ~= "//" and require("schema").nearest(kind, M.kinds)
+  if near then return ('secret "%s:...": there is no kind of secret %s; did you mean secret "%s:..."?'):format(kind, kind, near) end
+  if reference:find "^%u[%u%d_]+$" then return ('secret "%s" does not say where it is kept; did you mean secret "env:%s"?'):format(reference, reference) end
+  if reference:find "^/[%w_./-]+$" then return ('secret "%s" does not say where it is kept; did you mean secret "file:%s"?'):format(reference, reference) end
+  return 'secret takes where a secret is kept, not the secret itself; write "env:NAME", "file:/path", "vault:PATH#KEY" or "command:ARGV"'
+end
+
 local function failed(reference, text, next_step)
   return nil, core_err.new { code = "secret", op = "resolve secret", message = ("%s: %s"):format(reference, text), next = next_step }
 end

@@ -1,14 +1,16 @@
 --- check.rules_configuration: a venture's venture.lua against the description of its keys.
 --
 -- The file is data and is run in the same sandbox as for a deployment, but nothing outside has to be there: a variable that is
--- not set and a secret stand for a value that is right. What is said has the place of the key in the text.
+-- not set and has no default, and a secret, stand for a value that is right. What is said has the place of the key in the text.
 
 local configuration = require "configuration"
 local core_search = require "core.search"
 local health = require "health"
 local schema = require "schema"
 local secret = require "secret"
+local sense = require "configuration.sense"
 local suggest = require "check.suggest"
+local walk = require "check.walk"
 
 local M = {}
 
@@ -36,8 +38,11 @@ local function without_references(value)
 end
 
 local function evaluate(subject)
-  local function read(name) return require("core.secret").environment(name) or MARK .. name .. MARK end
-  local chunk, err = core_search.load_text(subject.source.text, subject.path, configuration.sandbox({}, read))
+  local names = configuration.sandbox {}
+  local given = names.env
+  -- A default is what is in force where nothing is set, and stands in the file.
+  function names.env(name, default) return given(name, default == nil and MARK .. name .. MARK or default) end
+  local chunk, err = core_search.load_text(subject.source.text, subject.path, names)
   local ok, value
   if chunk then ok, value = pcall(chunk) end
   if ok and type(value) == "table" then
@@ -50,7 +55,7 @@ local function evaluate(subject)
   if message:sub(1, #prefix) == prefix then line, rest = message:match("^(%d+): (.*)$", #prefix + 1) end
   local at = subject.source:offset(math.tointeger(tonumber(line or 1)) or 1)
   at = subject.source.text:find("%S", at) or at
-  subject:report("error", { at = at, to = at }, rest or message, ok and "End with return { name = ..., ... }." or "A configuration only describes: it can use secret, env, minutes and hours, nothing else.")
+  subject:report("error", { at = at, to = at }, rest or message, ok and "End with return { name = ..., ... }." or configuration.advice(message))
 end
 
 -- The field of a constructor that has this key.
@@ -86,19 +91,33 @@ function M.locate(subject, path)
   return field
 end
 
-local function value_at(value, path)
-  for _, key in ipairs(path) do
-    if type(value) ~= "table" or secret.is(value) then return nil end
-    value = value[key]
-  end
-  return value
+local ADVISED = { add = true, give = true, lower = true, raise = true, remove = true, write = true }
+
+--- The line of a configuration's text in which what stands at a path begins; as well as module schema can tell when the text does not show it.
+---@param text string
+---@param path any[]
+---@return integer
+---@usage assert(require("check.rules_configuration").line_of("return { a = {\n{ b = 1 },\n{ b = 2 } } }", { "a", 2, "b" }) == 3)
+function M.line_of(text, path)
+  local subject = require("check.subject").of_text("venture.lua", text, require("check.registry").new {})
+  local field = subject:parse() and M.locate(subject, path)
+  return field and (subject.source:position((field.key or field.value).at)) or schema.line_of(text, path)
 end
 
 local function start_of(node) return { at = node.at, to = node.at } end
 
+-- What a problem's text says is to be done, as a sentence of its own.
+local function advice(text)
+  local said, todo = text:match "^(.*); (%l+ [^;]*)$"
+  local verb = todo and todo:match "^%l+"
+  if not ADVISED[verb or ""] then return text end
+  return said, todo:gsub("^%l", string.upper) .. "."
+end
+
 local function report(subject, problem)
   local field = M.locate(subject, problem.path)
   local where = schema.path_text(problem.path)
+  local text, todo = advice(problem.text)
   local place, fix
   if problem.key ~= nil then
     place = field and (field.key or start_of(field))
@@ -108,25 +127,61 @@ local function report(subject, problem)
     fix = ("Add %s = ..."):format(problem.missing)
   else
     place = field and field.value
-    fix = "Correct the value; the reference of venture.lua says what it may be."
+    fix = todo or "Correct the value; the reference of venture.lua says what it may be."
   end
-  subject:report("error", place or start_of(subject.module.value or subject.tree), (where ~= "" and where .. ": " or "") .. problem.text, fix)
+  subject:report("error", place or start_of(subject.module.value or subject.tree), (where ~= "" and where .. ": " or "") .. text, fix)
 end
 
-local CHECK_LISTS = { { "gates" }, { "health" }, { "smoke" }, { "flows" }, { "invariants" }, { "dependencies", "external" }, { "dependencies", "internal" },
-  { "monitoring", "checks" }, { "monitoring", "business" } }
-
 -- Every check must have exactly one kind.
-local function check_kinds(subject, config)
-  for _, path in ipairs(CHECK_LISTS) do
-    local list = value_at(config, path)
+local function check_kinds(subject, config, problems)
+  local misspelt = {} -- told already, with what is meant
+  for _, problem in ipairs(problems) do
+    if problem.near and health.kinds[problem.near] then misspelt[schema.path_text { table.unpack(problem.path, 1, #problem.path - 1) }] = true end
+  end
+  for _, path in ipairs(sense.CHECK_LISTS) do
+    local list = schema.value_at(config, path)
     for index, each in ipairs(type(list) == "table" and list or {}) do
       local ok, problem = pcall(health.kind_of, each)
-      if not ok then
-        local here = table.move(path, 1, #path, 1, {})
-        here[#here + 1] = index
+      local here = table.move(path, 1, #path, 1, {})
+      here[#here + 1] = index
+      if not ok and not misspelt[schema.path_text(here)] then
         local field = M.locate(subject, here)
         subject:report("error", start_of(field or subject.tree), (tostring(problem):gsub("^[^ ]+:%d+: ", "")), ("Give it exactly one of: %s."):format(suggest.list(health.kinds)))
+      end
+    end
+  end
+end
+
+-- Lua keeps the last of two values, and says nothing.
+local function check_twice(subject)
+  walk.each(subject.tree, function(node)
+    if node.kind ~= "Table" then return end
+    local seen = {}
+    for _, field in ipairs(node.fields) do
+      local key = field.key and field.key.kind == "String" and field.key.value
+      if key and seen[key] then
+        subject:report("warning", field.key, ("'%s' is given twice in this table, in line %d too; only this one, the last, has an effect"):format(key, (subject.source:position(seen[key].at))),
+          "Remove one of them.")
+      elseif key then
+        seen[key] = field.key
+      end
+    end
+  end)
+end
+
+-- A password that stands in an address is in the file's history, and in every copy of it.
+local function check_passwords(subject, value, path)
+  for key, item in pairs(value) do
+    local here = table.move(path, 1, #path, 1, {})
+    here[#here + 1] = key
+    if type(item) == "table" and not secret.is(item) then
+      check_passwords(subject, item, here)
+    elseif type(item) == "string" then
+      local scheme, password = item:match "^(%a[%w+.-]*)://[^:/@%s]*:([^@/%s]+)@"
+      if password and not M.is_unknown(password) then
+        local field = M.locate(subject, here)
+        subject:report("warning", start_of(field and field.value or subject.tree), ("%s: a password stands in this %s address in clear"):format(schema.path_text(here), scheme),
+          "Write secret \"env:NAME\" in its place and set that variable, or leave the password out of the address.")
       end
     end
   end
@@ -137,17 +192,21 @@ end
 ---@param folder string the venture's folder
 ---@return table? config filled with its defaults, when it can be used
 function M.check(subject, folder)
+  check_twice(subject)
   local config = evaluate(subject)
   if not config then return nil end
+  check_passwords(subject, config, {})
   local problems = schema.check(config, require("configuration_schema").venture)
+  local senseless = sense.problems(config)
+  table.move(senseless, 1, #senseless, #problems + 1, problems)
   local count = 0
   for _, problem in ipairs(problems) do
-    if not M.is_unknown(value_at(config, problem.path)) then
+    if not M.is_unknown(schema.value_at(config, problem.path)) then
       report(subject, problem)
       count = count + 1
     end
   end
-  check_kinds(subject, config)
+  check_kinds(subject, config, problems)
   config.folder = folder
   return count == 0 and config or nil
 end

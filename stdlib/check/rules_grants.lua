@@ -3,6 +3,8 @@
 
 local files = require "files"
 local is_unknown = require("check.rules_configuration").is_unknown
+local schema = require "schema"
+local secret = require "secret"
 local walk = require "check.walk"
 
 local M = {}
@@ -52,7 +54,7 @@ local function judge(granted, kind, text)
   if kind == "command" then return command_granted(granted, text), text end
   if kind == "url" then
     local scheme, authority = text:match "^(%a+)://([^/?#]*)"
-    if not PORTS[scheme or ""] or authority == "" then return true end
+    if not PORTS[scheme or ""] or authority == "" or authority:find(",", 1, true) or text:find "[?&]host=" then return true end
     authority = authority:gsub("^.*@", "")
     local host = authority:match "^%[(.-)%]" or authority:match "^[^:]*"
     if host == "" then return true end
@@ -91,8 +93,25 @@ function M.check(subject, granted)
   end)
 end
 
--- What the checks of a configuration reach for.
-local CONFIGURED = { http = "url", database = "url", command = "command" }
+-- What the checks of a configuration reach for, and what else the engine asks: by the name of its key.
+local CONFIGURED = { http = "url", database = "url", command = "command", url = "url", server = "url", tcp = "authority", alertmanager = "url", receiver = "url" }
+local ADDRESSES = {
+  { "database", "url", kind = "url" }, { "traffic", "public", kind = "url" }, { "traffic", "socket", kind = "authority" },
+  { "environment", "addresses", "blue", kind = "authority" }, { "environment", "addresses", "green", kind = "authority" }, { "rehearsal", "address", kind = "authority" },
+}
+
+-- What is sent or compared, and what is only for people: the addresses in it are not asked.
+local CONTENT = { json = true, body = true, headers = true, field = true, expect = true, params = true, save = true, dashboards = true }
+
+local function demand_at(subject, granted, path, kind, text)
+  local place = type(text) == "string" and require("check.rules_configuration").locate(subject, path)
+  if place and kind == "authority" then
+    if not text:find "/" then demand(subject, place.value, granted, "url", "http://" .. text) end
+  elseif place then
+    demand(subject, place.value, granted, kind, text)
+  end
+  return place
+end
 
 local function check_table(subject, granted, config, path)
   for key, item in pairs(config) do
@@ -100,16 +119,12 @@ local function check_table(subject, granted, config, path)
     here[#here + 1] = key
     local kind = CONFIGURED[key]
     local text = kind == "command" and type(item) == "table" and item[1] or item
-    local place = kind and type(text) == "string" and require("check.rules_configuration").locate(subject, here)
-    if place then
-      demand(subject, place.value, granted, kind, text)
-    elseif type(item) == "table" and not require("secret").is(item) then
-      check_table(subject, granted, item, here)
-    end
+    local place = kind and demand_at(subject, granted, here, kind, text)
+    if not place and not CONTENT[key] and type(item) == "table" and not secret.is(item) then check_table(subject, granted, item, here) end
   end
 end
 
---- The same for the checks in a configuration.
+--- The same for what a configuration makes the engine ask: its checks, and the addresses of the venture itself.
 ---@param subject table of venture.lua
 ---@param config table
 ---@param granted table
@@ -117,6 +132,7 @@ function M.check_configuration(subject, config, granted)
   for _, section in ipairs { "gates", "health", "dependencies", "smoke", "flows", "invariants", "monitoring" } do
     if type(config[section]) == "table" then check_table(subject, granted, config[section], { section }) end
   end
+  for _, path in ipairs(ADDRESSES) do demand_at(subject, granted, path, path.kind, schema.value_at(config, path)) end
 end
 
 return M

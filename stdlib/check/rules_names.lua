@@ -1,5 +1,6 @@
 --- check.rules_names: names that mean nothing: globals, fields of modules, modules, methods of the run and the deployment.
 
+local configuration_schema = require "configuration_schema"
 local prelude = require "prelude"
 local registry_module = require "check.registry"
 local suggest = require "check.suggest"
@@ -79,6 +80,44 @@ local function check_method(subject, node)
     near and ("Write %s:%s."):format(object.name, near) or ("See the reference of %s."):format(class == "Run" and "run" or "deployment"))
 end
 
+-- Is this the run or the deployment that a part is given?
+local function is_given(subject, node)
+  local owner = node.kind == "Name" and node.declaration and node.declaration.owner
+  return owner and is_given_run(subject, owner) and subject.registry:methods(node.name) ~= nil
+end
+
+-- A method that is called with a dot does not get what it belongs to.
+local function check_dot(subject, node)
+  local fn, first = node.fn, node.args[1]
+  if fn.kind ~= "Index" or fn.key.kind ~= "String" or not is_given(subject, fn.object) or not subject.registry:method(fn.object.name, fn.key.value) then return end
+  if first and first.kind == "Name" and first.name == fn.object.name then return end
+  subject:report("error", fn, ("%s is a method of '%s', and is called with a dot"):format(fn.key.value, fn.object.name), ("Write %s:%s(...)."):format(fn.object.name, fn.key.value))
+end
+
+-- What loading adds to a configuration.
+local LOADED = { folder = true, source = true, environment_read = true }
+
+-- What the schema says of an expression that begins with run.venture or d.venture; nil when it is something else.
+local function described(subject, node)
+  if node.kind == "Paren" then return described(subject, node.inner) end
+  if node.kind == "Name" then
+    local declaration = node.declaration
+    return declaration and declaration.writes == 0 and declaration.value and described(subject, declaration.value)
+  end
+  if node.kind ~= "Index" or node.key.kind ~= "String" then return nil end
+  if node.key.value == "venture" and is_given(subject, node.object) then return configuration_schema.venture end
+  local around = described(subject, node.object)
+  return around and around.type == "record" and around.keys[node.key.value] or nil
+end
+
+local function check_venture(subject, node)
+  local key = node.key.kind == "String" and node.key.value
+  local around = key and described(subject, node.object)
+  if not around or around.type ~= "record" or around.keys[key] or around == configuration_schema.venture and LOADED[key] then return end
+  local near = suggest.near(key, around.keys)
+  subject:report("error", node.key, ("venture.lua has no key '%s' here%s"):format(key, suggest.did_you_mean(near)), near and ("Write %s."):format(near) or ("It can have: %s."):format(suggest.list(around.keys)))
+end
+
 local function check_unused(subject)
   for _, declaration in ipairs(subject.declarations) do
     local name = declaration.value and registry_module.required(declaration.value)
@@ -105,8 +144,10 @@ function M.check(subject)
       assigned[node.target] = true
     elseif node.kind == "Index" and not assigned[node] then
       check_field(subject, node)
+      check_venture(subject, node)
     elseif node.kind == "Call" then
       check_require(subject, node)
+      check_dot(subject, node)
     elseif node.kind == "Method" then
       check_method(subject, node)
     end

@@ -45,6 +45,7 @@ local function requires(subjects)
       local name = registry_module.required(node)
       if name then names[name] = true else dynamic = true end
     end)
+    for _, use in ipairs(subject.globals) do names[use.node.name] = true end
   end
   return names, dynamic
 end
@@ -66,6 +67,19 @@ local function check_reached(subject, name, required)
     near and ("Rename the file to %s.lua, or require it where it belongs."):format((near:gsub("%.", "/"))) or ("Require \"%s\" where it belongs in the order, or remove the file."):format(name))
 end
 
+-- A part that has the name of a built-in one, without the folder in which that one stands.
+local function check_place(subject, name, required, stock)
+  if required[name] or name:find(".", 1, true) or not is_part(subject) then return end
+  local places = {}
+  for known in suggest.sorted(registry_module.built_in_modules()) do
+    if known:match "%.([^.]+)$" == name and core_search.baked("playbooks/" .. known:gsub("%.", "/") .. ".lua") and stock:module(known).returns == "function" then
+      places[#places + 1] = known:gsub("%.", "/") .. ".lua"
+    end
+  end
+  if not places[1] then return end
+  subject:report("warning", WHERE, ("nothing uses this part: %s.lua stands beside the folder in which a part is looked for"):format(name), ("Move it to %s in the venture's folder."):format(table.concat(places, " or ")))
+end
+
 --- Adds to the subjects of one folder what is wrong with them as parts. Returns what takes the place of what.
 ---@param subjects table[] parsed
 ---@param name_of fun(subject: table): string? the module that a file of the folder is
@@ -77,6 +91,7 @@ function M.check(subjects, name_of)
   for _, subject in ipairs(subjects) do
     local name = name_of(subject)
     if name and subject.module.returns ~= "playbook" then
+      if not dynamic then check_place(subject, name, required, stock) end
       local path, root, text = replaced(subject, name)
       if path then
         overrides[#overrides + 1] = { module = name, path = subject.path, replaces = path }

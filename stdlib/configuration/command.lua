@@ -7,6 +7,7 @@ local core_secret = require "core.secret"
 local display = require "display"
 local inspect = require "inspect"
 local origin = require "configuration.origin"
+local rules_configuration = require "check.rules_configuration"
 local schema = require "schema"
 
 local M = {}
@@ -54,7 +55,7 @@ local function problem_text(read)
   for name in pairs(read.missing) do lines[#lines + 1] = ("%s: the environment variable %s is not set"):format(read.path, name) end
   for _, problem in ipairs(read.problems) do
     local where = schema.path_text(problem.path)
-    lines[#lines + 1] = ("%s:%d: %s%s"):format(read.path, schema.line_of(read.source, problem.path), where ~= "" and where .. ": " or "", problem.text)
+    lines[#lines + 1] = ("%s:%d: %s%s"):format(read.path, rules_configuration.line_of(read.source, problem.path), where ~= "" and where .. ": " or "", problem.text)
   end
   table.sort(lines)
   return lines[1] and table.concat(lines, "\n")

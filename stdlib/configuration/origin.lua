@@ -10,6 +10,7 @@ local files = require "files"
 local registry = require "check.registry"
 local rules_configuration = require "check.rules_configuration"
 local schema = require "schema"
+local sense = require "configuration.sense"
 local subject_module = require "check.subject"
 local walk = require "check.walk"
 
@@ -46,14 +47,6 @@ local function variables(node, found, seen)
   return found
 end
 
-local function value_at(value, path)
-  for _, key in ipairs(path) do
-    if type(value) ~= "table" then return nil end
-    value = value[key]
-  end
-  return value
-end
-
 local Configuration = {}
 Configuration.__index = Configuration
 
@@ -65,6 +58,13 @@ function Configuration:place(path)
     parts[#parts + 1] = self.read[name] and name or self.missing[name] and name .. " IS NOT SET" or name .. " is not set: the default there"
   end
   return table.concat(parts, ", ")
+end
+
+-- Does what stands there read a variable that is not set?
+function Configuration:is_missing(path)
+  local field = rules_configuration.locate(self.subject, path)
+  for _, name in ipairs(field and variables(field.value, {}, {}) or {}) do if self.missing[name] then return true end end
+  return false
 end
 
 local function is_list_of_records(description) return description and description.type == "list" and description.items and description.items.type == "record" end
@@ -81,7 +81,7 @@ end
 
 -- Goes down to the values that are shown on a line of their own.
 function Configuration:collect(path, description, out)
-  local filled = value_at(self.filled, path)
+  local filled = schema.value_at(self.filled, path)
   local inner = description and description.keys
   if type(filled) == "table" and not core_secret.is(filled) and next(filled) ~= nil and (inner or is_list_of_records(description)) then
     for _, key in ipairs(children(filled)) do
@@ -91,7 +91,7 @@ function Configuration:collect(path, description, out)
     end
     return
   end
-  local own = value_at(self.own, path)
+  local own = schema.value_at(self.own, path)
   if type(filled) == "table" and next(filled) == nil and own == nil then return end -- a section that only might be there
   local is_default = own == nil
   if is_default then own = filled end
@@ -131,12 +131,15 @@ function M.open(folder)
   local ok, value = pcall(chunk)
   if not ok or type(value) ~= "table" then
     return nil, core_err.new { code = "config", op = "read configuration", message = ok and ("%s must return a table, but returns a %s"):format(path, type(value)) or tostring(value),
-      next = "A configuration only describes: it can use secret, env, minutes and hours, nothing else." }
+      next = ok and "End it with return { name = ..., ... }." or configuration.advice(tostring(value)) }
   end
   local self = setmetatable({ path = path, subject = subject, source = subject.source.text, read = read, missing = {} }, Configuration)
   for _, name in ipairs(missing) do self.missing[name] = true end
   self.own, self.filled = copied(value, written), copied(value, stand_in)
   self.problems = schema.check(self.filled, configuration_schema.venture)
+  for _, problem in ipairs(sense.problems(self.filled)) do
+    if not self:is_missing(problem.path) then self.problems[#self.problems + 1] = problem end
+  end
   return self
 end
 

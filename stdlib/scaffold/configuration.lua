@@ -63,7 +63,7 @@ local VALUES = {
   { "rollback", { { "watch", "minutes(5)" }, { "docs", '"rollback.md"' } } },
 }
 
-local EMPTY = { string = '"..."', text = '"..."', number = "0", integer = "0", boolean = "true", list = "{}", map = "{}", any = "0", record = "{}" }
+local EMPTY = { port = "0", string = '"..."', text = '"..."', number = "0", integer = "0", boolean = "true", list = "{}", map = "{}", any = "0", record = "{}" }
 
 local function source_of(value)
   if type(value) == "table" then return "{ " .. table.concat(value, ", ") .. " }" end

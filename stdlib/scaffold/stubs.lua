@@ -57,7 +57,7 @@ local function methods(out, object)
   end
 end
 
-local TYPES = { text = "string", list = "any[]", map = "table<string, any>" }
+local TYPES = { port = "integer|string", text = "string", list = "any[]", map = "table<string, any>" }
 
 -- The classes of a venture's sections, by what the schema says of their keys.
 local function venture_classes(out, class, keys)

@@ -37,6 +37,19 @@ venture feed 's/udp = env "DEMO_LOG_PORT"/udp = "many"/'
 ends 'a port that is none' 2 "metrics.udp: 'many' is no port" -- deploy --venture "$scratch/feed"
 venture nofeed 's/, udp = env "DEMO_LOG_PORT"//'
 ends 'no way for the log lines' 2 'metrics: give path .a unix socket. or udp' -- deploy --venture "$scratch/nofeed"
+venture public 's#public = env "DEMO_PUBLIC"#public = "shop.example.com"#'
+ends 'an address of clients that is none' 2 "venture.lua:[0-9]+: traffic.public: 'shop.example.com' is no http:// or https:// address; did you mean 'http://shop.example.com'" -- deploy --venture "$scratch/public"
+venture stages 's/stages = { 10, 50, 100 }/stages = { 10, 50 }/'
+ends 'stages that never reach all' 2 'venture.lua:[0-9]+: canary.stages: must end with 100, but ends with 50' -- deploy --venture "$scratch/stages"
+ends 'the same for a plan' 2 'venture.lua:[0-9]+: canary.stages: must end with 100' -- "$engine" plan "$stage30" --state "$scratch/state" --release 1.1 --venture "$scratch/stages"
+ends 'the same for config' 2 'venture.lua:[0-9]+: canary.stages: must end with 100' -- "$engine" config --venture "$scratch/stages"
+ends 'the same for check' 2 'venture.lua:[0-9]+:[0-9]+: canary.stages: must end with 100' 'fix: Add 100' -- "$engine" check "$scratch/stages"
+venture same 's/green = env "DEMO_GREEN"/green = env "DEMO_BLUE"/'
+ends 'two colours at one address' 2 "venture.lua:[0-9]+: environment.addresses.green: '127.0.0.1:1' is environment.addresses.blue too" -- deploy --venture "$scratch/same"
+venture placeholder 's/{folder}/{dir}/'
+ends 'a placeholder that is none' 2 'environment.command\[2\]: there is no {dir} to fill in; did you mean {folder}' -- deploy --venture "$scratch/placeholder"
+venture reference 's/secret "env:DEMO_DATABASE"/secret "DEMO_DATABASE"/'
+ends 'a secret that is nowhere' 2 'venture.lua:[0-9]+: secret "DEMO_DATABASE" does not say where it is kept; did you mean secret "env:DEMO_DATABASE"' 'next   Say where' -- deploy --venture "$scratch/reference"
 ends 'two kinds in one check' 2 'venture.lua:[0-9]+: .*two kinds' -- deploy --venture "$scratch/kinds"
 ends 'no venture folder' 2 'no/such/venture.lua does not exist' '--venture DIR' -- deploy --venture no/such
 ends 'no venture given' 2 'needs a venture' -- deploy
@@ -109,6 +122,11 @@ ends 'a store without keys' 2 'AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are n
 ends 'a shell that is none' 2 "completion needs 'bash' or 'zsh' or 'fish', not 'csh'" 'next   engine completion --help' -- "$engine" completion csh
 ends 'help for a command that is none' 2 "'rolback' is neither a command nor a playbook; did you mean 'rollback'" 'next   engine rollback --help' -- "$engine" help rolback
 ends 'a check of nothing' 2 'there is no file or folder no/such' 'next   Give the path of a playbook' -- "$engine" check no/such
+
+ends 'the file in the place of its folder' 2 '✗ E0100 usage: --venture takes a folder, and .*good/venture.lua is a file in one' 'next   Give its folder: --venture .*/good' -- deploy --venture "$scratch/good/venture.lua"
+ends 'the same for config' 2 '✗ E0100 usage: --venture takes a folder' 'next   Give its folder' -- "$engine" config --venture "$scratch/good/venture.lua"
+ends 'a folder in the place of a key' 2 '--venture is missing' "next   engine config --venture $scratch/good" -- "$engine" config "$scratch/good"
+ends 'a name and not what' 2 "new needs 'venture' or 'playbook', not 'shop'" 'next   engine new venture shop' -- "$engine" new shop
 
 # State and journal.
 touch "$scratch/file"

@@ -39,7 +39,7 @@ return {
   name = "$1", id = "$1", mode = "auto", journal = "$2", journal_wait = $3, guardian = { action = "off" },
   database = { url = "sqlite:$scratch/$1/app.db" }, backup = { to = "$scratch/$1/backups" },
   grants = { commands = { "sh" }, hosts = {}, write = { "$scratch/$1" } }, -- the engine's own journal needs no grant
-  environment = { addresses = { blue = "http://127.0.0.1:1", green = "http://127.0.0.1:2" } },
+  environment = { addresses = { blue = "127.0.0.1:1", green = "127.0.0.1:2" } },
   traffic = { driver = "command", get = { "true" }, set = { "true" } },
 }
 END

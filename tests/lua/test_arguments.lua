@@ -24,3 +24,17 @@ t.case("each mistake is a usage error that says which", function()
     t.has(err.message, row[2])
   end
 end)
+
+t.case("a venture's file where its folder is meant, and a folder without its option", function()
+  local of_venture = { venture = { value = "DIR", required = true, about = "the folder" } }
+  local function err_of(...)
+    local value, err = arguments.parse({ ... }, of_venture, "engine config --help")
+    return t.err(value, err, "usage")
+  end
+  local err = err_of("--venture", "shop/venture.lua")
+  t.eq({ err.message, err.next }, { "--venture takes a folder, and shop/venture.lua is a file in one", "Give its folder: --venture shop" })
+  t.eq(err_of("--venture=venture.lua").next, "Give its folder: --venture .")
+  t.eq(err_of("playbooks").next, "engine config --venture playbooks")
+  t.eq(err_of("playbooks/venture.lua").next, "engine config --venture playbooks")
+  t.eq(err_of("canary.watch").next, "engine config --help")
+end)

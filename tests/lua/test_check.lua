@@ -116,6 +116,11 @@ t.case("the exit code: 0, 2 for errors, warnings only when strict", function()
   t.eq(json.decode(machine_said).column, 12)
 end)
 
+t.case("a password in a line is not shown", function()
+  local finding = { path = "venture.lua", line = 1, column = 1, message = "m", fix = "F.", severity = "warning", excerpt = "url = 'postgres://a:secret@b/c', x = 1", carets = "^" }
+  t.has(check_command.text(finding), "url = 'postgres://a:******@b/c', x = 1")
+end)
+
 t.case("warnings alone are no failure unless strict", function()
   local folder = assert(files.mkdtemp())
   files.write(folder .. "/x.lua", "local json = require 'json'\nreturn playbook { name = 'x', run = function() end }\n")

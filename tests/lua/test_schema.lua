@@ -39,3 +39,21 @@ t.case("a key's line is found through its path", function()
   t.eq(schema.line_of(source, { "b", "url" }), 4)
   t.eq(schema.line_of(source, { "nothing" }), 1)
 end)
+
+t.case("a suggestion keeps something of the word", function()
+  t.eq(schema.nearest("x", { id = true, to = true }), nil)
+  t.eq(schema.nearest("ab", { cd = true }), nil)
+  t.eq(schema.nearest("siz", { size = true }), "size")
+end)
+
+t.case("numbers in quotation marks are told how to be written", function()
+  local number = { type = "record", keys = { n = { type = "number" }, port = { type = "port" } } }
+  local function text(value) return schema.check({ n = value }, number)[1].text end
+  t.has(text "5%", "write 0.05, which is 5 %")
+  t.has(text "2h", "write 7200, in seconds, or hours(2)")
+  t.has(text "500ms", "write 500")
+  t.has(text "7", "write 7")
+  t.eq(text "many", "must be a number, but is string")
+  t.eq(schema.check({ port = 5514 }, number), {})
+  t.eq(schema.check({ port = "5514" }, number), {})
+end)
