@@ -9,8 +9,8 @@ trap 'rm -rf "$scratch"' EXIT
 . tests/lib/ends.sh
 stage30=playbooks/stage30.lua
 
-ends 'the worlds reach all rollback code of stage 30' 0 '^700 worlds, ' '^playbooks/rollback/decide.lua  lines ([0-9]+)/\1 \(100.0 %\)' '^rollback code: every branch was reached, ([0-9]+) of \1$' '^0 invariants broken$' -- \
-  "$engine" simulate "$stage30" --venture playbooks/demo/venture --release 1.1 --worlds 700
+ends 'the worlds reach all rollback code of stage 30' 0 '^2000 worlds, ' '^playbooks/rollback/decide.lua  lines ([0-9]+)/\1 \(100.0 %\)' '^rollback code: every branch was reached, ([0-9]+) of \1$' '^0 invariants broken$' -- \
+  "$engine" simulate "$stage30" --venture playbooks/demo/venture --release 1.1 --worlds 2000
 ends 'and say so to machines' 0 '"rollback":\{"branches":[0-9]+,"never":\[' '"failures":\[\]' '"lines":\{"executed":[0-9]+,"total":[0-9]+\}' -- \
   "$engine" simulate "$stage30" --venture playbooks/demo/venture --release 1.1 --worlds 5 --json
 ends 'stage 30 is clean, and its tests are found' 0 '^tried: 300 worlds, [0-9]{2,} tests, [0-9]+ branches of rollback code$' ': 0 errors, 0 warnings$' -- \
