@@ -2,17 +2,9 @@
 -- rollback takes.
 
 local papers = require "papers.expected"
-local steps_of = require("journal.steps").of
+local steps_and_values = require("journal.steps").and_values
 
 local M = {}
-
-local function split(rows)
-  local steps, values = {}, {}
-  for _, row in ipairs(rows) do
-    if row.effect == "value" then values[row.name] = row.result else steps[#steps + 1] = row end
-  end
-  return steps, values
-end
 
 -- The outermost steps of the way there, or of the way back, with how long each took.
 local function way(steps, is_back)
@@ -36,7 +28,7 @@ function M.read(journal, row)
   for _, past in ipairs(papers.past(journal, row)) do
     local is_back = past.exit_code == 4
     if is_back or (past.exit_code == 0 and not names) then
-      local steps, values = split(steps_of(assert(journal:events(past.id))))
+      local steps, values = steps_and_values(assert(journal:events(past.id)))
       local found, seconds = way(steps, is_back)
       if is_back then back[#back + 1] = seconds
       else names, names_values, release = found, values, past.release end

@@ -54,4 +54,16 @@ function M.of(events)
   return rows
 end
 
+--- The same with the values that the run found taken out, by their names.
+---@param events table[]
+---@return table[] steps, table<string, any> values
+---@usage assert(#require("journal.steps").and_values {} == 0)
+function M.and_values(events)
+  local steps, values = {}, {}
+  for _, row in ipairs(M.of(events)) do
+    if row.effect == "value" then values[row.name] = row.result else steps[#steps + 1] = row end
+  end
+  return steps, values
+end
+
 return M

@@ -1,6 +1,6 @@
 --- papers.expected: how long each step of a run should take, by what it took in the venture's past runs.
 
-local steps_of = require("journal.steps").of
+local steps_and_values = require("journal.steps").and_values
 
 local M = {}
 
@@ -60,14 +60,13 @@ end
 -- those that were rolled back and verified.
 ---@param journal table
 ---@param row table of the run
----@param split fun(rows: table[]): table[], table<string, any> steps and values of a run
 ---@return { runs: integer, of: fun(name: string, values: table): number?, integer? } runs: how many promoted ones there are; of: seconds and the number of runs behind them
-function M.read(journal, row, split)
+function M.read(journal, row)
   local took, promoted = {}, 0
   for _, past in ipairs(M.past(journal, row)) do
     if past.exit_code == 0 or past.exit_code == 4 then
       if past.exit_code == 0 then promoted = promoted + 1 end
-      local steps, values = split(steps_of(assert(journal:events(past.id))))
+      local steps, values = steps_and_values(assert(journal:events(past.id)))
       for _, step in ipairs(steps) do
         if step.state == "done" and step.seconds and M.is_way_back(step.name) == (past.exit_code == 4) then
           local name = M.same_name(step.name, values, past.release)

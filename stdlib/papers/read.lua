@@ -2,7 +2,7 @@
 
 local clock = require "clock"
 local expected = require "papers.expected"
-local steps_of = require("journal.steps").of
+local steps_and_values = require("journal.steps").and_values
 
 local M = {}
 
@@ -20,15 +20,6 @@ function Record:all(kind) return self.by_kind[kind] or {} end
 function Record:last(kind)
   local all = self:all(kind)
   return all[#all]
-end
-
--- Steps, and the values that the run found, by name.
-local function split(rows)
-  local steps, values = {}, {}
-  for _, row in ipairs(rows) do
-    if row.effect == "value" then values[row.name] = row.result else steps[#steps + 1] = row end
-  end
-  return steps, values
 end
 
 -- How a run stands: "ended", or why it has not: "under way", "died", or "left" by an engine that gave it back.
@@ -60,9 +51,9 @@ function M.run(journal, id, result)
     self.by_kind[event.kind] = self.by_kind[event.kind] or {}
     table.insert(self.by_kind[event.kind], event)
   end
-  self.steps, self.values = split(steps_of(self.events))
+  self.steps, self.values = steps_and_values(self.events)
   self.approvals = assert(journal:approvals(row.id))
-  self.expected = expected.read(journal, row, split)
+  self.expected = expected.read(journal, row)
   self.proof, self.proof_error = journal:verify(row.id)
   self.is_own = result ~= nil
   if result then

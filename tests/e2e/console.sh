@@ -49,14 +49,7 @@ deploy --release 1.1 > "$scratch/deploy" 2>&1
 check 'a release is promoted' $? "$(cat "$scratch/deploy")"
 
 # --- on a terminal -----------------------------------------------------------------------------------------------------
-screen() { $tmux capture-pane -pJ 2> /dev/null | sed 's/ *$//'; }
-until_seen() {
-  local end=$((SECONDS + 30))
-  until screen | grep -qE -- "$1"; do
-    if [ $SECONDS -ge $end ]; then return 1; fi
-    read -rt 0.1 <> <(:) || true
-  done
-}
+. tests/lib/terminal.sh
 # says PATTERN LINE: types a line and waits for the pattern on the screen, which is empty before
 says() { $tmux send-keys C-l; $tmux send-keys -l -- "$2"; $tmux send-keys Enter; until_seen "$1"; check "$2" $? "$(screen)"; }
 open_console() {
@@ -146,12 +139,7 @@ e 'arm("1m", "back") traffic.set{green=100}' --yes demo > "$scratch/out"; check 
 e 'arm("1m", "back") traffic.set{green=100}' --yes demo > "$scratch/out"
 
 # --- attached to a run that is under way -------------------------------------------------------------------------------
-cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"
-sed -i 's/local VERSION = "1.1"/local VERSION = "1.2"/' "$DEMO_RELEASES/1.2/application.lua"
-digest=$("$engine" -e "return require('release').digest('$DEMO_RELEASES/1.2')")
-for subject in 'release candidate' chairman 'security baseline'; do
-  sqlite3 -cmd '.timeout 5000' "${DEMO_DATABASE#sqlite:}" "INSERT INTO approvals VALUES ('$subject', '1.2', '$digest', 'test', 'now')"
-done
+lay_next_release
 sed -i 's/minimum = 2, bake = 2/minimum = 60, bake = 60/' "$venture/venture.lua"
 "${stage30[@]}" --release 1.2 > "$scratch/next" 2>&1 &
 next=$!

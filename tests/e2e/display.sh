@@ -27,14 +27,7 @@ sql() { sqlite3 -cmd '.timeout 5000' "$state/journal.db" "$1"; }
 
 # A capture for whoever wants to see it.
 save() { [ -z "${SCREENS:-}" ] || { mkdir -p "$SCREENS"; screen > "$SCREENS/$1.txt"; }; }
-screen() { $tmux capture-pane -pJ "$@" 2> /dev/null | sed 's/ *$//'; }
-until_seen() {
-  local end=$((SECONDS + 20))
-  until screen | grep -qE -- "$1"; do
-    if [ $SECONDS -ge $end ]; then return 1; fi
-    read -rt 0.1 <> <(:) || true
-  done
-}
+. tests/lib/terminal.sh
 # What comes after something that was never seen would only wait too.
 seen() { until_seen "$2"; check "$1" $? "$(screen)"; [ $failed = 0 ] || { echo "$passed passed, $failed failed"; exit 1; }; }
 # open COLUMNS ROWS COMMAND...: a shell on a terminal of that size, with the command typed into it.
@@ -81,12 +74,7 @@ screen | grep -qE '^d detach'; [ $? = 1 ]; check '... and nothing is left of the
 save success-end
 
 # --- the next release: detach, attach, pause, roll back, at 120x40 ----------------------------------------------------------
-cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"
-sed -i 's/local VERSION = "1.1"/local VERSION = "1.2"/' "$DEMO_RELEASES/1.2/application.lua"
-digest=$("$engine" -e "return require('release').digest('$DEMO_RELEASES/1.2')")
-for subject in 'release candidate' chairman 'security baseline'; do
-  sqlite3 -cmd '.timeout 5000' "${DEMO_DATABASE#sqlite:}" "INSERT INTO approvals VALUES ('$subject', '1.2', '$digest', 'test', 'now')"
-done
+lay_next_release
 open 120 40 "$(stage30 1.2)"
 seen 'the past run says how long it takes and what comes' '^demo 1\.1 -> 1\.2 .* 0:0[0-9] / ~0:[0-9]+$'
 seen '... and what comes next' '^· 30\.[0-9.]+ '

@@ -60,12 +60,7 @@ eval "\"$engine\" $next --reason 'on call'" > "$scratch/accepted" 2>&1; check "t
 ! grep -q '^  next ' "$scratch/quiet"; check '... and that there is nothing to do' $? "$scratch/quiet"
 
 # The next deployment goes onto the other colour. Release 1.2 is 1.1 with another name.
-cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"
-sed -i 's/local VERSION = "1.1"/local VERSION = "1.2"/' "$DEMO_RELEASES/1.2/application.lua"
-digest=$("$engine" -e "return require('release').digest('$DEMO_RELEASES/1.2')")
-for subject in 'release candidate' chairman 'security baseline'; do
-  sqlite3 -cmd '.timeout 5000' "${DEMO_DATABASE#sqlite:}" "INSERT INTO approvals VALUES ('$subject', '1.2', '$digest', 'test', 'now')"
-done
+lay_next_release
 deploy --release 1.2 > "$scratch/next" 2>&1
 [ $? = 0 ] && grep -q 'retire blue, which still holds 1.0' "$scratch/next" && grep -q 'blue serves 1.2 at 100 %, verified' "$scratch/next"; check 'the next release goes onto blue' $? "$scratch/next"
 grep -Eq '30.2.2 watch blue at 10 % \| done \| [0-9.]+ s \| [0-9.]+ s, of 1 ' "$state/runs/$(last_run)"/report-*.md; check 'its steps are compared with those of the run before' $? "$scratch/next"

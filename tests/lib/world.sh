@@ -18,3 +18,14 @@ serve_world() {
     wait_for 'the world' test -f "$scratch/world/clients" || { cat "$scratch/world.out" && echo "0 passed, 1 failed" && exit 1; }
     . "$scratch/world/world.env"
 }
+
+# lay_next_release: release 1.2, which is 1.1 with another name, approved by whoever has to
+lay_next_release() {
+    local digest subject
+    cp -r "$DEMO_RELEASES/1.1" "$DEMO_RELEASES/1.2"
+    sed -i 's/local VERSION = "1.1"/local VERSION = "1.2"/' "$DEMO_RELEASES/1.2/application.lua"
+    digest=$("$engine" -e "return require('release').digest('$DEMO_RELEASES/1.2')")
+    for subject in 'release candidate' chairman 'security baseline'; do
+        sqlite3 -cmd '.timeout 5000' "${DEMO_DATABASE#sqlite:}" "INSERT INTO approvals VALUES ('$subject', '1.2', '$digest', 'test', 'now')"
+    done
+}

@@ -4,7 +4,7 @@
 
 local effect = require "effect"
 
-local EFFECTS_AFTER = 12
+local EFFECTS_AFTER = 60 -- more than a journal writes without its file growing
 
 return playbook {
   name = "interrupted",
