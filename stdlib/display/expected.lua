@@ -23,7 +23,7 @@ end
 ---@param row table of the run
 ---@return { of: (fun(name: string, values: table): number?), rollback_s?: number, next: (fun(model: table): string[]), total: fun(values: table): number? }
 function M.read(journal, row)
-  local took = papers.read(journal, row, split)
+  local took = papers.read(journal, row)
   local names, names_values, release, back = nil, nil, nil, {}
   for _, past in ipairs(papers.past(journal, row)) do
     local is_back = past.exit_code == 4
