@@ -144,7 +144,10 @@ end
 local function write(run, fn)
   local done, err
   local ok, raised = pcall(shield, function() done, err = fn() end)
-  if not done then leave(run, err or not ok and raised or core_err.new { code = "journal", message = "nothing was recorded" }) end
+  if done then return end
+  -- Whatever it was, no playbook may answer it: what happens from here on would not be recorded.
+  if not err and not ok and M.stops(raised) then err = raised end
+  leave(run, err or core_err.new { code = "journal", message = "nothing was recorded", cause = not ok and tostring(core_err.is(raised) and raised.message or raised) or nil })
 end
 
 -- What failed before a rollback was begun again is no answer for it: see Run:again.

@@ -48,7 +48,11 @@ local function or_null(value) return value == nil and sql.null or value end
 ---@return string
 function M.encode(data)
   local ok, text = pcall(json.encode, data)
-  return core_secret.redact(ok and text or json.encode(plain.readable(data)))
+  if not ok then
+    if not tostring(text):find("not UTF-8", 1, true) then error(text, 0) end
+    text = json.encode(plain.readable(data))
+  end
+  return core_secret.redact(text)
 end
 
 local INSERT = "INSERT INTO events (seq, run, epoch, n, at, kind, step, place, data, hash)"

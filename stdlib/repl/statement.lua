@@ -71,14 +71,17 @@ local function texts_of(values)
   return texts
 end
 
+local WORDS_DEPTH = 3 -- metrics.p95.by_server
+
 -- Is there nothing in the value but what can be called?
-local function is_words(value)
+local function is_words(value, depth)
+  depth = depth or 1
   local kind = type(value)
   if kind == "function" then return true end
-  if kind ~= "table" or core_err.is(value) or core_secret.is(value) then return false end
+  if kind ~= "table" or depth > WORDS_DEPTH or core_err.is(value) or core_secret.is(value) then return false end
   local count = 0
   for key, item in pairs(value) do
-    if type(key) ~= "string" or not is_words(item) then return false end
+    if type(key) ~= "string" or not is_words(item, depth + 1) then return false end
     count = count + 1
   end
   return count > 0

@@ -48,6 +48,7 @@ for field in __show __tostring __index __name; do
 done
 output=$(printf '_G\nrequire "files"\nsetmetatable({}, { __show = function() end })\n"still there"\n' | repl); code=$?
 [ $code = 0 ] && [ "$(tail -1 <<< "$output")" = 'still there' ]; check 'whatever a value is, the console shows it and goes on' $? "$code $output"
+[ "$(repl -e $'t = {}\nt.t = t\nt')" = '{ t = <circle> }' ]; check 'also one that is in itself' $?
 output=$(printf '1\nfiles.write("x", "1")\n\n2\n' | repl); grep -q '^  the statement of line 2 ended it; what follows was not done$' <<< "$output"; check 'a script says where it ended' $? "$output"
 output=$(repl --attach --reason x); [ $? = 2 ] && grep -q -- '--attach needs a value' <<< "$output"; check 'an option is no value of another' $? "$output"
 output=$("$engine" -e 'status()' 2>&1); [ $? = 2 ] && grep -q "^  next   engine -e 'status()' --venture DIR" <<< "$output"; check 'a word of the console without one' $? "$output"

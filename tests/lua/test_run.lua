@@ -599,10 +599,25 @@ t.case("whatever the encoding of what somebody said, it is recorded and the run 
   end)
 end)
 
+t.case("a record that fails for whatever reason ends the engine's part in the run, and says why", function()
+  with_world(function(w)
+    local ok, err = w:live(function(run)
+      step("before", function() end)
+      run.journal.event = function() error("the disk is on fire", 0) end
+      attempt(function() run:event("note", { text = "lost" }) end)
+      w:do_it "answered"
+    end)
+    t.eq({ ok, err.code, run_module.stops(err) }, { false, "journal", true })
+    t.has(tostring(err.cause), "the disk is on fire")
+    t.eq(w.did, {})
+  end)
+end)
+
 t.case("what a step gives that cannot be kept is its own mistake", function()
   with_world(function(w)
     w:live(function()
       t.raises(function() step("prints", function() return { show = print } end) end, "step 'prints' must give plain data")
+      t.raises(function() step("circle", function() local c = {} c.c = c return c end) end, "step 'circle' must give plain data")
       t.raises(function() step("\xFF", function() end) end, "a step's name is text in UTF-8")
     end)
   end)
