@@ -232,6 +232,14 @@ void task_cancel(lua_State *L, struct task *t)
     lua_pop(L, 1);
 }
 
+void task_interrupt(lua_State *L, struct task *t, const char *by)
+{
+    struct err e;
+    err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", by);
+    err_push(L, &e);
+    task_cancel(L, t);
+}
+
 static void on_deadline(void *arg)
 {
     struct task *t = arg;
@@ -441,19 +449,25 @@ static int l_sleep(lua_State *L)
     return await(L, op, sleep_done);
 }
 
-/* task.interruptible(task): an interrupt from outside cancels this task, until it ends, and not the main one
- */
+/* task.interruptible(task): an interrupt from outside cancels this task, until it ends, and not the main one.
+ * Ctrl-C that came just before is for it: who types Enter and then thinks better of it is heard. */
 static int l_interruptible(lua_State *L)
 {
     struct task *t = check_task(L, 1);
-    if (t->state != TASK_ENDED) runtime_of(L)->interruptible = t;
+    struct runtime *rt = runtime_of(L);
+    if (t->state == TASK_ENDED) return 0;
+    rt->interruptible = t;
+    if (rt->ctrl_c_waits) task_interrupt(L, t, "Ctrl-C");
+    rt->ctrl_c_waits = false;
     return 0;
 }
 
-/* task.outlive_ctrl_c(boolean): between two tasks that Ctrl-C is for, it cancels nothing: a console stays */
+/* task.outlive_ctrl_c(boolean): Ctrl-C cancels only interruptible tasks, not the main one: a console stays */
 static int l_outlive_ctrl_c(lua_State *L)
 {
-    runtime_of(L)->outlives_ctrl_c = lua_toboolean(L, 1);
+    struct runtime *rt = runtime_of(L);
+    rt->outlives_ctrl_c = lua_toboolean(L, 1);
+    rt->ctrl_c_waits = false;
     return 0;
 }
 

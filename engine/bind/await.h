@@ -50,6 +50,9 @@ struct task *task_spawn(lua_State *L, struct task *parent, int nargs, int flags)
 /* Cancels with the error value at the top of L's stack. [-1, +0] */
 void task_cancel(lua_State *L, struct task *task);
 
+/* Cancels with ERR_INTERRUPTED; by: "Ctrl-C". */
+void task_interrupt(lua_State *L, struct task *task, const char *by);
+
 /* Cancels with ERR_DEADLINE when delay_us has passed and the task has not ended. */
 void task_set_deadline(struct task *task, int64_t delay_us, const char *name);
 

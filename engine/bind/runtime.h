@@ -20,7 +20,8 @@ struct runtime {
     int64_t over_us;            /* of a virtual clock: when nobody may sleep any more; 0: never */
     struct task *current;       /* whose coroutine runs now, or NULL */
     struct task *interruptible; /* whom an interrupt cancels instead of the main task, or NULL */
-    bool outlives_ctrl_c;       /* Ctrl-C cancels nothing when there is none that it is for */
+    bool outlives_ctrl_c;       /* Ctrl-C does not cancel the main task: */
+    bool ctrl_c_waits;          /* one that came between two tasks that it is for is the next one's */
     unsigned long turns;        /* how often a task was resumed: tells one stretch of Lua from the next */
     const struct grant *grant;  /* what the run may reach; NULL: everything (core/grant.h) */
 };

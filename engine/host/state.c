@@ -128,12 +128,15 @@ static int open_sandbox(lua_State *L)
 }
 
 /* The first signal cancels what can be interrupted; its own clean-up then runs. In a console that is the
- * statement, and nothing when there is none; SIGTERM ends the console. */
+ * statement, or the next one when there is none; SIGTERM ends the console. */
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct state *s = handle->data;
     bool in_console = s->rt.outlives_ctrl_c;
-    if (in_console && signum == SIGINT && s->rt.interruptible == NULL) return;
+    if (in_console && signum == SIGINT && s->rt.interruptible == NULL) {
+        s->rt.ctrl_c_waits = true;
+        return;
+    }
     bool is_for_main = s->rt.interruptible == NULL || (in_console && signum == SIGTERM);
     struct task *task = is_for_main ? s->main_task : s->rt.interruptible;
     if (task == NULL) return;
@@ -142,10 +145,7 @@ static void on_signal(uv_signal_t *handle, int signum)
                  uv_os_getpid());
         return;
     }
-    struct err e;
-    err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", signum == SIGINT ? "Ctrl-C" : "SIGTERM");
-    err_push(s->rt.L, &e);
-    task_cancel(s->rt.L, task);
+    task_interrupt(s->rt.L, task, signum == SIGINT ? "Ctrl-C" : "SIGTERM");
 }
 
 static int watch_signals(struct state *s, struct err *e)

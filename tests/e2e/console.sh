@@ -75,7 +75,7 @@ $tmux set-buffer 'function served(times)
   for i = 1, times do n = n + i end
   print("was executed")
   return n end'
-$tmux paste-buffer -p
+until_prompt; $tmux paste-buffer -p
 until_seen 'return n end' && ! screen | grep -q '^was executed'; check 'a paste waits' $? "$(screen)"
 $tmux send-keys Enter
 says '^5050$' 'served(100)'
@@ -88,7 +88,7 @@ $tmux send-keys C-l
 $tmux set-buffer 'local a = 1
 local b = 2
 '
-$tmux paste-buffer -p
+until_prompt; $tmux paste-buffer -p
 until_seen 'local b = 2' && clock=$(screen | grep -oE '^RW [0-9:]+' | head -1) && wait_for 'the clock in the prompt' bash -c "$tmux capture-pane -pJ | grep -E '^RW ' | grep -vF '$clock '"
 [ "$(screen | grep -cE '^RW [0-9]+:[0-9][0-9] demo prod 100%> local a = 1$')" = 1 ]; check 'the prompt goes on above what was pasted' $? "$(screen)"
 $tmux send-keys C-c
@@ -109,14 +109,15 @@ until_seen '^blue1 +[▁▂▃▄▅▆▇█]{2}'; check 'a watch goes on in pl
 $tmux send-keys C-c
 says "^nothing asks for it now: 'demo' is typed when an effect asks$" demo
 says '^after the watch$' '"after the" .. " watch"'
-$tmux send-keys -l 'sleep(600)'; $tmux send-keys Enter; until_seen 'sleep\(600\)'; $tmux send-keys C-c
+says '^begun$' 'print("be" .. "gun") sleep(600)'
+$tmux send-keys C-c
 until_seen 'interrupted by Ctrl-C'; check 'Ctrl-C cancels a wait' $? "$(screen)"
 says '^✓ .*incident.lua; next   engine check' "export \"$scratch/incident.lua\""
 says 'RO demo prod 90%>$' 'disarm()'
 says '^RW 0:0[0-9] ' 'arm("2s")'
 until_seen 'read-only again: the time is over' && until_seen '^RO demo prod 90%>$'; check 'an arming ends by itself' $? "$(screen)"
 says 'secret\(x\)' 'secret.wrap("topsecret1", "x")'
-$tmux send-keys C-d
+until_prompt; $tmux send-keys C-d
 wait_for 'the end of the console' bash -c "! $tmux list-sessions"; check 'Ctrl-D ends it' $?
 
 # --- what is left of it ------------------------------------------------------------------------------------------------
@@ -198,7 +199,7 @@ run=$("$engine" status --state "$state" | awk '$3 == "demo" { print $1; exit }')
 until_seen '^RO demo prod .*RUNNING>'; check 'attached by somebody who has nothing but the secrets' $? "$(screen)"
 $tmux send-keys -l 'half of a li'
 until_seen '^[0-9:]* ▶ 30.2.2 watch blue at 10 %$' && until_seen '^RO demo prod 90% RUNNING> half of a li$'; check 'events are told above the line that is being typed' $? "$(screen)"
-$tmux send-keys C-c; $tmux send-keys C-d
+$tmux send-keys C-c; until_prompt; $tmux send-keys C-d
 kill -9 $dead; wait $dead 2> /dev/null
 run=$("$engine" status --state "$state" | awk '$3 == "demo" { print $1; exit }')
 output=$(e 'arm("1m", "back") traffic.set{blue=0}' --yes demo); code=$?

@@ -11,3 +11,12 @@ until_seen() {
         read -rt 0.1 <> <(:) || true
     done
 }
+
+# until_prompt: until a console reads what is typed. Before, Ctrl-D and Ctrl-C mean something else to the terminal.
+until_prompt() {
+    local end=$((SECONDS + 30))
+    until screen | grep . | tail -1 | grep -q '>$'; do
+        if [ $SECONDS -ge $end ]; then return 1; fi
+        read -rt 0.1 <> <(:) || true
+    done
+}

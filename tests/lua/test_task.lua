@@ -27,6 +27,18 @@ t.case("a failure cancels the siblings and is raised", function()
   t.ok(undone)
 end)
 
+t.case("a Ctrl-C that nothing was there for is the next one's, and only its", function()
+  local core = require "core.task"
+  core.outlive_ctrl_c(true)
+  local reset <close> = setmetatable({}, { __close = function() core.outlive_ctrl_c(false) end })
+  assert(process.run { argv = { "/bin/sh", "-c", "kill -INT $PPID" } })
+  local began = false
+  local ok, err = task.interruptible(function() began = true sleep(600) end)
+  t.eq({ ok, began, err.code, err.message }, { false, false, "interrupted", "interrupted by Ctrl-C" })
+  t.eq({ task.interruptible(function() sleep(0.001) return "done" end) }, { true, "done" })
+  return reset
+end)
+
 t.case("leaving a scope ends its background tasks", function()
   local ended = false
   local ok = task.scope("scope", nil, function()
