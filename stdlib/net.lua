@@ -133,7 +133,7 @@ end
 function Listener:close() core.close_listener(self.raw) end
 Listener.__close = Listener.close
 
---- A TCP port on 127.0.0.1 that nobody uses now. It is not reserved: hand it on soon.
+--- A port on 127.0.0.1 that nobody uses now, for TCP and UDP. No other engine is given it as long as this one lives, but another program may take it: hand it on soon.
 ---@return integer|nil port, table? err
 ---@usage assert(net.free_port() > 0)
 function M.free_port() return core.free_port() end

@@ -73,7 +73,8 @@ net_accepted(struct net_listener *l);            /* once after a successful acce
 void net_listener_close(struct net_listener *l); /* at once; an accept under way ends with ERR_CLOSED */
 void net_listener_free(struct net_listener *l);  /* its op may not be running; NULL is fine */
 
-/* A TCP port on 127.0.0.1 that nobody uses at this moment, or a negative code. */
+/* A port on 127.0.0.1 that nobody uses at this moment, for TCP or UDP, or a negative code. No engine is given
+ * the same one as long as this process lives; others may take it. */
 int net_free_port(struct err *e);
 
 #endif

@@ -204,17 +204,3 @@ void net_listener_free(struct net_listener *l)
     net_free(l->accepted);
     mem_free(l);
 }
-
-int net_free_port(struct err *e)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return err_errno(e, errno, "net free_port", "no socket to find a free port with");
-    int rc = bind(fd, (struct sockaddr *)&address, size);
-    if (rc == 0) rc = getsockname(fd, (struct sockaddr *)&address, &size);
-    int saved_errno = errno;
-    close(fd);
-    if (rc != 0) return err_errno(e, saved_errno, "net free_port", "no free port on 127.0.0.1");
-    return ntohs(address.sin_port);
-}

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "bind/await.h"
 #include "bind/b_err.h"
+#include "host/interrupt.h"
 #include "host/search.h"
 #include "host/watchdog.h"
 
@@ -19,7 +20,7 @@ enum { DEFAULT_MEMORY_BYTES = 256 << 20, DEFAULT_RUNAWAY_S = 10 };
 struct state {
     struct runtime rt;
     size_t memory_used, memory_limit;
-    uv_signal_t signals[2];
+    struct interrupts interrupts;
     struct task *main_task;
 };
 
@@ -127,41 +128,6 @@ static int open_sandbox(lua_State *L)
     return 0;
 }
 
-/* The first signal cancels what can be interrupted; its own clean-up then runs. In a console that is the
- * statement, or the next one when there is none; SIGTERM ends the console. */
-static void on_signal(uv_signal_t *handle, int signum)
-{
-    struct state *s = handle->data;
-    bool in_console = s->rt.outlives_ctrl_c;
-    if (in_console && signum == SIGINT && s->rt.interruptible == NULL) {
-        s->rt.ctrl_c_waits = true;
-        return;
-    }
-    bool is_for_main = s->rt.interruptible == NULL || (in_console && signum == SIGTERM);
-    struct task *task = is_for_main ? s->main_task : s->rt.interruptible;
-    if (task == NULL) return;
-    if (task_is_canceled(task)) {
-        log_line(LOG_WARN, "still cleaning up after the first interrupt; kill -9 %d leaves it where it is",
-                 uv_os_getpid());
-        return;
-    }
-    task_interrupt(s->rt.L, task, signum == SIGINT ? "Ctrl-C" : "SIGTERM");
-}
-
-static int watch_signals(struct state *s, struct err *e)
-{
-    static const int signums[] = {SIGINT, SIGTERM};
-    for (int i = 0; i < 2; i++) {
-        uv_signal_init(loop_uv(s->rt.loop), &s->signals[i]);
-        s->signals[i].data = s;
-        int rc = uv_signal_start(&s->signals[i], on_signal, signums[i]);
-        if (rc != 0)
-            return err_set(e, ERR_INTERNAL, "state", "signals cannot be watched: %s", uv_strerror(rc));
-        uv_unref((uv_handle_t *)&s->signals[i]);
-    }
-    return 0;
-}
-
 int state_new(struct state **out, const struct state_options *options, struct err *e)
 {
     struct state *s = mem_zalloc(sizeof *s);
@@ -181,7 +147,7 @@ int state_new(struct state **out, const struct state_options *options, struct er
         err_read(L, -1, e);
         goto no_sandbox;
     }
-    if (watch_signals(s, e) != 0) goto no_sandbox;
+    if (interrupts_watch(&s->interrupts, &s->rt, &s->main_task, e) != 0) goto no_sandbox;
     watchdog_start(L, options->runaway_s ? options->runaway_s : DEFAULT_RUNAWAY_S);
     *out = s;
     return 0;
@@ -200,8 +166,7 @@ void state_free(struct state *s)
     if (s == NULL) return;
     watchdog_stop();
     lua_close(s->rt.L);
-    for (int i = 0; i < 2; i++)
-        uv_close((uv_handle_t *)&s->signals[i], NULL);
+    interrupts_close(&s->interrupts);
     loop_free(s->rt.loop);
     mem_free(s);
 }

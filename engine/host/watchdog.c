@@ -1,6 +1,7 @@
 #include "host/watchdog.h"
 
 #include "bind/await.h"
+#include "bind/b_err.h"
 
 #include <lauxlib.h>
 #include <signal.h>
@@ -17,6 +18,11 @@ static timer_t timer;
 static volatile sig_atomic_t running, allowance, ticks, was_stopped;
 static volatile unsigned long last_turn;
 
+/* Who wants the stretch of Lua with this number to end, or NULL. Also written by the handlers of signals. */
+static const char *volatile hurried_by;
+static volatile unsigned long hurried_turn;
+static volatile sig_atomic_t was_interrupted;
+
 static int allowed_s(void)
 {
     return runtime_of(watched)->clock.is_virtual && allowance > SIMULATED_S ? SIMULATED_S : (int)allowance;
@@ -31,6 +37,13 @@ static void raise_runaway(lua_State *L, lua_Debug *ar)
     if (!was_stopped) lua_sethook(L, NULL, 0, 0);
     was_stopped = 1;
     ticks = 0;
+    if (hurried_by != NULL) {
+        was_interrupted = 1;
+        struct err e;
+        err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", hurried_by);
+        err_push(L, &e);
+        lua_error(L);
+    }
     luaL_where(L, 0); /* in a hook, what runs is at level 0 */
     lua_pushfstring(L, "computed for %d s without waiting; split the work or wait in between", allowed_s());
     lua_concat(L, 2);
@@ -42,14 +55,15 @@ static void on_tick(int signum)
     (void)signum;
     struct runtime *rt = runtime_of(watched);
     lua_State *co = task_running(rt);
+    if (hurried_turn != rt->turns) hurried_by = NULL;
     if (co == NULL || rt->turns != last_turn) {
         last_turn = rt->turns;
         ticks = was_stopped = 0;
         return;
     }
-    ticks = ticks + 1;
+    ticks = ticks + 1; /* it has run for as many seconds, or for up to one more */
     /* lua_sethook is the one call that may be made from a signal handler. */
-    if (ticks >= allowed_s() || was_stopped)
+    if (ticks >= allowed_s() || was_stopped || hurried_by != NULL)
         lua_sethook(co, raise_runaway, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
 }
 
@@ -67,6 +81,22 @@ void watchdog_start(lua_State *L, int allowance_s)
     struct itimerspec every_second = {.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 1}};
     timer_settime(timer, 0, &every_second, NULL);
     running = 1;
+}
+
+void watchdog_hurry(const char *by)
+{
+    if (!running) return;
+    const struct runtime *rt = runtime_of(watched);
+    if (task_running(rt) == NULL) return;
+    hurried_turn = rt->turns;
+    hurried_by = by;
+}
+
+bool watchdog_interrupted(void)
+{
+    bool was = was_interrupted;
+    was_interrupted = 0;
+    return was;
 }
 
 void watchdog_stop(void)

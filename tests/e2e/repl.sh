@@ -91,6 +91,11 @@ $tmux send-keys C-c
 until_seen 'interrupted by Ctrl-C'; check 'Ctrl-C cancels the wait' $? "$(screen)"
 $tmux send-keys '"still " .. "here"' Enter
 until_seen '^still here$'; check '... and not the console' $? "$(screen)"
+$tmux send-keys C-l 'print("comp" .. "uting") while true do pcall(function() while true do end end) end' Enter
+until_seen '^computing$' && $tmux send-keys C-c
+until_seen 'interrupted by Ctrl-C'; check 'Ctrl-C ends what computes and does not wait' $? "$(screen)"
+$tmux send-keys '"also " .. "here"' Enter
+until_seen '^also here$'; check '... and nothing else' $? "$(screen)"
 $tmux send-keys 'half a line'
 until_seen 'half a line' && $tmux send-keys C-c
 $tmux send-keys '6 * 7' Enter

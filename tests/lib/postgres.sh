@@ -15,8 +15,15 @@ _pg_as() { # the server refuses to run as root
 }
 
 _pg_free_port() {
-    # perl-base is part of every Debian.
-    perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport, "\n"'
+    # perl-base is part of every Debian. Below the ports that the kernel gives to connections.
+    perl -MIO::Socket::INET -e '
+        for (1 .. 1000) {
+            my $port = 10000 + int rand 22000;
+            IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1", LocalPort => $port) or next;
+            print "$port\n";
+            exit;
+        }
+        exit 1'
 }
 
 pg_start() {

@@ -5,6 +5,7 @@
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct clock test_clock;
@@ -221,6 +222,31 @@ TEST(connecting_fails_with_a_reason)
               -ERR_USAGE);
     net_free(c);
     loop_free(loop);
+}
+
+TEST(a_free_port_is_given_to_one_of_two_that_look)
+{
+    int first = net_free_port(NULL), of_child = 0, to_parent[2], to_child[2];
+    REQUIRE(first > 0);
+    REQUIRE(pipe(to_parent) == 0 && pipe(to_child) == 0);
+    pid_t child = fork(); /* from here on both would look at the same port next */
+    if (child == 0) {
+        int port = net_free_port(NULL);
+        bool is_told = write(to_parent[1], &port, sizeof port) == sizeof port;
+        close(to_child[1]);
+        _exit(is_told && read(to_child[0], &port, 1) == 0
+                  ? 0
+                  : 1); /* it has the port until the parent has looked */
+    }
+    REQUIRE(read(to_parent[0], &of_child, sizeof of_child) == sizeof of_child);
+    int second = net_free_port(NULL), status = -1;
+    CHECK(of_child > 0 && second > 0 && second != of_child);
+    CHECK(first != second && first != of_child);
+    close(to_child[1]);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    close(to_child[0]);
+    close(to_parent[0]);
+    close(to_parent[1]);
 }
 
 TEST(closing_ends_what_waits_and_canceling_has_the_last_word)
