@@ -263,6 +263,13 @@ lua_State *task_running(const struct runtime *rt)
     return t != NULL ? t->co : NULL;
 }
 
+bool task_may_be_interrupted(const struct runtime *rt)
+{
+    for (const struct task *t = rt->current; t != NULL; t = t->parent)
+        if (t->canceled || (t->flags & TASK_SHIELDED)) return false;
+    return rt->current != NULL;
+}
+
 bool task_looks(const struct runtime *rt)
 {
     return rt->current != NULL && (rt->current->flags & TASK_LOOKS);

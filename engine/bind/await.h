@@ -59,6 +59,10 @@ void task_set_deadline(struct task *task, int64_t delay_us, const char *name);
 /* The coroutine whose Lua runs at this moment, or NULL. Safe in a signal handler. */
 lua_State *task_running(const struct runtime *rt);
 
+/* Would an interrupt end what the running task does? Not clean-up: where it is shielded, or canceled already.
+ */
+bool task_may_be_interrupted(const struct runtime *rt);
+
 /* Every binding that changes the world calls this first. Raises "read_only", naming what was tried, in a task
  * that may only look. */
 void task_may_change(lua_State *L, const char *what);

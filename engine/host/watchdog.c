@@ -16,7 +16,7 @@ enum { SIMULATED_S = 1 };
 static lua_State *watched;
 static timer_t timer;
 static volatile sig_atomic_t running, allowance, ticks, was_stopped;
-static volatile unsigned long last_turn;
+static volatile unsigned long last_turn, armed_turn;
 
 /* Who wants the stretch of Lua with this number to end, or NULL. Also written by the handlers of signals. */
 static const char *volatile hurried_by;
@@ -34,10 +34,17 @@ static int allowed_s(void)
 static void raise_runaway(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
+    struct runtime *rt = runtime_of(L);
+    bool is_hurried = hurried_by != NULL && task_may_be_interrupted(rt);
+    /* It has waited since, or is to be let alone until its allowance is eaten. */
+    if (rt->turns != armed_turn || (!is_hurried && !was_stopped && ticks < allowed_s())) {
+        lua_sethook(L, NULL, 0, 0);
+        return;
+    }
     if (!was_stopped) lua_sethook(L, NULL, 0, 0);
     was_stopped = 1;
     ticks = 0;
-    if (hurried_by != NULL) {
+    if (is_hurried) {
         was_interrupted = 1;
         struct err e;
         err_set(&e, ERR_INTERRUPTED, "", "interrupted by %s", hurried_by);
@@ -63,8 +70,10 @@ static void on_tick(int signum)
     }
     ticks = ticks + 1; /* it has run for as many seconds, or for up to one more */
     /* lua_sethook is the one call that may be made from a signal handler. */
-    if (ticks >= allowed_s() || was_stopped || hurried_by != NULL)
+    if (ticks >= allowed_s() || was_stopped || hurried_by != NULL) {
+        armed_turn = rt->turns;
         lua_sethook(co, raise_runaway, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
+    }
 }
 
 void watchdog_start(lua_State *L, int allowance_s)

@@ -13,7 +13,8 @@ void watchdog_start(lua_State *L, int allowance_s);
 void watchdog_stop(void);
 
 /* The stretch of Lua that runs now, if one does, is to end when it has computed for a second: with
- * ERR_INTERRUPTED "interrupted by BY". For handlers of signals; by stays valid. */
+ * ERR_INTERRUPTED "interrupted by BY"; not in clean-up, which is let alone. For handlers of signals; by stays
+ * valid. */
 void watchdog_hurry(const char *by);
 bool watchdog_interrupted(void); /* has one been ended so since the last time this was asked? */
 

@@ -39,6 +39,41 @@ t.case("a Ctrl-C that nothing was there for is the next one's, and only its", fu
   return reset
 end)
 
+-- Computes, and meanwhile Ctrl-C comes.
+local function interrupted_while(fn)
+  local core = require "core.task"
+  core.outlive_ctrl_c(true)
+  local reset <close> = setmetatable({}, { __close = function() core.outlive_ctrl_c(false) end })
+  return task.interruptible(function()
+    background(process.run, { argv = { "/bin/sh", "-c", "sleep 0.3; kill -INT $PPID" } })
+    sleep(0.1)
+    return fn()
+  end)
+end
+
+t.case("Ctrl-C ends what computes without waiting", function()
+  local ok, err = interrupted_while(function() while true do end end)
+  t.eq({ ok, err.code, err.message }, { false, "interrupted", "interrupted by Ctrl-C" })
+end)
+
+t.case("... but not clean-up, which is shielded or of what is canceled already", function()
+  local done = {}
+  local function compute(name)
+    local over = clock.now() + 3
+    while clock.now() < over do end
+    done[#done + 1] = name
+  end
+  interrupted_while(function() shield(function() compute "shielded" end) end)
+  interrupted_while(function()
+    task.scope("soon over", 0.05, function()
+      local closer <close> = setmetatable({}, { __close = function() compute "canceled" end })
+      sleep(60)
+      return closer
+    end)
+  end)
+  t.eq(done, { "shielded", "canceled" })
+end)
+
 t.case("leaving a scope ends its background tasks", function()
   local ended = false
   local ok = task.scope("scope", nil, function()
